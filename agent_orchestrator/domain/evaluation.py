@@ -1,0 +1,59 @@
+"""What an evaluation of a candidate against a baseline found."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from agent_orchestrator.domain.scoring import Comparison
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallRecord:
+    """One model call on one example. A failed call has an ``error`` and no scores."""
+
+    example_id: str
+    group: str
+    """Cluster of the example (e.g. its source file); examples of a group are not independent."""
+    category: str
+    """For break-downs, e.g. the defect's kind; empty when the data set has none."""
+    expected: str
+    answer: str | None
+    latency_s: float | None
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    error: str | None = None
+    scores: Mapping[str, float] = field(default_factory=dict)
+    """Metric → score 0..1. What was not measured is absent."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelResult:
+    """One model's run over the examples."""
+
+    model: str
+    version: str | None
+    calls: tuple[CallRecord, ...]
+    scores: Mapping[str, float]
+    """Mean per metric over the calls that have it."""
+    failed_calls: int
+    avg_latency_ms: float | None
+    total_tokens: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvalReport:
+    """Candidate against baseline on the same examples."""
+
+    agent: str
+    dataset: str
+    dataset_hash: str
+    candidate: ModelResult
+    baseline: ModelResult | None
+    comparison: Comparison
+    n_examples: int
+    examples_needed: int | None
+    """Further examples that would settle an undecided accuracy change; None when it is settled."""
+    experiment_url: str | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)

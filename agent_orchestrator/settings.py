@@ -1,0 +1,158 @@
+"""Environment and secrets, read once into one frozen ``Settings``.
+
+This is the only module that looks at the environment. A variable beats ``config/env/.env``, which
+beats the default. ``config/env/.env.template`` documents every variable; a test keeps the two in
+step.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+from dotenv import dotenv_values
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, ValidationError
+
+from agent_orchestrator.errors import SettingsError
+
+
+class Settings(BaseModel):
+    """Everything a process needs to know about where it runs. Relative paths are made absolute."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+    config_dir: Path = Field(default=Path("config"), alias="CHEF_CONFIG")
+    """Configuration folder."""
+    state_dir: Path = Field(default=Path(".chef"), alias="CHEF_STATE")
+    """State folder: database, jobs, artifacts, data sets, reports."""
+    database_url: str | None = Field(default=None, alias="CHEF_DATABASE_URL")
+    """SQLAlchemy URL; None for SQLite in the state folder."""
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        default="INFO", alias="CHEF_LOG_LEVEL"
+    )
+    trainer_python: Path = Field(
+        default=Path(".venv-trainer/bin/python"), alias="CHEF_TRAINER_PYTHON"
+    )
+    """Interpreter that has the TRL engine."""
+    gateway_host: str = Field(default="127.0.0.1", alias="CHEF_GATEWAY_HOST")
+    gateway_port: int = Field(default=8130, ge=0, le=65535, alias="CHEF_GATEWAY_PORT")
+    gateway_token: SecretStr | None = Field(default=None, alias="CHEF_GATEWAY_TOKEN")
+    """Bearer token of the gateway's clients; None lets ``chef serve`` make one for the run."""
+    timer_seconds: float = Field(default=1.0, gt=0, alias="CHEF_TIMER_SECONDS")
+    """Pause between two ticks of the rollout timer, seconds."""
+    default_backend: Literal["local", "hf_space", "hf_jobs", "fake"] = Field(
+        default="local", alias="CHEF_BACKEND"
+    )
+    requester_may_approve: bool = Field(default=True, alias="CHEF_REQUESTER_MAY_APPROVE")
+    """Whether the person who asked may also approve (the embedded mode has one user)."""
+
+    huggingface_token: SecretStr | None = Field(default=None, alias="HUGGINGFACE_TOKEN")
+    huggingface_jobs_enabled: bool = Field(default=False, alias="HUGGINGFACE_JOBS_ENABLED")
+    langsmith_api_key: SecretStr | None = Field(default=None, alias="LANGSMITH_API_KEY")
+    langsmith_endpoint: str = Field(
+        default="https://api.smith.langchain.com", alias="LANGSMITH_ENDPOINT"
+    )
+    openrouter_api_key: SecretStr | None = Field(default=None, alias="OPENROUTER_API_KEY")
+    openrouter_base_url: str = Field(
+        default="https://openrouter.ai/api/v1", alias="OPENROUTER_BASE_URL"
+    )
+    hub_org: str = Field(default="local", alias="MODELOPS_HUB_ORG")
+    """Owner part of the names of trained models."""
+    default_base_model: str = Field(
+        default="Qwen/Qwen2.5-Coder-7B", alias="MODELOPS_DEFAULT_BASE_MODEL"
+    )
+    space_url: str | None = Field(default=None, alias="MODELOPS_SPACE_URL")
+    space_token: SecretStr | None = Field(default=None, alias="MODELOPS_SPACE_TOKEN")
+    use_space: bool = Field(default=False, alias="MODELOPS_USE_SPACE")
+
+    _environment: Mapping[str, str] = PrivateAttr(default_factory=dict)
+
+    @property
+    def models_yaml(self) -> Path:
+        """Which model serves which agent."""
+        return self.config_dir / "agents" / "models.yaml"
+
+    @property
+    def registry_json(self) -> Path:
+        """Which versions exist."""
+        return self.config_dir / "models" / "registry.json"
+
+    @property
+    def database(self) -> str:
+        """SQLAlchemy URL of the state database."""
+        return self.database_url or f"sqlite:///{self.state_dir / 'state.db'}"
+
+    @property
+    def artifacts_dir(self) -> Path:
+        """Finished models, ``<owner>/<name>/``."""
+        return self.state_dir / "artifacts"
+
+    @property
+    def datasets_dir(self) -> Path:
+        """Built data sets, ``<dataset_id>/``."""
+        return self.state_dir / "datasets"
+
+    @property
+    def jobs_dir(self) -> Path:
+        """Working folders of jobs on this machine, ``<job_id>/``."""
+        return self.state_dir / "jobs"
+
+    @property
+    def reports_dir(self) -> Path:
+        """Evaluation reports."""
+        return self.state_dir / "reports"
+
+    @property
+    def run_dir(self) -> Path:
+        """Locks, sockets and what else lives as long as a process."""
+        return self.state_dir / "run"
+
+    def secret(self, variable: str) -> str | None:
+        """Return the value of an environment variable that holds a key, None when it is not set."""
+        return self._environment.get(variable) or None
+
+    def child_environment(self, **extra: str) -> dict[str, str]:
+        """Return the environment for a process of our own, with the same folders as this one."""
+        return {
+            **self._environment,
+            "CHEF_CONFIG": str(self.config_dir),
+            "CHEF_STATE": str(self.state_dir),
+            "CHEF_TRAINER_PYTHON": str(self.trainer_python),
+            **extra,
+        }
+
+
+def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
+    """Read the environment (or ``environment``) into Settings.
+
+    Raises SettingsError that names the variable and its value's fault.
+    """
+    given = dict(os.environ if environment is None else environment)
+    config_dir = Path(given.get("CHEF_CONFIG") or "config")
+    from_file = {k: v for k, v in dotenv_values(config_dir / "env" / ".env").items() if v}
+    merged = from_file | given
+    known = {f.alias for f in Settings.model_fields.values() if f.alias}
+    values = {name: value for name, value in merged.items() if name in known and value != ""}
+    try:
+        settings = Settings.model_validate(values)
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        raise SettingsError(
+            f"Environment variable {first['loc'][0]}: {first['msg']}.",
+            remedy="See config/env/.env.template.",
+        ) from None
+    absolute = {
+        name: Path(os.path.abspath(getattr(settings, name)))  # noqa: PTH100 - keeps venv symlinks
+        for name in ("config_dir", "state_dir", "trainer_python")
+    }
+    settings = settings.model_copy(update=absolute)
+    settings._environment = merged  # noqa: SLF001 - set once, here
+    return settings
+
+
+def own_python() -> str:
+    """Return the interpreter for processes of our own."""
+    return sys.executable
