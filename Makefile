@@ -1,0 +1,95 @@
+# Every target sets up what it needs, and again only when the file that describes it has changed.
+# `make help` lists the targets.
+
+PYTHON ?= python3
+# Test processes. Tests share no state, so any number works; 0 runs them in one process.
+WORKERS ?= 2
+
+SHELL := bash
+BIN := .venv/bin
+SETUP := .venv/.installed
+SETUP_TRAINER := .venv-trainer/.installed
+
+# Two torch processes that fight for the cores are many times slower than two that share them.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help setup setup-trainer demo test test-slow test-all lint format bench clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
+
+setup: $(SETUP) ## make .venv: the orchestrator and the tools to work on it
+
+setup-trainer: $(SETUP_TRAINER) ## make .venv-trainer: the training engine, in an interpreter of its own
+
+demo: setup setup-trainer ## the whole loop on this machine: train, evaluate, canary, roll back
+	$(BIN)/python support/scripts/demo.py
+
+test: setup setup-trainer ## the tests, offline, and their coverage
+	$(PYTEST) -m "not slow" --cov --cov-report=
+	$(call coverage_of,agent_orchestrator/domain,--include='agent_orchestrator/domain/*',95)
+	$(call coverage_of,the rest,--omit='agent_orchestrator/domain/*$(COMMA)agent_orchestrator/trainer/*',85)
+
+test-slow: setup setup-trainer ## integration and fault tests that take minutes
+	$(PYTEST) -m slow
+
+test-all: test test-slow ## every test
+
+lint: setup ## style, types, import contracts, security
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/bandit --configfile pyproject.toml --recursive --quiet agent_orchestrator
+
+format: setup ## bring the code into shape
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+BENCHMARKS := $(sort $(wildcard support/benchmarks/*.py))
+bench: setup setup-trainer ## run every program of support/benchmarks
+	@printf 'benchmarks: %s\n' "$(or $(BENCHMARKS),none yet)"
+	@set -e; for program in $(BENCHMARKS); do \
+		printf '\n== %s\n' "$$program"; OMP_NUM_THREADS=1 $(BIN)/python "$$program"; done
+
+clean: ## remove caches and build outputs (environments and .chef stay)
+	rm -rf build dist htmlcov .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache \
+		.hypothesis .import_linter_cache
+	find agent_orchestrator support -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(SETUP): pyproject.toml
+	$(call environment,.venv)
+	@echo 'Installing the orchestrator into .venv (a minute or two) …'
+	@$(BIN)/python -m pip install --quiet --editable . --group dev
+	@touch $@
+
+# torch goes first and alone, so that the pin chooses its build. On Linux the index's build may be
+# the one for CUDA (gigabytes); PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu avoids it.
+# The worker needs our package only to be importable, not what the orchestrator depends on.
+TRAINER_REQUIREMENTS := agent_orchestrator/trainer/requirements-trl.txt
+$(SETUP_TRAINER): $(TRAINER_REQUIREMENTS)
+	$(call environment,.venv-trainer)
+	@echo 'Installing the training engine into .venv-trainer (1.3 GB, some minutes) …'
+	@.venv-trainer/bin/python -m pip install --quiet "$$(grep '^torch==' $(TRAINER_REQUIREMENTS))"
+	@.venv-trainer/bin/python -m pip install --quiet --requirement $(TRAINER_REQUIREMENTS)
+	@.venv-trainer/bin/python -m pip install --quiet --no-deps --editable .
+	@touch $@
+
+# $(call environment,folder): a working virtual environment; one that is cut off or lost its
+# interpreter is made anew. Dependency groups need pip 25.1.
+define environment
+	@$(1)/bin/python -m pip --version >/dev/null 2>&1 || { \
+		$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("code/chef needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Name another with: make PYTHON=/path/to/python3.11")' \
+		&& echo 'Making $(1) …' && $(PYTHON) -m venv --clear $(1); }
+	@$(1)/bin/python -m pip install --quiet --upgrade 'pip>=25.1'
+endef
+
+# $(call coverage_of,name,selection,floor): fail, with the lines that no test reaches, below floor %.
+COMMA := ,
+define coverage_of
+	@printf 'coverage of %s, at least $(3) %%: ' '$(1)'
+	@$(BIN)/coverage report $(2) --format=total --fail-under=$(3) \
+		|| { $(BIN)/coverage report $(2); exit 1; }
+endef

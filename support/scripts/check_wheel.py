@@ -1,0 +1,56 @@
+"""Check an installed wheel, run by the interpreter of the environment it was installed into.
+
+    /tmp/throw-away/bin/python support/scripts/check_wheel.py dist/code_chef-*.whl
+
+Every tracked file of the package must be in the wheel, and every module outside ``trainer`` must
+import with nothing installed but what the wheel itself asks for.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import subprocess
+import sys
+from pathlib import Path
+from zipfile import ZipFile
+
+PACKAGE = "agent_orchestrator"
+
+
+def missing_files(wheel: Path) -> list[str]:
+    """Return the package's tracked files that the wheel lacks."""
+    tracked = subprocess.run(
+        ["git", "ls-files", PACKAGE],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.split()
+    with ZipFile(wheel) as archive:
+        return sorted(set(tracked) - set(archive.namelist()))
+
+
+def import_everything() -> list[str]:
+    """Import every module of the installed package; return their names."""
+    package = importlib.import_module(PACKAGE)
+    if "site-packages" not in str(package.__file__):
+        sys.exit(f"{PACKAGE} comes from {package.__file__}, not from the wheel.")
+    names = [
+        module.name
+        for module in pkgutil.walk_packages(package.__path__, f"{PACKAGE}.")
+        if not module.name.startswith(f"{PACKAGE}.trainer") and not module.name.endswith("__main__")
+    ]
+    for name in names:
+        importlib.import_module(name)
+    return names
+
+
+def main(wheel: Path) -> None:
+    """Print what was checked; exit with 1 and the reason if the wheel is incomplete."""
+    if missing := missing_files(wheel):
+        sys.exit(f"{wheel.name} lacks {', '.join(missing)}.")
+    print(f"{wheel.name}: complete, {len(import_everything())} modules import")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
