@@ -42,7 +42,7 @@ lint: setup ## style, types, import contracts, security
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/bandit --configfile pyproject.toml --recursive --quiet agent_orchestrator
+	$(BIN)/bandit --configfile pyproject.toml --severity-level medium --recursive --quiet agent_orchestrator
 
 format: setup ## bring the code into shape
 	$(BIN)/ruff check --fix
