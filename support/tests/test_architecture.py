@@ -1,0 +1,72 @@
+"""What the import contracts of pyproject.toml cannot say about the architecture."""
+
+from __future__ import annotations
+
+import ast
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SOURCES = ROOT / "agent_orchestrator"
+PACKAGES = sorted(
+    ".".join(init.parent.relative_to(ROOT).parts) for init in SOURCES.rglob("__init__.py")
+)
+
+
+def third_parties_loaded_by(*modules: str) -> set[str]:
+    """Return the top-level third-party packages a fresh interpreter loads with ``modules``."""
+    program = (
+        "import importlib, json, sys\n"
+        "before = set(sys.modules)\n"
+        f"for name in {modules!r}: importlib.import_module(name)\n"
+        "print(json.dumps(sorted({name.partition('.')[0] for name in set(sys.modules) - before})))"
+    )
+    printed = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
+    return set(json.loads(printed)) - sys.stdlib_module_names - {"agent_orchestrator"}
+
+
+def modules_imported_by(source: Path) -> set[str]:
+    """Return the modules that the import statements of ``source`` name, wherever they stand."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(source.read_text())):
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{source.name} has a relative import"
+            names.add(str(node.module))
+    return names
+
+
+@pytest.mark.parametrize(
+    "source", sorted((SOURCES / "domain").glob("*.py")), ids=lambda path: path.stem
+)
+def test_the_domain_knows_the_standard_library_and_its_annotations_only(source: Path) -> None:
+    """A decision needs no client, no framework and no file: nothing can make it depend on one."""
+    ours = ("agent_orchestrator.domain", "agent_orchestrator.errors")
+    foreign = {
+        name
+        for name in modules_imported_by(source)
+        if name.partition(".")[0] not in sys.stdlib_module_names | {"annotated_types"}
+        and not name.startswith(ours)
+    }
+    assert not foreign
+
+
+@pytest.mark.parametrize(
+    "source", sorted((SOURCES / "domain").glob("*.py")), ids=lambda path: path.stem
+)
+def test_the_domain_reads_no_clock_and_does_no_io(source: Path) -> None:
+    """Time and content are arguments: a decision can be replayed and gives the same answer."""
+    acting = {"time", "os", "pathlib", "socket", "subprocess", "random", "secrets", "asyncio", "io"}
+    assert not acting & {name.partition(".")[0] for name in modules_imported_by(source)}
+
+
+def test_packages_load_nothing_by_themselves() -> None:
+    """A package loads no third party before one of its modules is used."""
+    assert third_parties_loaded_by(*PACKAGES) == set()

@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+from typing import Any
+
+from scripts.audit_dependencies import conclude
+
+CLEAN = {"name": "click", "version": "8.2.0", "vulns": []}
+SKIPPED = {"name": "torch", "skip_reason": "Dependency not found on PyPI and could not be audited"}
+VULNERABLE = {
+    "name": "jinja2",
+    "version": "3.1.0",
+    "vulns": [{"id": "PYSEC-1", "fix_versions": ["3.1.6"]}, {"id": "PYSEC-2", "fix_versions": []}],
+}
+
+
+def report(*packages: dict[str, Any]) -> dict[str, Any]:
+    """Return a report as ``pip-audit --format json`` prints it."""
+    return {"dependencies": list(packages), "fixes": []}
+
+
+def test_an_advisory_fails_and_names_package_and_remedy() -> None:
+    """Each advisory is listed with the release that fixes it."""
+    passed, text = conclude(report(CLEAN, VULNERABLE, SKIPPED))
+    assert not passed
+    assert text.splitlines() == [
+        "2 known vulnerabilities:",
+        "  jinja2 3.1.0: PYSEC-1 (fixed in 3.1.6)",
+        "  jinja2 3.1.0: PYSEC-2 (fixed in no release yet)",
+    ]
+
+
+def test_an_audit_that_looked_up_nothing_is_not_called_clean() -> None:
+    """When every package was skipped, the result says that the data was out of reach."""
+    assert conclude(report(SKIPPED)) == (True, "advisory data out of reach, skipped")
+
+
+def test_a_clean_audit_says_how_much_it_covered() -> None:
+    """Packages that could not be looked up are not counted as audited."""
+    assert conclude(report(CLEAN, SKIPPED)) == (
+        True,
+        "1 of 2 packages audited, no known vulnerability",
+    )
