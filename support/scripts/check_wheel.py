@@ -2,7 +2,7 @@
 
     /tmp/throw-away/bin/python support/scripts/check_wheel.py dist/code_chef-*.whl
 
-Every tracked file of the package must be in the wheel, and every module outside ``trainer`` must
+Every file of the package must be in the wheel, and every module outside ``trainer`` must
 import with nothing installed but what the wheel itself asks for.
 """
 
@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-import subprocess
 import sys
 from pathlib import Path
 from zipfile import ZipFile
@@ -19,15 +18,14 @@ PACKAGE = "agent_orchestrator"
 
 
 def missing_files(wheel: Path) -> list[str]:
-    """Return the package's tracked files that the wheel lacks."""
-    tracked = subprocess.run(
-        ["git", "ls-files", PACKAGE],
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout.split()
+    """Return the package's files that the wheel lacks."""
+    files = {
+        str(path)
+        for path in Path(PACKAGE).rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
     with ZipFile(wheel) as archive:
-        return sorted(set(tracked) - set(archive.namelist()))
+        return sorted(files - set(archive.namelist()))
 
 
 def import_everything() -> list[str]:
