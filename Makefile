@@ -29,6 +29,7 @@ demo: setup setup-trainer ## the whole loop on this machine: train, evaluate, ca
 
 test: setup setup-trainer ## the tests, offline, and their coverage
 	$(PYTEST) -m "not slow" --cov --cov-report=
+	@rm -f .coverage.*  # torn data of processes that tests killed; the rest is in .coverage
 	$(call coverage_of,agent_orchestrator/domain,--include='agent_orchestrator/domain/*',95)
 	$(call coverage_of,the rest,--omit='agent_orchestrator/domain/*$(COMMA)agent_orchestrator/trainer/*',85)
 
@@ -41,7 +42,7 @@ lint: setup ## style, types, import contracts, security
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
-	$(BIN)/lint-imports
+	$(BIN)/lint-imports --no-logo
 	$(BIN)/bandit --configfile pyproject.toml --severity-level medium --recursive --quiet agent_orchestrator
 
 format: setup ## bring the code into shape
