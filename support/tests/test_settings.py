@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import json
 import re
+import socket
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -105,6 +107,23 @@ def test_relative_paths_are_made_absolute_and_keep_symbolic_links(
     settings = load_settings({"CHEF_STATE": "state", "CHEF_TRAINER_PYTHON": "./python"})
     assert settings.state_dir == tmp_path / "state"
     assert settings.trainer_python == tmp_path / "python"
+
+
+def test_the_model_socket_lies_in_the_state_folder(tmp_path: Path) -> None:
+    """Where nobody but the folder's user can reach it."""
+    settings = load_settings({"CHEF_STATE": str(tmp_path)})
+    assert settings.model_socket == tmp_path / "run" / "models.sock"
+
+
+def test_a_deep_state_folder_gets_a_socket_that_can_be_bound(tmp_path: Path) -> None:
+    """A socket's path has a limit that folders have not; each folder gets a socket of its own."""
+    deep = [tmp_path / name / ("deep" * 30) for name in ("one", "two")]
+    first, second = (load_settings({"CHEF_STATE": str(folder)}).model_socket for folder in deep)
+    assert first != second
+    first.parent.mkdir(exist_ok=True, mode=0o700)
+    with closing(socket.socket(socket.AF_UNIX)) as bound:
+        bound.bind(str(first))
+        first.unlink()
 
 
 def test_secrets_do_not_show() -> None:
