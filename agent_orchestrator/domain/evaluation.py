@@ -11,7 +11,11 @@ from agent_orchestrator.domain.scoring import Comparison
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallRecord:
-    """One model call on one example. A failed call has an ``error`` and no scores."""
+    """One model call on one example.
+
+    A failed call has an ``error``, no answer, and counts as wrong for accuracy; it has no other
+    score.
+    """
 
     example_id: str
     group: str
@@ -56,4 +60,9 @@ class EvalReport:
     examples_needed: int | None
     """Further examples that would settle an undecided accuracy change; None when it is settled."""
     experiment_url: str | None = None
+    evaluated_at: str = ""
+    """ISO 8601, UTC."""
+    tasks: Mapping[str, str] = field(default_factory=dict)
+    """Example id → what was asked."""
     settings: Mapping[str, Any] = field(default_factory=dict)
+    """Metrics, targets and limits it was measured with, JSON."""

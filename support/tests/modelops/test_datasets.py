@@ -323,20 +323,19 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path: Path) -> None:
 
 def test_two_builders_of_one_data_set_agree(tmp_path: Path) -> None:
     """The one that comes second finds the first one's folder."""
-    mine, other = DatasetStore(tmp_path / "x"), DatasetStore(tmp_path / "x")
-    built = mine.build("code_review", SOURCE)
-    built.folder.rename(tmp_path / "aside")
+    root, aside = tmp_path / "datasets", tmp_path / "aside"
+    built = DatasetStore(root).build("code_review", SOURCE)
+    built.folder.rename(aside)
 
-    class Late(DatasetStore):
-        """Is overtaken just before it renames."""
+    def overtaken() -> datetime:
+        """Let the other builder finish while this one looks at the clock."""
+        if aside.exists():
+            aside.rename(built.folder)
+        return datetime.now(UTC)
 
-    late = Late(tmp_path / "x", clock=lambda: (_return(built.folder), datetime.now(UTC))[1])
-
-    def _return(folder: Path) -> None:
-        (tmp_path / "aside").rename(folder)
-
+    late = DatasetStore(root, clock=overtaken)
     assert late.build("code_review", SOURCE) == built
-    assert other.list() == [built]
+    assert [path.name for path in root.iterdir()] == [built.id]
 
 
 # ---------------------------------------------------------------- sources

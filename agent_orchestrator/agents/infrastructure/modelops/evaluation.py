@@ -1,0 +1,338 @@
+"""Candidate against baseline: both are really called on the same held-out examples.
+
+Each model's run is a LangSmith experiment. Their calls share one queue, so that baseline and
+candidate take turns and a machine that gets slower or faster meanwhile hits both alike.
+
+A call that gets no answer counts as wrong for accuracy and has no other score. It is counted and
+shown; when more than a tenth of a model's calls fail, the evaluation itself has failed: it would
+measure the connection, not the model.
+
+A metric is compared on the examples on which both models have a score, by the mean difference of
+the pairs and its interval, clustered by the examples' groups.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final, Literal, Protocol
+
+from agent_orchestrator.agents.infrastructure.modelops.datasets import Dataset, stratified
+from agent_orchestrator.agents.infrastructure.modelops.evaluators import (
+    Expectation,
+    ModelAnswer,
+    choose_metrics,
+    expectation,
+    score,
+    score_failed_call,
+)
+from agent_orchestrator.agents.infrastructure.modelops.examples import Example
+from agent_orchestrator.agents.infrastructure.modelops.experiments import (
+    CallFailure,
+    Reply,
+    Scored,
+    run_experiment,
+)
+from agent_orchestrator.domain.evaluation import CallRecord, EvalReport, ModelResult
+from agent_orchestrator.domain.scoring import compare
+from agent_orchestrator.domain.statistics import PairedDifference, paired_difference
+from agent_orchestrator.errors import UnavailableError, UpstreamError
+from agent_orchestrator.stores.defaults import EvaluationDefaults
+
+MAX_FAILED_SHARE: Final = 0.1
+"""Share of a model's calls that may fail before its evaluation does."""
+CONFIDENCE: Final = 0.95
+
+Progress = Callable[[int, int], None]
+"""Called with (calls done, calls in all)."""
+
+
+class ModelCaller(Protocol):
+    """The serving code: asks one model directly, without a choice of arms or a fallback."""
+
+    async def __call__(self, model: str, body: Mapping[str, Any], /) -> ModelAnswer:
+        """Return the model's answer to an OpenAI chat-completions body.
+
+        Raises UnavailableError (UpstreamError …) when the model gave none.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A model to evaluate."""
+
+    model: str
+    version: str | None = None
+    """Registry version; None for a model that is not registered."""
+
+    @property
+    def name(self) -> str:
+        """How people call it."""
+        return self.version or self.model
+
+
+class EvalRunner:
+    """Evaluates models through the serving code."""
+
+    def __init__(
+        self,
+        complete: ModelCaller,
+        defaults: EvaluationDefaults,
+        *,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._complete = complete
+        self._defaults = defaults
+        self._clock = clock
+
+    async def run(
+        self,
+        agent: str,
+        dataset: Dataset,
+        candidate: Subject,
+        baseline: Subject | None = None,
+        *,
+        metrics: Sequence[str] = (),
+        max_examples: int | None = None,
+        seed: int = 0,
+        progress: Progress = lambda _done, _total: None,
+    ) -> EvalReport:
+        """Call both models on the data set's held-out examples and compare them.
+
+        ``metrics``: those to measure, all that apply when empty. With ``max_examples`` each
+        category keeps its share. Raises InputError for an unknown metric, DatasetError for an
+        example with a wrong target, UpstreamError when too many calls of a model failed.
+        """
+        wanted = choose_metrics(metrics)
+        examples = stratified(dataset.examples("eval"), max_examples, seed)
+        expected = {example.id: self._expectation(example) for example in examples}
+        subjects = [candidate, *([baseline] if baseline else [])]
+        plan = _Plan(
+            agent=agent,
+            dataset=dataset,
+            examples=examples,
+            expected=expected,
+            metrics=wanted,
+            slots=asyncio.Semaphore(self._defaults.concurrency),
+            tick=_counter(len(examples) * len(subjects), progress),
+        )
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(self._result(plan, subject)) for subject in subjects]
+        except ExceptionGroup as group_error:  # the first fault cancelled the rest
+            raise group_error.exceptions[0] from None
+        results = [task.result() for task in tasks]
+        return self._report(plan, results[0], results[1] if baseline else None)
+
+    def _expectation(self, example: Example) -> Expectation:
+        return expectation(
+            example,
+            target_tokens=self._defaults.target_tokens,
+            latency_limit_s=self._defaults.latency_limit_s,
+        )
+
+    async def _result(self, plan: _Plan, subject: Subject) -> ModelResult:
+        """Run one model's experiment; UpstreamError when too many of its calls failed."""
+        failures: list[str] = []
+        allowed = math.ceil(MAX_FAILED_SHARE * len(plan.examples))
+
+        async def ask(example: Example) -> Reply:
+            async with plan.slots:
+                if len(failures) > allowed:  # hopeless: spare the rest
+                    return CallFailure("not asked: too many calls had failed")
+                try:
+                    reply: Reply = await self._complete(subject.model, self._body(example))
+                except UnavailableError as error:
+                    failures.append(str(error))
+                    reply = CallFailure(str(error))
+            plan.tick()
+            return reply
+
+        rows = await run_experiment(
+            f"{plan.agent}-{subject.name}",
+            plan.examples,
+            ask,
+            plan.score,
+            concurrency=self._defaults.concurrency,
+            metadata=plan.metadata(subject),
+        )
+        if len(failures) > allowed:
+            raise UpstreamError(
+                f"{subject.name}: {len(failures)} of {len(plan.examples)} calls failed, more than "
+                f"an evaluation bears ({allowed}). The first: {failures[0]}",
+                remedy="See that the model is served, then evaluate again.",
+            )
+        return _model_result(subject, [_record(row) for row in rows])
+
+    def _body(self, example: Example) -> dict[str, Any]:
+        """Return the request; greedy, so that the same model gives the same answer again."""
+        return {
+            "messages": example.messages,
+            "max_tokens": self._defaults.max_completion_tokens,
+            "temperature": 0,
+        }
+
+    def _report(
+        self, plan: _Plan, candidate: ModelResult, baseline: ModelResult | None
+    ) -> EvalReport:
+        pairs = _pairs(baseline, candidate)
+        differences = {metric: pair.difference for metric, pair in pairs.items()}
+        before = None
+        if baseline is not None:
+            before = _lacking(candidate, baseline) | _side("baseline", pairs)
+        comparison = compare(
+            before,
+            {**candidate.scores, **_side("candidate", pairs)},
+            differences=differences,
+            weights=self._defaults.weights,
+        )
+        correctness = differences.get("accuracy") or differences.get("agent_routing_accuracy")
+        return EvalReport(
+            agent=plan.agent,
+            dataset=plan.dataset.id,
+            dataset_hash=plan.dataset.hash,
+            candidate=candidate,
+            baseline=baseline,
+            comparison=comparison,
+            n_examples=len(plan.examples),
+            examples_needed=correctness.examples_needed if correctness else None,
+            tasks={example.id: example.task for example in plan.examples},
+            evaluated_at=self._clock().isoformat(timespec="seconds"),
+            settings={
+                "metrics": list(plan.metrics),
+                "confidence": CONFIDENCE,
+                **self._defaults.model_dump(mode="json"),
+            },
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Plan:
+    """What both models' runs share."""
+
+    agent: str
+    dataset: Dataset
+    examples: Sequence[Example]
+    expected: Mapping[str, Expectation]
+    """By example id."""
+    metrics: tuple[str, ...]
+    slots: asyncio.Semaphore
+    """First come, first served: each model queues behind the other's calls."""
+    tick: Callable[[], None]
+
+    def score(self, example: Example, reply: Reply) -> Mapping[str, float]:
+        """Return the scores of a reply."""
+        expected = self.expected[example.id]
+        if isinstance(reply, CallFailure):
+            return score_failed_call(expected, self.metrics)
+        return score(expected, reply, self.metrics)
+
+    def metadata(self, subject: Subject) -> dict[str, str]:
+        """Return what tells this experiment from others."""
+        return {
+            "agent": self.agent,
+            "model": subject.model,
+            "model_version": subject.version or "",
+            "experiment_type": "baseline_vs_candidate",
+            "dataset": self.dataset.id,
+            "dataset_hash": self.dataset.hash,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class _Pair:
+    """One metric on the examples on which both models have it."""
+
+    baseline: float
+    candidate: float
+    difference: PairedDifference
+
+
+def _pairs(baseline: ModelResult | None, candidate: ModelResult) -> dict[str, _Pair]:
+    """Return the paired means and differences of every metric that both models have."""
+    if baseline is None:
+        return {}
+    before = {call.example_id: call for call in baseline.calls}
+    pairs = {}
+    for metric in sorted(candidate.scores.keys() & baseline.scores.keys()):
+        both = [
+            (before[call.example_id].scores[metric], call.scores[metric], call.group)
+            for call in candidate.calls
+            if metric in call.scores and metric in before[call.example_id].scores
+        ]
+        if both:
+            pairs[metric] = _Pair(
+                _mean([old for old, _, _ in both]),
+                _mean([new for _, new, _ in both]),
+                paired_difference(
+                    [new - old for old, new, _ in both], [g for _, _, g in both], CONFIDENCE
+                ),
+            )
+    return pairs
+
+
+def _side(side: Literal["baseline", "candidate"], pairs: Mapping[str, _Pair]) -> dict[str, float]:
+    return {metric: getattr(pair, side) for metric, pair in pairs.items()}
+
+
+def _lacking(candidate: ModelResult, baseline: ModelResult) -> dict[str, float]:
+    """Return the baseline's scores that the candidate lacks: named in the report, not compared."""
+    return {m: s for m, s in baseline.scores.items() if m not in candidate.scores}
+
+
+def _record(row: Scored) -> CallRecord:
+    reply = row.reply
+    answered = reply if isinstance(reply, ModelAnswer) else None
+    return CallRecord(
+        example_id=row.example.id,
+        group=row.example.group,
+        category=row.example.category,
+        expected=row.example.label or "",
+        answer=answered.text if answered else None,
+        latency_s=answered.latency_s if answered else None,
+        prompt_tokens=answered.prompt_tokens if answered else None,
+        completion_tokens=answered.completion_tokens if answered else None,
+        error=reply.message if isinstance(reply, CallFailure) else None,
+        scores=row.scores,
+    )
+
+
+def _model_result(subject: Subject, calls: Sequence[CallRecord]) -> ModelResult:
+    """Sum up one model's calls."""
+    measured = {metric for call in calls for metric in call.scores}
+    latencies = [call.latency_s for call in calls if call.latency_s is not None]
+    tokens = [
+        call.prompt_tokens + call.completion_tokens
+        for call in calls
+        if call.prompt_tokens is not None and call.completion_tokens is not None
+    ]
+    return ModelResult(
+        model=subject.model,
+        version=subject.version,
+        calls=tuple(calls),
+        scores={
+            metric: _mean([c.scores[metric] for c in calls if metric in c.scores])
+            for metric in sorted(measured)
+        },
+        failed_calls=sum(call.error is not None for call in calls),
+        avg_latency_ms=1000.0 * _mean(latencies) if latencies else None,
+        total_tokens=sum(tokens) if tokens else None,
+    )
+
+
+def _mean(values: Sequence[float]) -> float:
+    return math.fsum(values) / len(values)
+
+
+def _counter(total: int, progress: Progress) -> Callable[[], None]:
+    done = 0
+
+    def tick() -> None:
+        nonlocal done
+        done += 1
+        progress(done, total)
+
+    return tick
