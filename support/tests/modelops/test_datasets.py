@@ -7,8 +7,10 @@ import json
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -19,6 +21,7 @@ from tests.doubles.planted_models import example
 
 from agent_orchestrator.agents.infrastructure.modelops import stdlib_defects
 from agent_orchestrator.agents.infrastructure.modelops.datasets import (
+    Dataset,
     DatasetStore,
     Source,
     check_name,
@@ -321,21 +324,20 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path: Path) -> None:
     assert list(root.iterdir()) == []
 
 
-def test_two_builders_of_one_data_set_agree(tmp_path: Path) -> None:
-    """The one that comes second finds the first one's folder."""
-    root, aside = tmp_path / "datasets", tmp_path / "aside"
-    built = DatasetStore(root).build("code_review", SOURCE)
-    built.folder.rename(aside)
+def test_builders_of_one_data_set_agree(tmp_path: Path) -> None:
+    """Whoever comes second, before or after the first one's rename, returns the first one's."""
+    root = tmp_path / "datasets"
+    for seed in range(5):
+        start = threading.Barrier(8)
 
-    def overtaken() -> datetime:
-        """Let the other builder finish while this one looks at the clock."""
-        if aside.exists():
-            aside.rename(built.folder)
-        return datetime.now(UTC)
+        def build(_: int, seed: int = seed, start: threading.Barrier = start) -> Dataset:
+            start.wait()
+            return DatasetStore(root).build("code_review", SOURCE, seed=seed)
 
-    late = DatasetStore(root, clock=overtaken)
-    assert late.build("code_review", SOURCE) == built
-    assert [path.name for path in root.iterdir()] == [built.id]
+        with ThreadPoolExecutor(8) as builders:
+            built = list(builders.map(build, range(8)))
+        assert built == [built[0]] * 8
+    assert len(list(root.iterdir())) == 5
 
 
 # ---------------------------------------------------------------- sources
