@@ -7,8 +7,10 @@ step.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import sys
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
@@ -17,6 +19,9 @@ from dotenv import dotenv_values
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, ValidationError
 
 from agent_orchestrator.errors import SettingsError
+
+#: sockaddr_un holds 108 bytes with the closing zero.
+_LONGEST_SOCKET_PATH = 107
 
 
 class Settings(BaseModel):
@@ -109,6 +114,19 @@ class Settings(BaseModel):
     def run_dir(self) -> Path:
         """Locks, sockets and what else lives as long as a process."""
         return self.state_dir / "run"
+
+    @property
+    def model_socket(self) -> Path:
+        """Unix socket of this machine's model server.
+
+        Its path may have 107 bytes at most; a deep state folder gets one under the temporary folder
+        instead, in a folder of this user's that is named after the state folder.
+        """
+        path = self.run_dir / "models.sock"
+        if len(bytes(path)) <= _LONGEST_SOCKET_PATH:
+            return path
+        digest = hashlib.sha256(bytes(self.state_dir)).hexdigest()[:16]
+        return Path(tempfile.gettempdir()) / f"chef-{os.getuid()}" / f"{digest}.sock"
 
     def secret(self, variable: str) -> str | None:
         """Return the value of an environment variable that holds a key, None when it is not set."""

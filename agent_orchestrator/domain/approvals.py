@@ -1,0 +1,92 @@
+"""Approvals: a person's consent to exactly one request at no more than one price. Fails closed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from agent_orchestrator.domain.intents import UseCase
+from agent_orchestrator.errors import ApprovalDenied
+
+ApprovalStatus = Literal["pending", "approved", "rejected", "consumed", "expired"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Approval:
+    """One approval. Times are seconds since the epoch."""
+
+    id: str
+    use_case: UseCase
+    request: Mapping[str, Any]
+    """The whole request, JSON."""
+    request_hash: str
+    """``canonical_hash`` of use case and request."""
+    summary: str
+    """What the approver reads."""
+    price_ceiling_usd: float
+    """The request may cost this much at most, dollars."""
+    requester: str
+    created_at: float
+    expires_at: float
+    status: ApprovalStatus = "pending"
+    approver: str | None = None
+    reason: str = ""
+    answered_at: float | None = None
+    consumed_at: float | None = None
+
+
+def canonical_hash(use_case: str, request: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of a use case and its whole request, in hex, whatever the keys' order."""
+    text = json.dumps(
+        [use_case, dict(request)], sort_keys=True, separators=(",", ":"), ensure_ascii=False
+    )
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def check_answerable(
+    approval: Approval, approver: str, now: float, *, requester_may_approve: bool
+) -> None:
+    """Raise ApprovalDenied unless ``approver`` may answer now."""
+    if approval.status != "pending":
+        raise ApprovalDenied(
+            f"Approval {approval.id} is {approval.status} already.", remedy="Ask again."
+        )
+    if now >= approval.expires_at:
+        raise ApprovalDenied(f"Approval {approval.id} has expired.", remedy="Ask again.")
+    if not approver:
+        raise ApprovalDenied(
+            f"Nobody answers approval {approval.id}.", remedy="Sign in as an approver."
+        )
+    if approver == approval.requester and not requester_may_approve:
+        raise ApprovalDenied(
+            f"{approver!r} asked for {approval.id} and may not answer it.",
+            remedy="Somebody else has to.",
+        )
+
+
+def check_usable(
+    approval: Approval, use_case: str, request_hash: str, price_usd: float, now: float
+) -> None:
+    """Raise ApprovalDenied unless the approval covers this request at this price, now."""
+    if approval.status != "approved":
+        raise ApprovalDenied(
+            f"Approval {approval.id} is {approval.status}, not approved.",
+            remedy=f"Approve it with `chef approve {approval.id}`."
+            if approval.status == "pending"
+            else "Ask again.",
+        )
+    if now >= approval.expires_at:
+        raise ApprovalDenied(f"Approval {approval.id} has expired.", remedy="Ask again.")
+    if approval.use_case != use_case or approval.request_hash != request_hash:
+        raise ApprovalDenied(
+            f"Approval {approval.id} was given for another request.", remedy="Ask for this one."
+        )
+    if not price_usd <= approval.price_ceiling_usd:
+        raise ApprovalDenied(
+            f"Approval {approval.id} covers ${approval.price_ceiling_usd:.2f}, the request costs "
+            f"${price_usd:.2f} now.",
+            remedy="Ask again at the new price.",
+        )

@@ -1,0 +1,107 @@
+"""Approvals: each answered once and spent once, however many try."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import TypeAdapter
+from sqlalchemy import JSON, Column, Connection, Float, String, Table, select
+
+from agent_orchestrator.domain.approvals import Approval, check_answerable, check_usable
+from agent_orchestrator.errors import NotFoundError
+from agent_orchestrator.stores.database import Database, metadata
+
+_APPROVALS = Table(
+    "approvals",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("use_case", String, nullable=False),
+    Column("request", JSON, nullable=False),
+    Column("request_hash", String, nullable=False),
+    Column("summary", String, nullable=False),
+    Column("price_ceiling_usd", Float, nullable=False),
+    Column("requester", String, nullable=False),
+    Column("created_at", Float, nullable=False),
+    Column("expires_at", Float, nullable=False),
+    Column("status", String, nullable=False),
+    Column("approver", String),
+    Column("reason", String, nullable=False),
+    Column("answered_at", Float),
+    Column("consumed_at", Float),
+)
+_APPROVAL: TypeAdapter[Approval] = TypeAdapter(Approval)
+
+
+class ApprovalStore:
+    """The approvals' table. Checking and changing happen in one write transaction."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def create(self, approval: Approval) -> None:
+        """Add an approval that waits for its answer."""
+        with self._database.write() as connection:
+            values = _APPROVAL.dump_python(approval, mode="json")
+            connection.execute(_APPROVALS.insert().values(values))
+
+    def get(self, approval_id: str) -> Approval:
+        """Return an approval. Raises NotFoundError."""
+        with self._database.read() as connection:
+            return _get(connection, approval_id)
+
+    def pending(self, now: float) -> list[Approval]:
+        """Return those that wait and have not expired, oldest first."""
+        query = (
+            select(_APPROVALS)
+            .where(_APPROVALS.c.status == "pending", _APPROVALS.c.expires_at > now)
+            .order_by(_APPROVALS.c.created_at)
+        )
+        with self._database.read() as connection:
+            rows = connection.execute(query).mappings()
+            return [_APPROVAL.validate_python(dict(row)) for row in rows]
+
+    def answer(
+        self,
+        approval_id: str,
+        *,
+        approve: bool,
+        approver: str,
+        reason: str,
+        now: float,
+        requester_may_approve: bool,
+    ) -> Approval:
+        """Approve or reject. Raises NotFoundError, ApprovalDenied (see ``check_answerable``)."""
+        with self._database.write() as connection:
+            approval = _get(connection, approval_id)
+            check_answerable(approval, approver, now, requester_may_approve=requester_may_approve)
+            return _change(
+                connection,
+                approval_id,
+                status="approved" if approve else "rejected",
+                approver=approver,
+                reason=reason,
+                answered_at=now,
+            )
+
+    def consume(
+        self, approval_id: str, use_case: str, request_hash: str, price_usd: float, now: float
+    ) -> Approval:
+        """Spend it. Raises NotFoundError, ApprovalDenied (see ``check_usable``)."""
+        with self._database.write() as connection:
+            approval = _get(connection, approval_id)
+            check_usable(approval, use_case, request_hash, price_usd, now)
+            return _change(connection, approval_id, status="consumed", consumed_at=now)
+
+
+def _get(connection: Connection, approval_id: str) -> Approval:
+    query = select(_APPROVALS).where(_APPROVALS.c.id == approval_id)
+    row = connection.execute(query).mappings().first()
+    if row is None:
+        raise NotFoundError(f"No approval {approval_id!r}.", remedy="See `chef approvals`.")
+    return _APPROVAL.validate_python(dict(row))
+
+
+def _change(connection: Connection, approval_id: str, **values: Any) -> Approval:
+    query = _APPROVALS.update().where(_APPROVALS.c.id == approval_id).values(**values)
+    connection.execute(query)
+    return _get(connection, approval_id)

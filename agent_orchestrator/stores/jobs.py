@@ -1,0 +1,127 @@
+"""Jobs: what was asked, where it went, how it ended."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from pydantic import TypeAdapter
+from sqlalchemy import JSON, Column, Float, Index, RowMapping, Select, String, Table, select
+
+from agent_orchestrator.domain.jobs import TERMINAL, Failure, Job, JobKind, JobStatus
+from agent_orchestrator.errors import ConflictError, NotFoundError
+from agent_orchestrator.stores.database import Database, metadata
+
+_JOBS = Table(
+    "jobs",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("kind", String, nullable=False),
+    Column("agent", String, nullable=False),
+    Column("status", String, nullable=False),
+    Column("backend", String, nullable=False),
+    Column("request", JSON, nullable=False),
+    Column("requester", String, nullable=False),
+    Column("created_at", Float, nullable=False),
+    Column("updated_at", Float, nullable=False),
+    Column("ref", JSON, nullable=False),
+    Column("estimated_cost_usd", Float, nullable=False),
+    Column("estimated_minutes", Float, nullable=False),
+    Column("actual_cost_usd", Float),
+    Column("approval_id", String),
+    Column("finished_at", Float),
+    Column("result", JSON),
+    Column("failure", JSON),
+    Index("jobs_by_agent", "agent", "created_at"),
+    Index("jobs_by_status", "status"),
+)
+_JOB: TypeAdapter[Job] = TypeAdapter(Job)
+
+
+class JobStore:
+    """The jobs' table. Methods block and raise LockTimeout or StorageError."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def create(self, job: Job) -> None:
+        """Add a job. Raises ConflictError when the id exists."""
+        with self._database.write() as connection:
+            found = connection.execute(select(_JOBS.c.id).where(_JOBS.c.id == job.id)).first()
+            if found is not None:
+                raise ConflictError(f"Job {job.id} exists already.")
+            connection.execute(_JOBS.insert().values(_JOB.dump_python(job, mode="json")))
+
+    def get(self, job_id: str) -> Job:
+        """Return a job. Raises NotFoundError."""
+        with self._database.read() as connection:
+            row = connection.execute(select(_JOBS).where(_JOBS.c.id == job_id)).mappings().first()
+        if row is None:
+            raise NotFoundError(f"No job {job_id!r}.", remedy="See `chef jobs`.")
+        return _job(row)
+
+    def update(
+        self,
+        job_id: str,
+        *,
+        at: float,
+        status: JobStatus | None = None,
+        ref: Mapping[str, Any] | None = None,
+        result: Mapping[str, Any] | None = None,
+        failure: Failure | None = None,
+        actual_cost_usd: float | None = None,
+    ) -> Job:
+        """Change what is given and return the job.
+
+        A job that has ended does not change any more. Raises NotFoundError, ConflictError.
+        """
+        given = {
+            "status": status,
+            "ref": dict(ref) if ref is not None else None,
+            "result": dict(result) if result is not None else None,
+            "failure": asdict(failure) if failure else None,
+            "actual_cost_usd": actual_cost_usd,
+            "finished_at": at if status in TERMINAL else None,
+        }
+        values = {name: value for name, value in given.items() if value is not None}
+        with self._database.write() as connection:
+            changed = connection.execute(
+                _JOBS.update()
+                .where(_JOBS.c.id == job_id, _JOBS.c.status.not_in(TERMINAL))
+                .values(updated_at=at, **values)
+            ).rowcount
+            row = connection.execute(select(_JOBS).where(_JOBS.c.id == job_id)).mappings().first()
+        if row is None:
+            raise NotFoundError(f"No job {job_id!r}.", remedy="See `chef jobs`.")
+        if not changed:
+            raise ConflictError(f"Job {job_id} has ended already: {row['status']}.")
+        return _job(row)
+
+    def latest_for_agent(self, agent: str, kind: JobKind | None = None) -> Job | None:
+        """Return the agent's newest job, of one kind or of any; None without one."""
+        query = select(_JOBS).where(_JOBS.c.agent == agent)
+        if kind is not None:
+            query = query.where(_JOBS.c.kind == kind)
+        found = self._fetch(query, limit=1)
+        return found[0] if found else None
+
+    def newest(
+        self, *, agent: str | None = None, status: JobStatus | None = None, limit: int = 1000
+    ) -> list[Job]:
+        """Return the jobs, newest first."""
+        query = select(_JOBS)
+        if agent is not None:
+            query = query.where(_JOBS.c.agent == agent)
+        if status is not None:
+            query = query.where(_JOBS.c.status == status)
+        return self._fetch(query, limit)
+
+    def _fetch(self, query: Select[Any], limit: int) -> list[Job]:
+        ordered = query.order_by(_JOBS.c.created_at.desc(), _JOBS.c.id.desc()).limit(limit)
+        with self._database.read() as connection:
+            return [_job(row) for row in connection.execute(ordered).mappings()]
+
+
+def _job(row: RowMapping) -> Job:
+    return _JOB.validate_python(dict(row))

@@ -1,0 +1,187 @@
+"""Outcomes and feedback in the order in which they came in: what every verdict reads.
+
+One writer at a time (``Database.write``) means that sequence numbers are given in commit order: a
+reader that has seen number n has seen everything up to n, and reading again gives the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+from pydantic import TypeAdapter
+from sqlalchemy import (
+    Boolean,
+    Column,
+    Float,
+    Index,
+    Integer,
+    String,
+    Table,
+    UniqueConstraint,
+    delete,
+    func,
+    select,
+)
+
+from agent_orchestrator.domain.outcomes import Feedback, Judged, Outcome, Recorded
+from agent_orchestrator.errors import ConflictError, InputError, NotFoundError
+from agent_orchestrator.stores.database import Database, metadata
+
+_OUTCOMES = Table(
+    "outcomes",
+    metadata,
+    Column("seq", Integer, primary_key=True, autoincrement=True),
+    Column("request_id", String, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("at", Float, nullable=False),
+    Column("agent", String, nullable=False),
+    Column("task_id", String, nullable=False),
+    Column("model", String, nullable=False),
+    Column("arm", String, nullable=False),
+    Column("version", String),
+    Column("rollout_id", String),
+    Column("latency_ms", Float, nullable=False),
+    Column("error", String),
+    Column("valid_output", Boolean),
+    Column("prompt_tokens", Integer),
+    Column("completion_tokens", Integer),
+    UniqueConstraint("request_id", "attempt"),
+    Index("outcomes_by_rollout", "rollout_id", "seq"),
+    sqlite_autoincrement=True,  # a number is never given twice, also after pruning
+)
+_FEEDBACK = Table(
+    "feedback",
+    metadata,
+    Column("seq", Integer, primary_key=True, autoincrement=True),
+    Column("request_id", String, nullable=False),
+    Column("source", String, nullable=False),
+    Column("score", Float, nullable=False),
+    Column("at", Float, nullable=False),
+    Column("rollout_id", String),
+    Column("arm", String, nullable=False),
+    Column("version", String),
+    UniqueConstraint("request_id", "source"),
+    Index("feedback_by_rollout", "rollout_id", "seq"),
+    sqlite_autoincrement=True,
+)
+_OUTCOME: TypeAdapter[Outcome] = TypeAdapter(Outcome)
+
+
+@dataclass(frozen=True, slots=True)
+class ArmCount:
+    """How many requests one arm had in a rollout."""
+
+    requests: int
+    errors: int
+
+
+class OutcomeStore:
+    """The tables of outcomes and feedback."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def append_many(self, outcomes: Sequence[Outcome]) -> int:
+        """Add outcomes in their order and return how many were new: all of them or none.
+
+        An outcome that is there already (same request and attempt) is left as it is, so a batch
+        whose fate is unknown may be sent again.
+        """
+        if not outcomes:
+            return 0
+        ids = {outcome.request_id for outcome in outcomes}
+        columns = (_OUTCOMES.c.request_id, _OUTCOMES.c.attempt)
+        with self._database.write() as connection:
+            query = select(*columns).where(_OUTCOMES.c.request_id.in_(ids))
+            known = {tuple(row) for row in connection.execute(query)}
+            fresh = []
+            for outcome in outcomes:
+                key = (outcome.request_id, outcome.attempt)
+                if key not in known:
+                    known.add(key)
+                    fresh.append(asdict(outcome))
+            if fresh:
+                connection.execute(_OUTCOMES.insert(), fresh)
+        return len(fresh)
+
+    def add_feedback(self, feedback: Feedback) -> None:
+        """Add a judgement on the attempt that answered a request.
+
+        Raises InputError for a score outside 0..1, NotFoundError for a request that no attempt has
+        answered, ConflictError for a second judgement of the same source.
+        """
+        if not 0.0 <= feedback.score <= 1.0:
+            raise InputError(
+                f"score is {feedback.score!r}.", remedy="Use a number from 0 (bad) to 1 (good)."
+            )
+        answered = (
+            select(_OUTCOMES.c.rollout_id, _OUTCOMES.c.arm, _OUTCOMES.c.version)
+            .where(_OUTCOMES.c.request_id == feedback.request_id, _OUTCOMES.c.error.is_(None))
+            .order_by(_OUTCOMES.c.attempt.desc())
+        )
+        given = select(_FEEDBACK.c.seq).where(
+            _FEEDBACK.c.request_id == feedback.request_id, _FEEDBACK.c.source == feedback.source
+        )
+        with self._database.write() as connection:
+            attempt = connection.execute(answered).mappings().first()
+            if attempt is None:
+                raise NotFoundError(
+                    f"No answered request {feedback.request_id!r}.",
+                    remedy="Send the X-Request-Id of an answer.",
+                )
+            if connection.execute(given).first() is not None:
+                raise ConflictError(
+                    f"{feedback.source!r} has judged request {feedback.request_id!r} already."
+                )
+            connection.execute(_FEEDBACK.insert().values(**asdict(feedback), **attempt))
+
+    def outcomes_after(self, rollout_id: str, seq: int, limit: int) -> list[Recorded]:
+        """Return a rollout's outcomes after number ``seq``, in order, at most ``limit``."""
+        query = (
+            select(_OUTCOMES)
+            .where(_OUTCOMES.c.rollout_id == rollout_id, _OUTCOMES.c.seq > seq)
+            .order_by(_OUTCOMES.c.seq)
+            .limit(limit)
+        )
+        with self._database.read() as connection:
+            rows = [dict(row) for row in connection.execute(query).mappings()]
+        return [Recorded(row.pop("seq"), _OUTCOME.validate_python(row)) for row in rows]
+
+    def feedback_after(self, rollout_id: str, seq: int, limit: int) -> list[Judged]:
+        """Return a rollout's judgements after number ``seq``, in order, at most ``limit``."""
+        columns = (_FEEDBACK.c.seq, _FEEDBACK.c.arm, _FEEDBACK.c.version)
+        query = (
+            select(*columns, _FEEDBACK.c.score, _FEEDBACK.c.at)
+            .where(_FEEDBACK.c.rollout_id == rollout_id, _FEEDBACK.c.seq > seq)
+            .order_by(_FEEDBACK.c.seq)
+            .limit(limit)
+        )
+        with self._database.read() as connection:
+            return [Judged(**row) for row in connection.execute(query).mappings()]
+
+    def position(self) -> tuple[int, int]:
+        """Return the last sequence numbers of outcomes and of feedback; 0 when there is none."""
+        with self._database.read() as connection:
+            outcome = connection.execute(select(func.max(_OUTCOMES.c.seq))).scalar()
+            feedback = connection.execute(select(func.max(_FEEDBACK.c.seq))).scalar()
+        return outcome or 0, feedback or 0
+
+    def arm_counts(self, rollout_id: str) -> dict[str, ArmCount]:
+        """Return arm → its first attempts in a rollout, and how many of them failed."""
+        query = (
+            select(_OUTCOMES.c.arm, func.count(), func.count(_OUTCOMES.c.error))
+            .where(_OUTCOMES.c.rollout_id == rollout_id, _OUTCOMES.c.attempt == 0)
+            .group_by(_OUTCOMES.c.arm)
+        )
+        with self._database.read() as connection:
+            return {arm: ArmCount(n, errors) for arm, n, errors in connection.execute(query)}
+
+    def prune(self, before: float) -> int:
+        """Remove what ended before ``before`` (seconds since the epoch); return how many rows."""
+        with self._database.write() as connection:
+            removed = [
+                connection.execute(delete(table).where(table.c.at < before)).rowcount
+                for table in (_OUTCOMES, _FEEDBACK)
+            ]
+        return sum(removed)
