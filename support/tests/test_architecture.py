@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import ast
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
+from threading import Timer
 
 import pytest
 
@@ -70,3 +72,30 @@ def test_the_domain_reads_no_clock_and_does_no_io(source: Path) -> None:
 def test_packages_load_nothing_by_themselves() -> None:
     """A package loads no third party before one of its modules is used."""
     assert third_parties_loaded_by(*PACKAGES) == set()
+
+
+def test_the_gateway_serves_without_langchain_and_torch(tmp_path: Path) -> None:
+    """What carries traffic stays small: the running process loads no framework."""
+    environment = {"CHEF_CONFIG": f"{ROOT}/config", "CHEF_STATE": f"{tmp_path}"}
+    with subprocess.Popen(
+        [
+            *(sys.executable, "-X", "importtime"),
+            *("-m", "agent_orchestrator.wiring.gateway_process", "--no-token"),
+        ],
+        env=os.environ | environment | {"CHEF_GATEWAY_PORT": "0"},
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        watchdog = Timer(60, process.kill)
+        watchdog.start()
+        log = []
+        for line in process.stderr or ():
+            log.append(line)
+            if "Serving on" in line:
+                process.terminate()
+        watchdog.cancel()
+    assert process.returncode == 0, "".join(log[-20:])
+    imported = (line.rpartition("|")[2].strip() for line in log if line.startswith("import time:"))
+    loaded = {name.partition(".")[0] for name in imported}
+    assert "aiohttp" in loaded
+    assert not loaded & {"langchain_core", "langgraph", "langsmith", "matplotlib", "torch"}
