@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from scripts.audit_dependencies import conclude
+from audit_dependencies import conclude
 
 CLEAN = {"name": "click", "version": "8.2.0", "vulns": []}
 SKIPPED = {"name": "torch", "skip_reason": "Dependency not found on PyPI and could not be audited"}
