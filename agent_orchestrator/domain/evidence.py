@@ -77,7 +77,7 @@ class _Tally:
         return self.good / self.n if self.n else None
 
 
-class _StepWatch:
+class StepWatch:
     """One guardrail while both arms carry traffic."""
 
     def __init__(self, name: Guardrail, policy: RolloutPolicy, weight: int) -> None:
@@ -129,17 +129,21 @@ class _StepWatch:
         self.stable_due += self.stable_each_look
 
     @property
+    def failed(self) -> bool:
+        """Whether the evidence that the candidate is worse has ever reached the threshold."""
+        return self.process.peak >= _threshold(self.policy)
+
+    @property
     def passed(self) -> bool:
         """Whether the latest look found the candidate good enough."""
         return self.look is not None and self.look.passed
 
     def evidence(self) -> GuardrailEvidence:
         """Return what the data say."""
-        failed = self.process.peak >= _threshold(self.policy)
         verdict = Verdict.PASS if self.passed else Verdict.INCONCLUSIVE
         return GuardrailEvidence(
             guardrail=self.name,
-            verdict=Verdict.FAIL if failed else verdict,
+            verdict=Verdict.FAIL if self.failed else verdict,
             candidate_n=self.candidate.n,
             stable_n=self.stable.n,
             candidate_rate=self.candidate.rate,
@@ -246,7 +250,7 @@ class RolloutEvidence:
         self.last_outcome_seq = -1
         self.last_feedback_seq = -1
         self._slow_ms = policy.latency_limit_s * 1000.0
-        self._watches: dict[Guardrail, _StepWatch | _GuardWatch] = {}
+        self._watches: dict[Guardrail, StepWatch | _GuardWatch] = {}
         self.start_step(weight, now)
 
     def start_step(self, weight: int, now: float) -> None:
@@ -259,10 +263,10 @@ class RolloutEvidence:
             if weight == FULL:
                 stable = watch.stable if watch else _Tally()
                 self._watches[name] = _GuardWatch(name, self.policy, stable)
-            elif isinstance(watch, _StepWatch):
+            elif isinstance(watch, StepWatch):
                 watch.start_step(weight)
             else:
-                self._watches[name] = _StepWatch(name, self.policy, weight)
+                self._watches[name] = StepWatch(name, self.policy, weight)
         self.weight = weight
         self.step_started_at = now
         self._tasks: set[str] = set()

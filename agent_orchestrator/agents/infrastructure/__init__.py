@@ -1,0 +1,1 @@
+"""The infrastructure agent: what serves, trains and is rolled back."""

@@ -1,0 +1,38 @@
+"""Where training jobs run: a port of four methods and what implements it.
+
+Every backend runs the same worker (``agent_orchestrator.trainer``); a backend only carries the job
+there and what became of it back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from agent_orchestrator.domain.jobs import Progress
+from agent_orchestrator.domain.training import TrainingSpec
+
+Ref = Mapping[str, Any]
+"""JSON by which a backend finds a job again, also after a restart."""
+
+
+class TrainerBackend(Protocol):
+    """A place where training jobs run. Methods block; call them in a thread."""
+
+    def submit(self, job_id: str, spec: TrainingSpec) -> Ref:
+        """Start a job and return how to find it. The same id again starts nothing new.
+
+        Raises ConfigurationError, StorageError, UnavailableError; then nothing has started.
+        """
+
+    def poll(self, ref: Ref) -> Progress:
+        """Return where the job stands. Changes nothing.
+
+        Raises NotFoundError when the backend does not know the job, UnavailableError.
+        """
+
+    def cancel(self, ref: Ref) -> None:
+        """Ask the job to stop. Asking again, or after its end, does nothing."""
+
+    def logs(self, ref: Ref, tail: int) -> list[str]:
+        """Return the last ``tail`` lines of the job's log."""

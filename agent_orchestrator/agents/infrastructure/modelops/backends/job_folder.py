@@ -1,0 +1,242 @@
+"""A job as a folder and a detached process: everything about it can be read from there.
+
+The process outlives whoever started it; a restarted orchestrator, or another process, finds the job
+as it stands (support/docs/decisions/0006). The worker's side of the folder is described in
+``agent_orchestrator.trainer``; on this side there are ``process.json`` (which process it is: the
+number alone may be reused, so its start time stands beside it), ``worker.log`` and, once asked,
+``cancel.json``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final, cast, get_args
+
+import psutil
+
+from agent_orchestrator.domain.jobs import Failure, FailureKind, Progress
+from agent_orchestrator.errors import NotFoundError, StorageError
+from agent_orchestrator.stores.files import replace_atomically, storage_error
+
+#: A cancelled process that still runs after this is killed by the next look at it.
+GRACE_SECONDS: Final = 20.0
+_SAME_START_SECONDS: Final = 0.5
+_LOG_TAIL_BYTES: Final = 64 * 1024
+#: What a log says when the process had no chance to write a diagnosis.
+_LAST_WORDS: Final[tuple[tuple[str, FailureKind, str], ...]] = (
+    ("No space left on device", "disk_full", "Free some space and submit the job again."),
+    ("MemoryError", "out_of_memory", "Lower batch_size or max_length, or use larger hardware."),
+    ("out of memory", "out_of_memory", "Lower batch_size or max_length, or use larger hardware."),
+)
+
+
+class JobFolder:
+    """One job's folder."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def create(self, files: Mapping[str, bytes]) -> bool:
+        """Make the folder with these files, whole or not at all; return whether it is new.
+
+        Raises StorageError.
+        """
+        if self.path.exists():
+            return False
+        partial = self.path.with_name(f".{self.path.name}.{os.getpid()}.tmp")
+        try:
+            partial.mkdir(parents=True)
+            for name, content in files.items():
+                (partial / name).write_bytes(content)
+            partial.rename(self.path)
+        except OSError as error:
+            shutil.rmtree(partial, ignore_errors=True)
+            raise storage_error(self.path, error) from error
+        return True
+
+    def start(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
+        """Start the job's process, detached, unless it was started before. Raises StorageError."""
+        record = self.path / "process.json"
+        if record.exists():
+            return
+        try:
+            with (self.path / "worker.log").open("ab") as log:
+                process = subprocess.Popen(  # noqa: S603 - our own command
+                    [*command, str(self.path)],
+                    cwd=self.path,
+                    env=dict(environment),
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    start_new_session=True,
+                )
+        except OSError as error:
+            raise StorageError(
+                f"Cannot start {command[0]!r}: {error.strerror}.", remedy="Check the interpreter."
+            ) from error
+        started = {"pid": process.pid, "started_at": _start_time(process.pid)}
+        replace_atomically(record, json.dumps(started).encode())
+
+    def progress(self) -> Progress:
+        """Return where the job stands, from its files and whether its process lives.
+
+        Raises NotFoundError when the folder is gone.
+        """
+        if not self.path.is_dir():
+            raise NotFoundError(
+                f"The folder of job {self.path.name} is gone.", remedy="Start the job again."
+            )
+        process = self._process()  # looked at first: what it wrote before it ended is then there
+        self._kill_when_overdue(process)
+        manifest = _read_json(self.path / "manifest.json")
+        events = self._events()
+        if manifest is not None:
+            return _progress("completed", events, result=manifest)
+        if process is not None:
+            return _progress("running", events)
+        return self._ended(events)
+
+    def cancel(self) -> None:
+        """Ask the process to stop; it is killed when it has not after ``GRACE_SECONDS``."""
+        process = self._process()
+        if process is None:
+            return
+        asked = self.path / "cancel.json"
+        if not asked.exists():
+            replace_atomically(asked, json.dumps({"at": time.time()}).encode())
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGTERM)
+
+    def log(self, tail: int) -> list[str]:
+        """Return the last lines of the process's output."""
+        try:
+            with (self.path / "worker.log").open("rb") as log:
+                size = log.seek(0, os.SEEK_END)
+                log.seek(max(0, size - _LOG_TAIL_BYTES))
+                text = log.read().decode(errors="replace")
+        except FileNotFoundError:
+            return []
+        return text.splitlines()[-tail:]
+
+    def _ended(self, events: list[dict[str, Any]]) -> Progress:
+        """Return how a job without process and manifest ended."""
+        if (self.path / "cancel.json").exists():
+            return _progress("cancelled", events)
+        written = _read_json(self.path / "failure.json") or _last(events, "failed")
+        if written is not None:
+            return _progress("failed", events, failure=_failure(written))
+        if not (self.path / "process.json").exists():
+            return _progress("pending", events)
+        if _last(events, "cancelled") is not None:
+            return _progress("cancelled", events)
+        return _progress("failed", events, failure=self._post_mortem())
+
+    def _post_mortem(self) -> Failure:
+        words = "\n".join(self.log(50))
+        for text, kind, remedy in _LAST_WORDS:
+            if text in words:
+                return Failure(kind, f"The process ended: {text}.", remedy)
+        return Failure(
+            "killed",
+            "The process ended without a word: it was killed, or the machine was restarted.",
+            "Submit the job again; look for the kernel's out-of-memory killer if it recurs.",
+        )
+
+    def _process(self) -> psutil.Process | None:
+        """Return the job's process while it lives; a dead child is reaped on the way."""
+        record = _read_json(self.path / "process.json")
+        if record is None:
+            return None
+        try:
+            process = psutil.Process(record["pid"])
+            if abs(process.create_time() - record["started_at"]) > _SAME_START_SECONDS:
+                return None
+            if process.status() == psutil.STATUS_ZOMBIE:
+                with contextlib.suppress(ChildProcessError):
+                    os.waitpid(process.pid, os.WNOHANG)
+                return None
+        except psutil.NoSuchProcess:
+            return None
+        return process
+
+    def _kill_when_overdue(self, process: psutil.Process | None) -> None:
+        asked = _read_json(self.path / "cancel.json")
+        if process is not None and asked and time.time() - asked["at"] > GRACE_SECONDS:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+
+    def _events(self) -> list[dict[str, Any]]:
+        """Return the progress lines; one that is being written is left for the next look."""
+        try:
+            text = (self.path / "progress.jsonl").read_text(encoding="utf-8", errors="replace")
+        except FileNotFoundError:
+            return []
+        events = []
+        for line in text.splitlines():
+            with contextlib.suppress(ValueError):
+                events.append(json.loads(line))
+        return events
+
+
+def _start_time(pid: int) -> float:
+    try:
+        return float(psutil.Process(pid).create_time())
+    except psutil.NoSuchProcess:
+        return 0.0
+
+
+def _read_json(path: Path) -> dict[str, Any] | None:
+    """Return a JSON object; None when the file is not there or not whole yet."""
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return None
+    return data if isinstance(data, dict) else None
+
+
+def _last(events: Sequence[dict[str, Any]], name: str) -> dict[str, Any] | None:
+    return next((event for event in reversed(events) if event.get("event") == name), None)
+
+
+def _failure(written: Mapping[str, Any]) -> Failure:
+    kind = written.get("kind")
+    known = kind if kind in get_args(FailureKind) else "unknown"
+    return Failure(
+        cast("FailureKind", known),
+        str(written.get("message", "It failed.")),
+        str(written.get("remedy", "")),
+    )
+
+
+def _progress(
+    status: Any,
+    events: Sequence[dict[str, Any]],
+    *,
+    failure: Failure | None = None,
+    result: Mapping[str, Any] | None = None,
+) -> Progress:
+    steps = [event for event in events if event.get("event") == "step"]
+    last = steps[-1] if steps else {}
+    losses = tuple(
+        (event["step"], event["loss"]) for event in steps if event.get("loss") is not None
+    )
+    return Progress(
+        status=status,
+        message=events[-1].get("message", "") if events else "",
+        current_step=last.get("step"),
+        total_steps=last.get("total_steps"),
+        current_loss=losses[-1][1] if losses else None,
+        learning_rate=last.get("learning_rate"),
+        eta_seconds=last.get("eta_seconds") if status == "running" else None,
+        losses=losses,
+        failure=failure,
+        result=result,
+    )

@@ -1,0 +1,122 @@
+"""Which model a name means, and where it lives: models.yaml, the registry and local artifacts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from agent_orchestrator.agents.infrastructure.modelops.registry import ModelRegistry
+from agent_orchestrator.domain.models import EvalScores, check_model_id
+from agent_orchestrator.domain.routing import Arm, Endpoint, Provider
+from agent_orchestrator.errors import InputError, UnknownAgentError, VersionNotFoundError
+from agent_orchestrator.stores.models_yaml import ModelsYaml
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRef:
+    """A model an agent may have: its id, and its version when the registry knows it."""
+
+    model: str
+    version: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.version} ({self.model})" if self.version else self.model
+
+
+class Catalogue:
+    """Resolves names. Reads only."""
+
+    def __init__(
+        self, models_yaml: ModelsYaml, registry: ModelRegistry, artifacts_dir: Path
+    ) -> None:
+        self._yaml = models_yaml
+        self._registry = registry
+        self._artifacts = artifacts_dir
+
+    def check_agent(self, agent: str) -> str:
+        """Return the agent's name; UnknownAgentError when models.yaml does not have it."""
+        known = self._yaml.read().agent_models
+        if agent not in known:
+            raise UnknownAgentError(agent, sorted(known))
+        return agent
+
+    def arms(self, agent: str) -> tuple[Arm, ...]:
+        """Return the agent's arms as they are routed now; raises UnknownAgentError."""
+        return self._yaml.read().arms(self.check_agent(agent))
+
+    def serving(self, agent: str) -> ModelRef:
+        """Return the agent's stable model; raises UnknownAgentError."""
+        self.check_agent(agent)
+        return self._ref(agent, self._yaml.read().agent_models[agent])
+
+    def resolve(self, agent: str, name: str | None) -> ModelRef:
+        """Return the model that ``name`` means for an agent: a version, a model id, or its newest.
+
+        Raises UnknownAgentError, VersionNotFoundError for an unknown version, ModelIdError, or
+        InputError when the agent has no version and none was named.
+        """
+        self.check_agent(agent)
+        if name is None:
+            newest = self._registry.list_versions(agent, limit=1)
+            if not newest:
+                raise InputError(
+                    f"{agent} has no trained version.",
+                    remedy=f"Train one with `chef train {agent}`, or name a model id.",
+                )
+            return ModelRef(newest[0].model_id, newest[0].version)
+        if name[:1] == "v" and name[1:2].isdigit():
+            version = self._registry.get_version(agent, name)
+            return ModelRef(version.model_id, version.version)
+        ref = self._ref(agent, check_model_id(name))
+        if ref.version is None and not self._is_known(ref.model):
+            raise VersionNotFoundError(
+                f"{agent} has no model {name!r}, and neither the models catalogue nor the "
+                "artifacts do.",
+                remedy=f"See `chef models {agent}`, or add it under `models:` in models.yaml.",
+            )
+        return ref
+
+    def endpoint(self, model: str, target: Provider | None = None) -> Endpoint:
+        """Return where a model lives; ``target`` must agree with what is known.
+
+        Raises InputError when the target cannot serve the model as configured.
+        """
+        listed = self._yaml.read().models.get(model)
+        if listed is None and self.has_artifact(model):
+            listed = Endpoint(model, "local")
+        found = listed or Endpoint(model)
+        if target is not None and target != found.provider:
+            raise InputError(
+                f"{model} is served by {found.provider}, not by {target!r}.",
+                remedy=f"List it under `models:` in models.yaml with `provider: {target}`.",
+            )
+        return found
+
+    def has_artifact(self, model: str) -> bool:
+        """Return whether a finished local artifact of that id exists."""
+        return (self._artifacts / check_model_id(model) / "config.json").is_file()
+
+    def artifact(self, model: str) -> Path | None:
+        """Return the folder of a local artifact, None when there is none."""
+        return self._artifacts / model if self.has_artifact(model) else None
+
+    def scores(self, agent: str, ref: ModelRef) -> EvalScores | None:
+        """Return what the last evaluation of a registered version found."""
+        if ref.version is None:
+            return None
+        return self._registry.get_version(agent, ref.version).eval_scores
+
+    def _is_known(self, model: str) -> bool:
+        table = self._yaml.read()
+        return (
+            model in table.models
+            or model in table.agent_models.values()
+            or self.has_artifact(model)
+        )
+
+    def _ref(self, agent: str, model: str) -> ModelRef:
+        """Return the newest version with that model id, or the bare model."""
+        for version in self._registry.list_versions(agent):
+            if version.model_id == model:
+                return ModelRef(model, version.version)
+        return ModelRef(model)

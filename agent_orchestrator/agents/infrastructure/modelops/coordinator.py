@@ -1,0 +1,98 @@
+"""The use cases. Every door calls ``Coordinator.run`` and nothing else reaches behind it.
+
+A reading use case answers at once. A changing one first becomes a ``Plan`` (what would happen, what
+it costs, whether a person must approve); only then, approved, is it carried out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import anyio.to_thread
+
+from agent_orchestrator.agents.infrastructure.modelops.authorisation import Authorisation, Caller
+from agent_orchestrator.agents.infrastructure.modelops.plans import Plan
+from agent_orchestrator.agents.infrastructure.modelops.usecases import (
+    USE_CASES,
+    ChangingRequest,
+    Request,
+    Result,
+)
+from agent_orchestrator.domain.approvals import Approval
+from agent_orchestrator.domain.intents import UseCase
+
+Planner = Callable[[Any, Caller], Plan]
+Reader = Callable[[Any], Result]
+
+
+class Coordinator:
+    """Runs use cases: ``readers`` answer, ``planners`` plan; together they cover ``USE_CASES``."""
+
+    def __init__(
+        self,
+        *,
+        readers: Mapping[UseCase, Reader],
+        planners: Mapping[UseCase, Planner],
+        authorisation: Authorisation,
+    ) -> None:
+        missing = USE_CASES.keys() - readers.keys() - planners.keys()
+        if missing:
+            raise ValueError(f"No reader or planner for {sorted(missing)}.")
+        self._readers = readers
+        self._planners = planners
+        self._authorisation = authorisation
+
+    async def run(
+        self,
+        use_case: UseCase,
+        request: Request,
+        caller: Caller,
+        *,
+        approval_id: str | None = None,
+    ) -> Result:
+        """Run one use case and return its result; a dry run returns a ``PlannedChange``.
+
+        Raises InputError and its kin for a bad request, ApprovalRequired when a person must
+        approve first (then ``resume``), ApprovalDenied when ``approval_id`` does not cover the
+        request, FailedError when it was tried and did not work. Nothing half-done stays behind.
+        """
+        if use_case in self._readers:
+            return await anyio.to_thread.run_sync(self._readers[use_case], request)
+        if not isinstance(request, ChangingRequest):
+            raise TypeError(f"{use_case} takes a ChangingRequest, not {type(request).__name__}.")
+        plan = await anyio.to_thread.run_sync(self._planners[use_case], request, caller)
+        if request.dry_run:
+            return plan.preview(self._authorisation.needed(plan))
+        spent = await anyio.to_thread.run_sync(
+            self._authorisation.require, use_case, request, plan, caller, approval_id
+        )
+        return await plan.act(spent)
+
+    async def resume(self, approval_id: str, caller: Caller) -> Result:
+        """Carry out the request that an approval was given for, from any door, once.
+
+        Raises what ``run`` raises.
+        """
+        approval = await anyio.to_thread.run_sync(self._authorisation.get, approval_id)
+        spec = USE_CASES[approval.use_case]
+        request = spec.request.model_validate(approval.request)
+        return await self.run(approval.use_case, request, caller, approval_id=approval_id)
+
+    async def answer(
+        self, approval_id: str, caller: Caller, *, approve: bool, reason: str = ""
+    ) -> Approval:
+        """Approve or reject; raises as ``Authorisation.answer``."""
+
+        def answer() -> Approval:
+            return self._authorisation.answer(approval_id, caller, approve=approve, reason=reason)
+
+        return await anyio.to_thread.run_sync(answer)
+
+    async def pending_approvals(self) -> list[Approval]:
+        """Return the approvals that wait for an answer, oldest first."""
+        return await anyio.to_thread.run_sync(self._authorisation.pending)
+
+    async def get_approval(self, approval_id: str) -> Approval:
+        """Return an approval; NotFoundError when there is none of that id."""
+        return await anyio.to_thread.run_sync(self._authorisation.get, approval_id)

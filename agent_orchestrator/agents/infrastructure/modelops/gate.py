@@ -1,0 +1,150 @@
+"""The checklist before traffic: nothing serves that did not load, answer and pass here."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import anyio
+
+from agent_orchestrator.agents.infrastructure.modelops.usecases import ChecklistItem
+from agent_orchestrator.domain.models import EvalScores
+from agent_orchestrator.domain.verdict import Verdict, worst
+from agent_orchestrator.errors import GateFailed, UpstreamError
+
+BATCH = 8
+
+
+@dataclass(frozen=True, slots=True)
+class GateAnswer:
+    """What the gate looks at in an answer."""
+
+    text: str
+    valid_output: bool
+    """Whether it passed output validation."""
+
+
+Ask = Callable[[str], Awaitable[GateAnswer]]
+"""Send one prompt to the candidate; UpstreamError when there is no answer."""
+
+
+async def smoke_test(ask: Ask, prompts: Sequence[str], limit_s: float) -> list[ChecklistItem]:
+    """Load the candidate, ask it one prompt, then ``BATCH`` at once.
+
+    The first call may take long (the server loads the model then), so only the batch is held
+    against ``limit_s``. Stops at the first point that fails: the later ones need it.
+    """
+    started = time.monotonic()
+    try:
+        first = await ask(prompts[0])
+    except UpstreamError as error:
+        return [ChecklistItem(name="loads", verdict=Verdict.FAIL, message=str(error))]
+    loading = time.monotonic() - started
+    items = [
+        ChecklistItem(
+            name="loads",
+            verdict=Verdict.PASS,
+            message=f"First answer after {loading:.2f} s.",
+            measured={"seconds": loading},
+        ),
+        _answers(first),
+        _valid([first]),
+    ]
+    if worst(item.verdict for item in items) is Verdict.FAIL:
+        return items
+    return items + await _batch(ask, prompts, limit_s)
+
+
+async def _batch(ask: Ask, prompts: Sequence[str], limit_s: float) -> list[ChecklistItem]:
+    answers: list[GateAnswer] = []
+    seconds: list[float] = []
+    failures: list[str] = []
+
+    async def one(prompt: str) -> None:
+        started = time.monotonic()
+        try:
+            answers.append(await ask(prompt))
+        except UpstreamError as error:
+            failures.append(str(error))
+        seconds.append(time.monotonic() - started)
+
+    async with anyio.create_task_group() as tasks:
+        for index in range(BATCH):
+            tasks.start_soon(one, prompts[index % len(prompts)])
+    slowest = max(seconds)
+    return [
+        ChecklistItem(
+            name="batch",
+            verdict=Verdict.FAIL if failures else Verdict.PASS,
+            message=failures[0] if failures else f"{BATCH} prompts at once, all answered.",
+            measured={"answered": len(answers), "asked": BATCH},
+        ),
+        _valid(answers, name="valid batch"),
+        ChecklistItem(
+            name="latency",
+            verdict=Verdict.PASS if slowest <= limit_s else Verdict.FAIL,
+            message=f"Slowest of {BATCH} at once {slowest:.2f} s, limit {limit_s:g} s.",
+            measured={"seconds": slowest, "limit_s": limit_s},
+        ),
+    ]
+
+
+def _answers(answer: GateAnswer) -> ChecklistItem:
+    answered = bool(answer.text.strip())
+    return ChecklistItem(
+        name="answers",
+        verdict=Verdict.PASS if answered else Verdict.FAIL,
+        message=f"Said {answer.text[:60]!r}." if answered else "The answer was empty.",
+    )
+
+
+def _valid(answers: Sequence[GateAnswer], name: str = "valid output") -> ChecklistItem:
+    invalid = sum(not answer.valid_output for answer in answers)
+    return ChecklistItem(
+        name=name,
+        verdict=Verdict.FAIL if invalid or not answers else Verdict.PASS,
+        message=f"{invalid} of {len(answers)} answers were not valid." if invalid else "Valid.",
+    )
+
+
+def check_evaluation(
+    scores: EvalScores | None, *, max_age_hours: float, now: float, override_reason: str | None
+) -> ChecklistItem:
+    """Judge the candidate's last evaluation; an override with a reason lets it pass."""
+    fault = _evaluation_fault(scores, max_age_hours, now)
+    if fault is None:
+        recommendation = scores.recommendation if scores else None
+        message = f"Recommendation {recommendation}."
+        return ChecklistItem(name="evaluation", verdict=Verdict.PASS, message=message)
+    if override_reason:
+        message = f"{fault} Overridden: {override_reason}"
+        return ChecklistItem(name="evaluation", verdict=Verdict.PASS, message=message)
+    return ChecklistItem(name="evaluation", verdict=Verdict.FAIL, message=fault)
+
+
+def _evaluation_fault(scores: EvalScores | None, max_age_hours: float, now: float) -> str | None:
+    if scores is None or scores.recommendation is None or scores.evaluated_at is None:
+        return "It has not been evaluated."
+    if scores.recommendation == "reject":
+        return "Its evaluation says reject."
+    at = datetime.fromisoformat(scores.evaluated_at).astimezone(UTC).timestamp()
+    hours = (now - at) / 3600
+    if hours > max_age_hours:
+        return f"Its evaluation is {hours:.0f} h old; the limit is {max_age_hours:g} h."
+    return None
+
+
+def require_pass(model: str, items: Sequence[ChecklistItem]) -> None:
+    """Raise GateFailed, naming every point that failed."""
+    failed = [item for item in items if item.verdict is not Verdict.PASS]
+    if failed:
+        findings = "; ".join(f"{item.name}: {item.message}" for item in failed)
+        evaluation = any(item.name == "evaluation" for item in failed)
+        raise GateFailed(
+            f"{model} did not pass the checklist, no traffic has moved: {findings}",
+            remedy="Evaluate it, or deploy with --override-reason and have that approved."
+            if evaluation
+            else "Mend the model or its server, then deploy again.",
+        )

@@ -1,0 +1,186 @@
+"""Outcomes → verdicts: how a rollout stands."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Final
+
+from agent_orchestrator.agents.infrastructure.modelops.catalogue import Catalogue
+from agent_orchestrator.agents.infrastructure.modelops.usecases import (
+    ArmStatus,
+    CanarySimulated,
+    DecisionRecord,
+    GuardrailStatus,
+    RolloutReport,
+    SimulateCanary,
+)
+from agent_orchestrator.domain import rollout
+from agent_orchestrator.domain.evidence import RolloutEvidence
+from agent_orchestrator.domain.rollout import RolloutPolicy, RolloutState, RolloutVerdict
+from agent_orchestrator.domain.routing import CANDIDATE, STABLE
+from agent_orchestrator.domain.simulation import simulate_canary
+from agent_orchestrator.stores.health import HealthBoard
+from agent_orchestrator.stores.outcomes import OutcomeStore
+from agent_orchestrator.stores.rollouts import RolloutStore
+
+_BATCH: Final = 5000
+
+
+class RolloutMonitor:
+    """Folds a rollout's outcomes into its evidence, as they come or again from the start.
+
+    Each change of the split is written into the rollout's history together with the place in the
+    outcomes' order that it was decided at, so that a restarted process folds the same records into
+    the same steps.
+    """
+
+    def __init__(self, outcomes: OutcomeStore, rollouts: RolloutStore) -> None:
+        self._outcomes = outcomes
+        self._rollouts = rollouts
+        self._folded: dict[str, tuple[int, RolloutEvidence]] = {}
+
+    def verdict(self, state: RolloutState, now: float) -> RolloutVerdict:
+        """Return the verdict on a rollout at ``now``."""
+        return self._evidence(state).verdict(now)
+
+    def _evidence(self, state: RolloutState) -> RolloutEvidence:
+        """Return the evidence with everything in that has been recorded so far."""
+        changes = [d for d in self._rollouts.decisions(state.id) if "position" in d.evidence]
+        done, evidence = self._folded.get(state.id, (0, None))
+        for change in changes[done:]:
+            if evidence is None:
+                evidence = RolloutEvidence(state.policy, change.evidence["weight"], change.at)
+                continue
+            self._fold(
+                state.id,
+                evidence,
+                until_outcome=change.evidence["position"]["outcome"],
+                until_feedback=change.evidence["position"]["feedback"],
+            )
+            evidence.start_step(change.evidence["weight"], change.at)
+        if evidence is None:
+            evidence = RolloutEvidence(state.policy, state.weight, state.started_at)
+        self._fold(state.id, evidence)
+        self._folded[state.id] = (len(changes), evidence)
+        return evidence
+
+    def _fold(
+        self,
+        rollout_id: str,
+        evidence: RolloutEvidence,
+        *,
+        until_outcome: int | None = None,
+        until_feedback: int | None = None,
+    ) -> None:
+        for read, last_seq, until in (
+            (self._outcomes.outcomes_after, "last_outcome_seq", until_outcome),
+            (self._outcomes.feedback_after, "last_feedback_seq", until_feedback),
+        ):
+            while True:
+                batch = read(rollout_id, getattr(evidence, last_seq), _BATCH)
+                wanted = [r for r in batch if until is None or r.seq <= until]
+                evidence.fold(wanted)
+                if len(wanted) < _BATCH:
+                    break
+
+
+class RolloutReports:
+    """Answers how an agent's rollout stands."""
+
+    def __init__(
+        self,
+        monitor: RolloutMonitor,
+        rollouts: RolloutStore,
+        outcomes: OutcomeStore,
+        health: HealthBoard,
+        catalogue: Catalogue,
+        *,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._monitor = monitor
+        self._rollouts = rollouts
+        self._outcomes = outcomes
+        self._health = health
+        self._catalogue = catalogue
+        self._clock = clock
+
+    def report(self, agent: str) -> RolloutReport:
+        """Return the agent's newest rollout with its evidence and history.
+
+        Raises UnknownAgentError.
+        """
+        state = self._rollouts.latest(self._catalogue.check_agent(agent))
+        if state is None:
+            return RolloutReport(agent=agent, rollout_id=None)
+        verdict = self._monitor.verdict(state, self._clock())
+        return RolloutReport(
+            agent=agent,
+            rollout_id=state.id,
+            strategy=state.strategy,
+            phase=state.phase,
+            step=state.step,
+            steps=list(state.policy.steps),
+            weight=state.weight,
+            reason=state.reason,
+            arms=self._arms(state, verdict),
+            verdict=verdict.verdict,
+            verdict_reason=verdict.reason,
+            guardrails=[
+                GuardrailStatus.model_validate(asdict(rail)) for rail in verdict.guardrails
+            ],
+            decisions=[
+                DecisionRecord(
+                    at=d.at,
+                    actor=d.actor,
+                    kind=d.kind,
+                    message=d.message,
+                    evidence=dict(d.evidence),
+                )
+                for d in self._rollouts.decisions(state.id)
+            ],
+        )
+
+    def _arms(self, state: RolloutState, verdict: RolloutVerdict) -> list[ArmStatus]:
+        counts = self._outcomes.arm_counts(state.id)
+        realised = verdict.realised_share
+        arms = (
+            (STABLE, state.stable_version, state.stable_model, rollout.FULL - state.weight),
+            (CANDIDATE, state.candidate_version, state.candidate_model, state.weight),
+        )
+        statuses = []
+        for name, version, model, asked in arms:
+            share = None
+            if realised is not None:
+                share = 100.0 * (realised if name == CANDIDATE else 1.0 - realised)
+            health = self._health.of(state.agent, name, self._clock())
+            statuses.append(
+                ArmStatus(
+                    arm=name,
+                    version=version,
+                    model=model,
+                    asked_pct=asked,
+                    realised_pct=share,
+                    requests=counts[name].requests if name in counts else 0,
+                    errors=counts[name].errors if name in counts else 0,
+                    health=health.state,
+                    trip_reason=health.reason,
+                )
+            )
+        return statuses
+
+
+def simulate(request: SimulateCanary, policy: RolloutPolicy) -> CanarySimulated:
+    """Simulate a canary under a policy."""
+    found = simulate_canary(
+        stable_rate=request.stable_rate,
+        candidate_rate=request.candidate_rate,
+        weight=request.weight,
+        max_requests=request.max_requests,
+        runs=request.runs,
+        seed=request.seed,
+        guardrails=request.guardrails,
+        policy=policy,
+    )
+    return CanarySimulated(**asdict(found))

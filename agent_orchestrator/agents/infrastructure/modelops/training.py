@@ -1,0 +1,346 @@
+"""Training: from a request to a priced plan, from a finished job to a registered version."""
+
+from __future__ import annotations
+
+import json
+import math
+import struct
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import anyio.to_thread
+
+from agent_orchestrator.agents.infrastructure.modelops.authorisation import Caller
+from agent_orchestrator.agents.infrastructure.modelops.backends import TrainerBackend
+from agent_orchestrator.agents.infrastructure.modelops.catalogue import Catalogue
+from agent_orchestrator.agents.infrastructure.modelops.datasets import (
+    Dataset,
+    DatasetStore,
+    training_rows,
+)
+from agent_orchestrator.agents.infrastructure.modelops.jobs import Jobs
+from agent_orchestrator.agents.infrastructure.modelops.plans import Plan
+from agent_orchestrator.agents.infrastructure.modelops.registry import ModelRegistry
+from agent_orchestrator.agents.infrastructure.modelops.usecases import (
+    TrainingStarted,
+    TrainSubagentModel,
+)
+from agent_orchestrator.domain import cost
+from agent_orchestrator.domain.jobs import Job
+from agent_orchestrator.domain.models import TrainingConfig, check_model_id
+from agent_orchestrator.domain.training import TrainingSpec
+from agent_orchestrator.errors import DatasetError, NotAvailable
+from agent_orchestrator.stores.defaults import Hyperparameters, TrainingDefaults
+
+#: English text and code average about this many characters a token.
+_CHARACTERS_PER_TOKEN = 3.5
+#: Until the worker has started and read the model: the import of the engine dominates.
+_STARTUP_MINUTES = 0.3
+_ON_THIS_MACHINE = frozenset({"local", "fake"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Prepared:
+    """A request with everything resolved."""
+
+    agent: str
+    dataset: Dataset
+    rows: list[dict[str, Any]]
+    base_model: str
+    base_path: Path | None
+    hyperparameters: Hyperparameters
+    backend: str
+    estimate: cost.Estimate
+
+
+class Training:
+    """Plans training jobs and registers what they made."""
+
+    def __init__(
+        self,
+        *,
+        jobs: Jobs,
+        backends: Mapping[str, TrainerBackend],
+        catalogue: Catalogue,
+        registry: ModelRegistry,
+        datasets: DatasetStore,
+        defaults: TrainingDefaults,
+        default_base_model: str,
+        default_backend: str,
+        owner: str,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._jobs = jobs
+        self._backends = backends
+        self._catalogue = catalogue
+        self._registry = registry
+        self._datasets = datasets
+        self._defaults = defaults
+        self._default_base_model = default_base_model
+        self._default_backend = default_backend
+        self._owner = owner
+        self._clock = clock
+
+    def plan(self, request: TrainSubagentModel, caller: Caller) -> Plan:
+        """Resolve, check and price a training job.
+
+        Raises UnknownAgentError, DatasetError (none, or not usable), InputError (a bad override, a
+        model without a known size, a job above the limits), NotAvailable (backend, method).
+        """
+        prepared = self._prepare(request)
+        estimate = prepared.estimate
+        summary = (
+            f"Train {prepared.base_model} for {request.agent} by {request.method} on "
+            f"{len(prepared.rows)} examples of {prepared.dataset.id} ({request.mode} run, "
+            f"{estimate.hardware}): about {estimate.minutes:.1f} min, ${estimate.cost_usd:.2f}."
+        )
+
+        async def act(approval_id: str | None) -> TrainingStarted:
+            return await anyio.to_thread.run_sync(
+                self._start, request, prepared, caller, approval_id
+            )
+
+        return Plan(
+            summary=summary,
+            act=act,
+            cost_usd=estimate.cost_usd,
+            details={
+                "dataset": prepared.dataset.id,
+                "base_model": prepared.base_model,
+                "backend": prepared.backend,
+                "estimated_minutes": round(estimate.minutes, 2),
+                "minutes_range": [round(m, 2) for m in estimate.minutes_range],
+                "cost_range_usd": [round(c, 2) for c in estimate.cost_range_usd],
+                "hyperparameters": prepared.hyperparameters.model_dump(mode="json"),
+            },
+        )
+
+    def register(self, job: Job, manifest: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Register the model that a completed job made; once, however often it is called."""
+        request = job.request
+        version = self._registry.add_model_version(
+            job.agent,
+            model_id=request["hub_repo"],
+            training_config=TrainingConfig(**request["training_config"]),
+            parent_version=request["parent_version"],
+            trained_at=datetime.fromtimestamp(self._clock(), UTC).isoformat(timespec="seconds"),
+            trained_by=job.requester,
+            job_id=job.id,
+            hub_repo=request["hub_repo"],
+            dataset_hash=request["dataset_hash"],
+            weights_sha256=manifest.get("weights_sha256"),
+            changelog=f"{request['training_config']['training_method']} on {request['dataset']}.",
+        )
+        return {"version": version.version, "manifest": dict(manifest)}
+
+    def _prepare(self, request: TrainSubagentModel) -> _Prepared:
+        agent = self._catalogue.check_agent(request.agent)
+        backend = request.backend or self._default_backend
+        if backend not in self._backends:
+            raise NotAvailable(
+                f"Training backend {backend!r} is not available in this build.",
+                remedy=f"Use {' or '.join(sorted(self._backends))}.",
+            )
+        if request.method != "sft":
+            raise NotAvailable(
+                f"Training method {request.method!r} is not available in this build.",
+                remedy="Use sft.",
+            )
+        dataset = self._dataset(agent, request.dataset)
+        base_model = self._base_model(agent, request.base_model)
+        root = self._root(agent, base_model)
+        mode = self._defaults.mode(request.mode, root)
+        hyperparameters = self._hyperparameters(root, request.overrides)
+        most = request.max_examples or mode.max_examples
+        rows = training_rows(dataset, request.method, most, seed=hyperparameters.seed)
+        estimate = self._estimate(request, base_model, hyperparameters, rows, backend)
+        limits = self._defaults.limits
+        cost.check_limits(estimate, max_cost_usd=limits.max_cost_usd, max_hours=limits.max_hours)
+        return _Prepared(
+            agent=agent,
+            dataset=dataset,
+            rows=rows,
+            base_model=base_model,
+            base_path=self._catalogue.artifact(base_model),
+            hyperparameters=hyperparameters,
+            backend=backend,
+            estimate=estimate,
+        )
+
+    def _dataset(self, agent: str, name: str | None) -> Dataset:
+        """Return the named data set, or the agent's newest; one of another agent is refused."""
+        if name is not None:
+            dataset = self._datasets.get(name)
+        else:
+            own = [d for d in self._datasets.list() if d.agent == agent]
+            if not own:
+                raise DatasetError(
+                    f"There is no data set for {agent}.",
+                    remedy=f"Build one with `chef build-dataset {agent} --source …`.",
+                )
+            dataset = own[0]
+        if dataset.agent != agent:
+            raise DatasetError(
+                f"Data set {dataset.id} belongs to {dataset.agent}, not to {agent}.",
+                remedy=f"Build one with `chef build-dataset {agent} --source …`.",
+            )
+        return dataset
+
+    def _base_model(self, agent: str, name: str | None) -> str:
+        """Return the base: as named (or a version), what serves if trained here, the default."""
+        if name is not None:
+            preset = self._defaults.presets.get(name)
+            if preset is not None:
+                return preset.base_model
+            if name[:1] == "v" and name[1:2].isdigit():
+                return self._catalogue.resolve(agent, name).model
+            return check_model_id(name)
+        serving = self._catalogue.serving(agent)
+        return serving.model if serving.version else self._default_base_model
+
+    def _hyperparameters(self, base_model: str, overrides: Mapping[str, Any]) -> Hyperparameters:
+        chosen = self._defaults.training
+        preset = self._defaults.preset(base_model)
+        if preset is not None:
+            chosen = chosen.replaced(preset.training, f"Preset of {base_model}")
+        return chosen.replaced(overrides, "overrides")
+
+    def _estimate(
+        self,
+        request: TrainSubagentModel,
+        base_model: str,
+        hyperparameters: Hyperparameters,
+        rows: list[dict[str, Any]],
+        backend: str,
+    ) -> cost.Estimate:
+        characters = sum(len(m["content"]) for row in rows for m in row["messages"])
+        parameters = self._parameters(base_model)
+        here = backend in _ON_THIS_MACHINE
+        hardware = None if here else cost.choose_hardware(parameters, self._defaults.hardware)
+        return cost.estimate(
+            parameters=parameters,
+            tokens_per_epoch=max(1, round(characters / _CHARACTERS_PER_TOKEN)),
+            epochs=hyperparameters.num_epochs,
+            method=request.method,
+            lora=hyperparameters.lora is not None,
+            hardware=hardware,
+            this_machine_flops=self._defaults.this_machine.effective_flops,
+            startup_minutes=_STARTUP_MINUTES,
+        )
+
+    def _parameters(self, base_model: str) -> float:
+        """Return the size of a base model: from its preset, its local artifact, or the Hub."""
+        preset = self._defaults.preset(base_model)
+        if preset is not None:
+            return preset.parameters
+        folder = self._catalogue.artifact(base_model)
+        if folder is not None:
+            return float(sum(count_parameters(path) for path in folder.glob("*.safetensors")))
+        from agent_orchestrator.agents.infrastructure.modelops import hub  # noqa: PLC0415 - slow
+
+        return hub.parameters(base_model)
+
+    def _start(
+        self,
+        request: TrainSubagentModel,
+        prepared: _Prepared,
+        caller: Caller,
+        approval_id: str | None,
+    ) -> TrainingStarted:
+        job_id = self._jobs.new_id()
+        hub_repo = f"{self._owner}/code-chef-{prepared.agent.replace('_', '-')}-{job_id[4:]}"
+        now = self._clock()
+        job = Job(
+            id=job_id,
+            kind="training",
+            agent=prepared.agent,
+            status="pending",
+            backend=prepared.backend,
+            request={
+                "request": request.model_dump(mode="json"),
+                "hub_repo": hub_repo,
+                "dataset": prepared.dataset.id,
+                "dataset_hash": prepared.dataset.hash,
+                "parent_version": self._parent(prepared.agent, prepared.base_model),
+                "training_config": asdict(_config(request, prepared)),
+            },
+            requester=caller.name,
+            created_at=now,
+            updated_at=now,
+            estimated_cost_usd=prepared.estimate.cost_usd,
+            estimated_minutes=prepared.estimate.minutes,
+            approval_id=approval_id,
+        )
+        spec = TrainingSpec(
+            agent=prepared.agent,
+            method=request.method,
+            base_model=prepared.base_model,
+            output_model=hub_repo,
+            rows=prepared.rows,
+            dataset=prepared.dataset.id,
+            hyperparameters=prepared.hyperparameters.model_dump(mode="json"),
+            push_to_hub=prepared.backend not in _ON_THIS_MACHINE,
+            max_seconds=self._defaults.limits.max_hours * 3600,
+        )
+        backend = self._backends[prepared.backend]
+        self._jobs.start(job, lambda: backend.submit(job_id, spec))
+        return TrainingStarted(
+            job_id=job_id,
+            hub_repo=hub_repo,
+            dataset=prepared.dataset.id,
+            base_model=prepared.base_model,
+            estimated_cost_usd=prepared.estimate.cost_usd,
+            estimated_minutes=prepared.estimate.minutes,
+            status_url=f"job:{job_id}",
+            approval=approval_id or "none needed",
+        )
+
+    def _parent(self, agent: str, base_model: str) -> str | None:
+        """Return the agent's version that the base model is, None for a model from elsewhere."""
+        versions = self._registry.list_versions(agent)
+        return next((v.version for v in versions if v.model_id == base_model), None)
+
+    def _root(self, agent: str, base_model: str) -> str:
+        """Return the model that a line of versions began with: its preset fits them all."""
+        by_model = {version.model_id: version for version in self._registry.list_versions(agent)}
+        while (version := by_model.get(base_model)) is not None and version.training_config:
+            base_model = version.training_config.base_model
+        return base_model
+
+
+def _config(request: TrainSubagentModel, prepared: _Prepared) -> TrainingConfig:
+    """Return what the registry keeps about how a version was trained."""
+    chosen = prepared.hyperparameters
+    return TrainingConfig(
+        base_model=prepared.base_model,
+        training_method=request.method,
+        training_dataset=prepared.dataset.id,
+        eval_dataset=prepared.dataset.id,
+        learning_rate=chosen.learning_rate,
+        num_epochs=chosen.num_epochs,
+        batch_size=chosen.batch_size,
+        gradient_accumulation=chosen.gradient_accumulation,
+        lora_rank=chosen.lora.rank if chosen.lora else None,
+        lora_alpha=chosen.lora.alpha if chosen.lora else None,
+        max_length=chosen.max_length,
+        seed=chosen.seed,
+        mode=request.mode,
+        extra={"examples": len(prepared.rows)},
+    )
+
+
+def count_parameters(path: Path) -> int:
+    """Return the number of weights in a safetensors file, read from its header alone.
+
+    The file begins with the header's length (8 bytes, little-endian), then JSON of name → shape.
+    """
+    with path.open("rb") as file:
+        (length,) = struct.unpack("<Q", file.read(8))
+        header = json.loads(file.read(length))
+    return sum(
+        math.prod(entry["shape"]) for name, entry in header.items() if name != "__metadata__"
+    )

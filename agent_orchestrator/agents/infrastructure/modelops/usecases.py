@@ -1,0 +1,492 @@
+"""The use cases: one typed request and one typed result each, the same at every door.
+
+``USE_CASES`` is the list that every door (command line, chat, HTTP, MCP) is checked against.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from agent_orchestrator.domain.intents import UseCase
+from agent_orchestrator.domain.jobs import JobStatus
+from agent_orchestrator.domain.models import TrainingMethod, TrainingMode
+from agent_orchestrator.domain.routing import Provider
+from agent_orchestrator.domain.verdict import Verdict
+
+Percent = Annotated[int, Field(ge=1, le=100)]
+Rate = Annotated[float, Field(ge=0, le=1)]
+
+
+class Request(BaseModel):
+    """Base of all requests: frozen, and an unknown field is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class ChangingRequest(Request):
+    """A request that spends money or changes something; a dry run says what it would do."""
+
+    dry_run: bool = False
+
+
+class Result(BaseModel):
+    """Base of all results."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+class PlannedChange(Result):
+    """What a dry run answers: nothing has changed."""
+
+    dry_run: Literal[True] = True
+    summary: str
+    """One line: what would happen."""
+    estimated_cost_usd: float = 0.0
+    approval_needed: bool = False
+    details: dict[str, Any] = {}
+
+
+class Finding(Result):
+    """Something the data set's check found."""
+
+    kind: str
+    count: int
+    message: str
+    suggestion: str
+    examples: list[str] = []
+
+
+class BuildDataset(ChangingRequest):
+    """Build a data set for an agent: validated, split, hashed, checked for leaks."""
+
+    agent: str
+    source: str = "langsmith"
+    """``stdlib-defects``, or the path of a JSONL or CSV file."""
+    name: str | None = None
+    filters: dict[str, Any] = {}
+    """Metadata key → value that an example must have."""
+    method: TrainingMethod = "sft"
+    seed: int = 0
+
+
+class DatasetBuilt(Result):
+    """A data set on disk."""
+
+    dataset: str
+    agent: str
+    counts: dict[str, int]
+    """Examples per split."""
+    dataset_hash: str
+    findings: list[Finding]
+    path: str
+
+
+class TrainSubagentModel(ChangingRequest):
+    """Fine-tune a model for an agent."""
+
+    agent: str
+    dataset: str | None = None
+    """Data set id or name; the agent's newest when left out."""
+    base_model: str | None = None
+    """Model id; the model that serves the agent when it was trained here, else the default."""
+    method: TrainingMethod = "sft"
+    mode: TrainingMode = "demo"
+    max_examples: Annotated[int, Field(ge=2)] | None = None
+    """Examples to train on; the mode's number when left out."""
+    overrides: dict[str, Any] = {}
+    """Hyperparameters that replace the defaults."""
+    backend: Literal["local", "hf_space", "hf_jobs", "fake"] | None = None
+
+
+class TrainingStarted(Result):
+    """A training job."""
+
+    job_id: str
+    hub_repo: str
+    dataset: str
+    base_model: str
+    estimated_cost_usd: float
+    estimated_minutes: float
+    status_url: str
+    approval: str
+    """``none needed`` or the approval's id."""
+
+
+class MonitorTrainingJob(Request):
+    """Follow a job of any kind, by its id or as the agent's newest."""
+
+    job_id: str | None = None
+    agent: str | None = None
+
+
+class CancelTrainingJob(ChangingRequest):
+    """Cancel a job of any kind, by its id or as the agent's newest."""
+
+    job_id: str | None = None
+    agent: str | None = None
+
+
+class JobError(Result):
+    """A diagnosed failure."""
+
+    kind: str
+    message: str
+    remedy: str = ""
+
+
+class MetricResult(Result):
+    """One metric, candidate beside baseline."""
+
+    metric: str
+    baseline: float | None
+    candidate: float | None
+    change_pct: float | None
+    difference: float | None
+    interval: tuple[float, float] | None
+    supported: bool | None
+
+
+class EvaluationResult(Result):
+    """What an evaluation found."""
+
+    agent: str
+    candidate: str
+    baseline: str | None
+    scores: dict[str, dict[str, float]]
+    """``candidate`` and ``baseline`` → metric → score."""
+    improvement_pct: float | None
+    changes: list[MetricResult]
+    recommendation: Literal["deploy", "deploy_canary", "needs_review", "reject"]
+    reasons: list[str]
+    n_examples: int
+    failed_calls: dict[str, int]
+    examples_needed: int | None
+    experiment_url: str | None
+    reports: dict[str, str]
+    """``json``, ``markdown``, ``html`` → path."""
+
+
+class JobReport(Result):
+    """Where a job stands; what is not known is null."""
+
+    job_id: str
+    kind: str
+    agent: str
+    status: JobStatus
+    message: str = ""
+    progress_pct: float | None = None
+    current_step: int | None = None
+    total_steps: int | None = None
+    current_loss: float | None = None
+    learning_rate: float | None = None
+    eta_minutes: float | None = None
+    hub_repo: str | None = None
+    version: str | None = None
+    """The registered version of a completed training."""
+    tensorboard_url: str | None = None
+    estimated_cost_usd: float = 0.0
+    actual_cost_usd: float | None = None
+    error: JobError | None = None
+    evaluation: EvaluationResult | None = None
+    """The finding of a completed evaluation."""
+
+
+class JobCancelled(Result):
+    """A job that was asked to stop."""
+
+    job_id: str
+    status: JobStatus
+
+
+class EvaluateModelVsBaseline(ChangingRequest):
+    """Call candidate and baseline on the same held-out examples."""
+
+    agent: str
+    candidate: str | None = None
+    """Version or model id; the agent's newest version when left out."""
+    baseline: str | None = None
+    """Version or model id; what serves the agent when left out."""
+    dataset: str | None = None
+    """Data set id or name; the one the candidate was trained with when left out."""
+    metrics: list[str] = []
+    """Metrics to measure; all that apply when empty."""
+    max_examples: Annotated[int, Field(ge=2)] | None = None
+
+
+class EvaluationStarted(Result):
+    """An evaluation job."""
+
+    job_id: str
+    agent: str
+    candidate: str
+    baseline: str | None
+    dataset: str
+    n_examples: int
+    estimated_cost_usd: float
+
+
+class DeployModelToAgent(ChangingRequest):
+    """Put a model in front of an agent's traffic."""
+
+    agent: str
+    version: str | None = None
+    """Registry version; the agent's newest when neither this nor ``model`` is given."""
+    model: str | None = None
+    """Model id of a registered version or of the models catalogue."""
+    target: Provider | None = None
+    strategy: str = "canary"
+    """immediate, canary, canary_<n>pct; other strategies are not available in this build."""
+    policy: dict[str, Any] = {}
+    """Values that replace those of rollout_defaults.yaml."""
+    override_reason: str | None = None
+    """Why to deploy although the evaluation says reject, or is missing or too old."""
+
+
+class ChecklistItem(Result):
+    """One point of the checklist before traffic."""
+
+    name: str
+    verdict: Verdict
+    message: str
+    measured: dict[str, float] = {}
+
+
+class Deployed(Result):
+    """A model in front of traffic."""
+
+    agent: str
+    deployed: bool
+    version: str | None
+    model: str
+    rollout_id: str | None
+    rollout_pct: int
+    endpoint_url: str
+    checklist: list[ChecklistItem]
+
+
+class PromoteCanary(ChangingRequest):
+    """Give the candidate more traffic."""
+
+    agent: str
+    percent: Percent | None = None
+    """The policy's next step when left out."""
+
+
+class RollbackDeployment(ChangingRequest):
+    """Send an agent's traffic back to an earlier version."""
+
+    agent: str
+    version: str | None = None
+    """The version that served before when left out."""
+    drill: bool = False
+
+
+class RolledBack(Result):
+    """Where the traffic went back to."""
+
+    agent: str
+    version: str | None
+    model: str
+    seconds: float
+    """From the command until models.yaml was read back with the old arm alone."""
+
+
+class RolloutStatusRequest(Request):
+    """How an agent's rollout stands."""
+
+    agent: str
+
+
+class ArmStatus(Result):
+    """One arm of a rollout."""
+
+    arm: str
+    version: str | None
+    model: str
+    asked_pct: int
+    realised_pct: float | None
+    requests: int
+    errors: int
+    health: Literal["closed", "open", "half_open", "unknown"]
+    trip_reason: str = ""
+
+
+class GuardrailStatus(Result):
+    """One guardrail's evidence."""
+
+    guardrail: str
+    verdict: Verdict
+    candidate_n: int
+    stable_n: int
+    candidate_rate: float | None
+    stable_rate: float | None
+    e_value: float
+    threshold: float
+    lower_bound: float | None
+    look: int
+
+
+class DecisionRecord(Result):
+    """One entry of a rollout's history."""
+
+    at: float
+    actor: str
+    kind: str
+    message: str
+    evidence: dict[str, Any] = {}
+
+
+class RolloutReport(Result):
+    """A rollout with its evidence; ``rollout_id`` is null when the agent never had one."""
+
+    agent: str
+    rollout_id: str | None
+    strategy: str | None = None
+    phase: str | None = None
+    step: int | None = None
+    steps: list[int] = []
+    weight: int | None = None
+    reason: str = ""
+    arms: list[ArmStatus] = []
+    verdict: Verdict | None = None
+    verdict_reason: str = ""
+    guardrails: list[GuardrailStatus] = []
+    decisions: list[DecisionRecord] = []
+
+
+class ResetBreaker(ChangingRequest):
+    """Close a tripped circuit breaker by hand."""
+
+    agent: str
+    arm: str = "candidate"
+
+
+class BreakerReset(Result):
+    """A reset that the serving processes pick up within a second."""
+
+    agent: str
+    arm: str
+    health: str
+    """State that the serving processes last reported: closed, open, half_open or unknown."""
+
+
+class SimulateCanary(Request):
+    """Plan a canary: what a rollout with these rates would do."""
+
+    stable_rate: Rate = 0.80
+    """Rate of good requests, 0..1."""
+    candidate_rate: Rate = 0.80
+    weight: Annotated[int, Field(ge=1, le=99)] = 20
+    """Candidate's share in percent."""
+    max_requests: Annotated[int, Field(ge=1, le=1_000_000)] = 1000
+    """Candidate requests after which a run ends undecided."""
+    runs: Annotated[int, Field(ge=1, le=100_000)] = 500
+    seed: int = 0
+    guardrails: Annotated[int, Field(ge=1, le=8)] = 1
+    """Guardrails that share the error budget."""
+
+
+class CanarySimulated(Result):
+    """What the simulated rollouts did."""
+
+    rollback_rate: float
+    promotion_rate: float
+    undecided_rate: float
+    median_candidate_requests: float | None
+    """To rollback, among runs that rolled back."""
+    p90_candidate_requests: float | None
+    expected_requests: float
+    """Mean requests of both arms until the run ended."""
+    expected_errors: float
+    """Mean bad answers of both arms until the run ended."""
+    sprt_median: float | None
+    """Candidate requests that Wald's test, knowing both rates, needs; null for equal rates."""
+
+
+class ListAgentModels(Request):
+    """The versions an agent has had."""
+
+    agent: str
+    limit: Annotated[int, Field(ge=1)] | None = None
+    status: str | None = None
+
+
+class VersionSummary(Result):
+    """One version in a list."""
+
+    version: str
+    model_id: str
+    status: str
+    parent: str | None
+    base_model: str | None
+    method: str | None
+    dataset: str | None
+    accuracy: float | None
+    improvement_pct: float | None
+    recommendation: str | None
+    trained_at: str | None
+    deployed_at: str | None
+    tags: list[str] = []
+
+
+class AgentModels(Result):
+    """An agent's versions, newest first."""
+
+    agent: str
+    serving: str
+    """Model id of the stable arm in models.yaml."""
+    current: str | None
+    canary: str | None
+    versions: list[VersionSummary]
+
+
+class ConvertModelToGguf(ChangingRequest):
+    """Convert a model to GGUF."""
+
+    agent: str | None = None
+    model: str | None = None
+    version: str | None = None
+    quantization: str = "Q4_K_M"
+    output_repo: str | None = None
+
+
+class ConversionStarted(Result):
+    """A conversion job."""
+
+    job_id: str
+    output_repo: str
+    files: dict[str, int]
+    usage: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class UseCaseSpec:
+    """One use case as the doors see it."""
+
+    request: type[Request]
+    result: type[Result]
+    changes: bool
+    """Whether it can change anything."""
+
+
+USE_CASES: Mapping[UseCase, UseCaseSpec] = {
+    "build_dataset": UseCaseSpec(BuildDataset, DatasetBuilt, changes=True),
+    "train_subagent_model": UseCaseSpec(TrainSubagentModel, TrainingStarted, changes=True),
+    "monitor_training_job": UseCaseSpec(MonitorTrainingJob, JobReport, changes=False),
+    "cancel_training_job": UseCaseSpec(CancelTrainingJob, JobCancelled, changes=True),
+    "evaluate_model_vs_baseline": UseCaseSpec(
+        EvaluateModelVsBaseline, EvaluationStarted, changes=True
+    ),
+    "deploy_model_to_agent": UseCaseSpec(DeployModelToAgent, Deployed, changes=True),
+    "promote_canary": UseCaseSpec(PromoteCanary, RolloutReport, changes=True),
+    "rollback_deployment": UseCaseSpec(RollbackDeployment, RolledBack, changes=True),
+    "rollout_status": UseCaseSpec(RolloutStatusRequest, RolloutReport, changes=False),
+    "reset_breaker": UseCaseSpec(ResetBreaker, BreakerReset, changes=True),
+    "simulate_canary": UseCaseSpec(SimulateCanary, CanarySimulated, changes=False),
+    "list_agent_models": UseCaseSpec(ListAgentModels, AgentModels, changes=False),
+    "convert_model_to_gguf": UseCaseSpec(ConvertModelToGguf, ConversionStarted, changes=True),
+}

@@ -1,0 +1,71 @@
+"""``chef ask``: a sentence in, the use case it means carried out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import click
+
+from agent_orchestrator.domain.intents import Intent, parse
+from agent_orchestrator.errors import InputError
+
+
+@click.command()
+@click.argument("sentence", nargs=-1, required=True)
+@click.option("--json", "as_json", is_flag=True, help="One JSON document.")
+@click.option("--dry-run", is_flag=True, help="Only say what was understood.")
+@click.option("--yes", is_flag=True, help="Approve as the user who runs this.")
+@click.option("--wait", is_flag=True, help="Follow the job to its end.")
+def ask(sentence: tuple[str, ...], as_json: bool, dry_run: bool, yes: bool, wait: bool) -> None:
+    """Say what you want: "@chef feature_dev keeps missing error handling, train it better"."""
+    intent = parse(" ".join(sentence))
+    if dry_run:
+        _show(intent, as_json=as_json)
+        return
+    if intent.use_case is None:
+        raise InputError(
+            intent.clarify or "That is not a ModelOps request.",
+            remedy="Say it again with the answer."
+            if intent.clarify
+            else "Try 'train feature_dev', 'deploy v1.2.0 to docs' or 'list the models of cicd'.",
+        )
+    # Everything from here on needs the stores; a dry run does without their import time.
+    from agent_orchestrator.agents.infrastructure.modelops.usecases import USE_CASES
+    from agent_orchestrator.cli import session
+    from agent_orchestrator.cli.usecase import build_request
+
+    if not as_json:
+        _show(intent, as_json=False)
+    kind = USE_CASES[intent.use_case].request
+    request = build_request(kind, fields(intent))
+    session.run(intent.use_case, request, as_json=as_json, yes=yes, wait=wait)
+
+
+def fields(intent: Intent) -> Mapping[str, Any]:
+    """Return the request's fields for an intent's slots."""
+    values = dict(intent.slots)
+    if intent.use_case == "build_dataset" and "dataset" in values:
+        values["source"] = values.pop("dataset")
+    if intent.use_case == "evaluate_model_vs_baseline":
+        candidate = values.pop("version", None) or values.pop("model", None)
+        if candidate is not None:
+            values["candidate"] = candidate
+    return values
+
+
+def _show(intent: Intent, *, as_json: bool) -> None:
+    if as_json:
+        document = {
+            "use_case": intent.use_case,
+            "slots": dict(intent.slots),
+            "clarify": intent.clarify,
+        }
+        click.echo(json.dumps(document))
+        return
+    if intent.use_case is None:
+        click.echo(intent.clarify or "Not a ModelOps request.", err=True)
+        return
+    slots = ", ".join(f"{name}={value}" for name, value in intent.slots.items())
+    click.echo(f"Understood: {intent.use_case}({slots})", err=True)

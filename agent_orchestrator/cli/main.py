@@ -1,0 +1,125 @@
+"""``chef``: the command tree, the exit codes and the one place where errors become text.
+
+Commands are imported when they run, so that ``chef --help`` stays quick; their one-line helps stand
+here and a test compares them with the commands themselves.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import logging
+import sys
+from collections.abc import Mapping
+
+import click
+
+from agent_orchestrator import __version__
+from agent_orchestrator.errors import ApprovalRequired, ChefError, InputError
+
+#: Command → (module, attribute, one-line help), in the order of ``chef --help``.
+COMMANDS: Mapping[str, tuple[str, str, str]] = {
+    "ask": ("ask", "ask", "Say what you want in a sentence."),
+    "build-dataset": ("usecase", "build_dataset", "Build a data set for an agent."),
+    "train": ("usecase", "train_subagent_model", "Fine-tune a model for an agent."),
+    "evaluate": ("usecase", "evaluate_model_vs_baseline", "Compare a candidate with a baseline."),
+    "deploy": ("usecase", "deploy_model_to_agent", "Put a model in front of an agent's traffic."),
+    "promote": ("usecase", "promote_canary", "Give the candidate more traffic."),
+    "rollback": ("usecase", "rollback_deployment", "Send the traffic back to an earlier version."),
+    "rollout": ("usecase", "rollout_status", "Show a rollout with its evidence."),
+    "reset-breaker": ("usecase", "reset_breaker", "Close a tripped circuit breaker."),
+    "simulate": ("usecase", "simulate", "Plan a canary by simulation."),
+    "models": ("usecase", "list_agent_models", "List an agent's versions."),
+    "job": ("usecase", "monitor_training_job", "Show or follow a job."),
+    "cancel": ("usecase", "cancel_training_job", "Cancel a job."),
+    "convert": ("usecase", "convert_model_to_gguf", "Convert a model to GGUF."),
+    "status": ("overview", "status", "Show what serves whom."),
+    "jobs": ("overview", "jobs", "List the jobs."),
+    "approvals": ("approvals", "approvals", "List the approvals that wait."),
+    "approve": ("approvals", "approve", "Approve a request and carry it out."),
+    "reject": ("approvals", "reject", "Reject a request."),
+    "registry": ("registry", "registry", "Look into the model registry, or mend it."),
+    "audit": ("overview", "audit", "Show who did what."),
+    "serve": ("serve", "serve", "Run the gateway, the model server and the rollout timer."),
+}
+
+
+class LazyGroup(click.Group):
+    """A group that knows its commands' names and helps, and imports one when it runs."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names in their order."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import one command."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, attribute, _ = COMMANDS[cmd_name]
+        command = getattr(importlib.import_module(f"agent_orchestrator.cli.{module}"), attribute)
+        if not isinstance(command, click.Command):
+            raise TypeError(f"{module}.{attribute} is not a command.")
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, entry[2]) for name, entry in COMMANDS.items()])
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="chef")
+@click.option("-v", "--verbose", is_flag=True, help="Log what happens to stderr.")
+def cli(verbose: bool) -> None:
+    """Coding agents that make themselves better.
+
+    Train a model for an agent, compare it with what serves, let part of the traffic try it, and
+    have it promoted or rolled back on evidence.
+
+    Exit codes: 0 done, 1 failed, 2 bad input, 3 needs approval.
+    """
+    logging.basicConfig(
+        stream=sys.stderr,
+        level=logging.INFO if verbose else logging.WARNING,
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+    )
+
+
+def main() -> None:
+    """Run ``chef``; a ChefError becomes one line on stderr and its exit code."""
+    as_json = "--json" in sys.argv
+    try:
+        cli.main(prog_name="chef", standalone_mode=False)
+    except ChefError as error:
+        _report(error, as_json=as_json)
+        sys.exit(error.exit_code)
+    except click.UsageError as error:
+        _report(InputError(error.format_message(), remedy=_usage_hint(error)), as_json=as_json)
+        sys.exit(InputError.exit_code)
+    except click.exceptions.Exit as exit_:
+        sys.exit(exit_.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("Stopped.", err=True)
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.exit(1)
+
+
+def _usage_hint(error: click.UsageError) -> str:
+    path = error.ctx.command_path if error.ctx else "chef"
+    return f"See `{path} --help`."
+
+
+def _report(error: ChefError, *, as_json: bool) -> None:
+    """Print an error: one line on stderr and, for machines, one document on stdout."""
+    if as_json:
+        document = {
+            "error": type(error).__name__,
+            "message": error.message,
+            "remedy": error.remedy,
+        }
+        if isinstance(error, ApprovalRequired):
+            document["approval_id"] = error.approval_id
+        click.echo(json.dumps(document))
+    mark = "Waiting:" if isinstance(error, ApprovalRequired) else "Error:"
+    click.echo(" ".join(f"{mark} {error}".split()), err=True)

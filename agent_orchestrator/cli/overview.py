@@ -1,0 +1,82 @@
+"""``chef status``, ``chef jobs``, ``chef audit``: what serves whom, what runs, who did what."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from datetime import UTC, datetime
+
+import click
+from pydantic import TypeAdapter
+
+from agent_orchestrator.agents.infrastructure.modelops.overview import Overview
+from agent_orchestrator.cli import render, session
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="One JSON document.")
+def status(as_json: bool) -> None:
+    """Show what serves whom, and what waits or runs."""
+    overview = session.embedded().overview.read()
+    if as_json:
+        click.echo(TypeAdapter(Overview).dump_json(overview).decode())
+        return
+    render.table(
+        "What serves whom",
+        ("agent", "serves", "version", "split", "rollout"),
+        [
+            (
+                agent.agent,
+                agent.model,
+                agent.version,
+                " / ".join(f"{arm.version or arm.name} {arm.weight} %" for arm in agent.arms)
+                if agent.rollout_id
+                else None,
+                f"{agent.rollout_id} ({agent.phase})" if agent.rollout_id else None,
+            )
+            for agent in overview.agents
+        ],
+    )
+    for process in overview.processes:
+        click.echo(f"{process.name}: {process.state}")
+    click.echo(
+        f"{overview.pending_approvals} approvals wait, {overview.running_jobs} jobs run, "
+        f"{overview.unfinished_intents} deployments were cut off."
+    )
+
+
+@click.command()
+@click.option("--agent", help="Only this agent's.")
+@click.option("--limit", default=20, show_default=True, help="The newest N.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document.")
+def jobs(agent: str | None, limit: int, as_json: bool) -> None:
+    """List the jobs, newest first."""
+    found = session.embedded().jobs.newest(agent=agent, limit=limit)
+    if as_json:
+        click.echo(json.dumps([asdict(job) for job in found], default=dict))
+        return
+    render.table(
+        "Jobs",
+        ("id", "kind", "agent", "status", "backend", "created"),
+        [(j.id, j.kind, j.agent, j.status, j.backend, _time(j.created_at)) for j in found],
+    )
+
+
+@click.command()
+@click.option("--limit", default=50, show_default=True, help="The newest N.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document.")
+def audit(limit: int, as_json: bool) -> None:
+    """Show who did what, newest last."""
+    entries = session.embedded().audit.tail(limit)
+    if as_json:
+        click.echo(json.dumps([asdict(entry) for entry in entries], default=dict))
+        return
+    render.table(
+        "Audit log",
+        ("at", "who", "what", "subject", "detail"),
+        [(_time(e.at), e.actor, e.action, e.subject, json.dumps(dict(e.detail))) for e in entries],
+    )
+
+
+def _time(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S")

@@ -1,0 +1,314 @@
+"""How results look: JSON on stdout for machines, tables for people, progress on stderr."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Sequence
+from functools import singledispatch
+from types import TracebackType
+from typing import Self
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from agent_orchestrator.agents.infrastructure.modelops import usecases as uc
+
+_WIDTH_WITHOUT_TERMINAL = 110
+
+
+def console(*, stderr: bool = False) -> Console:
+    """Return a console that keeps tables whole when the output is a file."""
+    stream = sys.stderr if stderr else sys.stdout
+    return Console(
+        file=stream,
+        width=None if stream.isatty() else _WIDTH_WITHOUT_TERMINAL,
+        highlight=False,
+    )
+
+
+def show(result: uc.Result, *, as_json: bool) -> None:
+    """Print one result."""
+    if as_json:
+        click.echo(result.model_dump_json())
+    else:
+        _show(result)
+
+
+def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Print a table; None is shown as a dash."""
+    grid = Table(title=title, title_justify="left", title_style="bold", header_style="dim")
+    for column in columns:
+        grid.add_column(column, overflow="fold")
+    count = 0
+    for row in rows:
+        grid.add_row(*("–" if cell is None else _plain(cell) for cell in row))
+        count += 1
+    if count:
+        console().print(grid)
+    else:
+        console().print(f"{title}: none.")
+
+
+def _plain(cell: object) -> str:
+    """Escape rich's markup: names and answers are text."""
+    return str(cell).replace("[", r"\[")
+
+
+@singledispatch
+def _show(result: uc.Result) -> None:
+    """Print a result as a list of its fields."""
+    for name, value in result.model_dump(mode="json").items():
+        if value not in (None, "", [], {}):
+            click.echo(f"{name.replace('_', ' ')}: {value}")
+
+
+@_show.register
+def _(result: uc.PlannedChange) -> None:
+    click.echo(f"Would: {result.summary}")
+    click.echo(f"Cost: ${result.estimated_cost_usd:.2f}")
+    click.echo(f"Approval: {'needed' if result.approval_needed else 'not needed'}")
+    for name, value in result.details.items():
+        click.echo(f"{name.replace('_', ' ')}: {value}")
+
+
+@_show.register
+def _(result: uc.DatasetBuilt) -> None:
+    counts = ", ".join(f"{count} {split}" for split, count in result.counts.items())
+    click.echo(f"Data set {result.dataset} for {result.agent}: {counts}.")
+    click.echo(f"sha256 {result.dataset_hash}")
+    for finding in result.findings:
+        click.echo(f"- {finding.message} {finding.suggestion}".rstrip())
+
+
+@_show.register
+def _(result: uc.TrainingStarted) -> None:
+    click.echo(
+        f"Training {result.hub_repo} from {result.base_model} on {result.dataset}: "
+        f"job {result.job_id}."
+    )
+    click.echo(
+        f"Estimate: {result.estimated_minutes:.1f} min, ${result.estimated_cost_usd:.2f}; "
+        f"approval {result.approval}."
+    )
+
+
+@_show.register
+def _(result: uc.JobReport) -> None:
+    parts = [f"Job {result.job_id} ({result.kind}, {result.agent}): {result.status}"]
+    if result.progress_pct is not None and result.status == "running":
+        parts.append(f"{result.progress_pct:.0f} %")
+    if result.current_loss is not None:
+        parts.append(f"loss {result.current_loss:.4f}")
+    if result.version:
+        parts.append(f"registered as {result.version}")
+    click.echo(", ".join(parts) + ".")
+    if result.error:
+        click.echo(f"{result.error.kind}: {result.error.message} {result.error.remedy}".rstrip())
+    if result.evaluation:
+        _show(result.evaluation)
+
+
+@_show.register
+def _(result: uc.EvaluationResult) -> None:
+    table(
+        f"{result.candidate} against {result.baseline or 'no baseline'} "
+        f"on {result.n_examples} examples",
+        ("metric", "baseline", "candidate", "change", "95 % interval of the difference"),
+        [
+            (
+                change.metric,
+                _number(change.baseline),
+                _number(change.candidate),
+                None if change.change_pct is None else f"{change.change_pct:+.1f} %",
+                change.interval and f"{change.interval[0]:+.3f} … {change.interval[1]:+.3f}",
+            )
+            for change in result.changes
+        ],
+    )
+    improvement = result.improvement_pct
+    click.echo(
+        f"Recommendation: {result.recommendation}"
+        + ("" if improvement is None else f" (weighted improvement {improvement:+.1f} %)")
+    )
+    for reason in result.reasons:
+        click.echo(f"- {reason}")
+    for name, path in result.reports.items():
+        click.echo(f"{name}: {path}")
+
+
+@_show.register
+def _(result: uc.Deployed) -> None:
+    table(
+        f"Checklist for {result.model}",
+        ("check", "verdict", "finding"),
+        [(item.name, item.verdict.value, item.message) for item in result.checklist],
+    )
+    where = f"{result.rollout_pct} % of the traffic of {result.agent}"
+    click.echo(f"{result.version or result.model} has {where} (rollout {result.rollout_id}).")
+
+
+@_show.register
+def _(result: uc.RolloutReport) -> None:
+    if result.rollout_id is None:
+        click.echo(f"{result.agent} has had no rollout.")
+        return
+    click.echo(
+        f"Rollout {result.rollout_id} of {result.agent}: {result.phase}, "
+        f"{result.weight} % candidate, steps {' → '.join(map(str, result.steps))}."
+    )
+    if result.reason:
+        click.echo(result.reason)
+    table(
+        "Arms",
+        ("arm", "version", "model", "asked", "realised", "requests", "errors", "breaker"),
+        [
+            (
+                arm.arm,
+                arm.version,
+                arm.model,
+                f"{arm.asked_pct} %",
+                None if arm.realised_pct is None else f"{arm.realised_pct:.1f} %",
+                arm.requests,
+                arm.errors,
+                f"{arm.health} {arm.trip_reason}".strip(),
+            )
+            for arm in result.arms
+        ],
+    )
+    table(
+        f"Verdict: {result.verdict.value if result.verdict else 'none'} {result.verdict_reason}",
+        ("guardrail", "verdict", "candidate", "stable", "evidence", "needed", "lower bound"),
+        [
+            (
+                rail.guardrail,
+                rail.verdict.value,
+                f"{_number(rail.candidate_rate)} of {rail.candidate_n}",
+                f"{_number(rail.stable_rate)} of {rail.stable_n}",
+                f"{rail.e_value:.3g}",
+                f"{rail.threshold:.3g}",
+                _number(rail.lower_bound),
+            )
+            for rail in result.guardrails
+        ],
+    )
+    for decision in result.decisions:
+        click.echo(f"{_clock(decision.at)} {decision.actor}: {decision.message}")
+
+
+@_show.register
+def _(result: uc.RolledBack) -> None:
+    click.echo(
+        f"{result.agent} is served by {result.version or result.model} again "
+        f"after {result.seconds:.2f} s."
+    )
+
+
+@_show.register
+def _(result: uc.CanarySimulated) -> None:
+    click.echo(
+        f"Rolled back {result.rollback_rate:.1%}, promoted {result.promotion_rate:.1%}, "
+        f"undecided {result.undecided_rate:.1%} of the runs."
+    )
+    click.echo(
+        f"Candidate requests to rollback: median {_number(result.median_candidate_requests)}, "
+        f"90 % within {_number(result.p90_candidate_requests)}; "
+        f"a test that knew both rates: {_number(result.sprt_median)}."
+    )
+    click.echo(
+        f"Expected a run: {result.expected_requests:.0f} requests of both arms, "
+        f"{result.expected_errors:.0f} bad answers."
+    )
+
+
+@_show.register
+def _(result: uc.AgentModels) -> None:
+    table(
+        f"{result.agent} is served by {result.serving}",
+        ("version", "status", "parent", "accuracy", "improvement", "recommendation", "model"),
+        [
+            (
+                version.version,
+                version.status,
+                version.parent,
+                _number(version.accuracy),
+                None if version.improvement_pct is None else f"{version.improvement_pct:+.1f} %",
+                version.recommendation,
+                version.model_id,
+            )
+            for version in result.versions
+        ],
+    )
+
+
+def _number(value: float | None) -> str | None:
+    if value is None:
+        return None
+    return f"{value:.0f}" if value == int(value) and abs(value) >= 10 else f"{value:.3f}"  # noqa: PLR2004
+
+
+def _clock(at: float) -> str:
+    from datetime import UTC, datetime
+
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
+class JobProgress:
+    """A live bar on a terminal; elsewhere one line for each tenth of the way."""
+
+    def __init__(self) -> None:
+        self._console = console(stderr=True)
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.percentage:>3.0f} %"),
+            TextColumn("{task.fields[numbers]}"),
+            TimeElapsedColumn(),
+            console=self._console,
+        )
+        self._task: TaskID | None = None
+        self._last_line = ""
+
+    def __enter__(self) -> Self:
+        """Start the bar."""
+        if self._console.is_terminal:
+            self._bar.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Leave the bar as it stands."""
+        self._bar.stop()
+
+    def update(self, report: uc.JobReport) -> None:
+        """Show where the job stands."""
+        what = report.message or report.status
+        numbers = _numbers(report)
+        if self._console.is_terminal:
+            if self._task is None:
+                self._task = self._bar.add_task(what, total=100, numbers=numbers)
+            self._bar.update(
+                self._task, completed=report.progress_pct, description=what, numbers=numbers
+            )
+            return
+        tenth = int((report.progress_pct or 0) // 10)
+        line = f"{what} {tenth * 10} %" if report.progress_pct is not None else what
+        if line != self._last_line:
+            self._last_line = line
+            self._console.print(f"{line} {numbers}".rstrip(), markup=False)
+
+
+def _numbers(report: uc.JobReport) -> str:
+    parts = []
+    if report.current_step is not None and report.total_steps is not None:
+        parts.append(f"step {report.current_step}/{report.total_steps}")
+    if report.current_loss is not None:
+        parts.append(f"loss {report.current_loss:.4f}")
+    if report.eta_minutes is not None:
+        parts.append(f"{report.eta_minutes * 60:.0f} s left")
+    return ", ".join(parts)

@@ -1,0 +1,105 @@
+"""Runs one use case for the person at the terminal: approval asked in place, jobs followed."""
+
+from __future__ import annotations
+
+import getpass
+import sys
+
+import anyio
+import click
+
+from agent_orchestrator.agents.infrastructure.modelops.authorisation import Caller
+from agent_orchestrator.agents.infrastructure.modelops.coordinator import Coordinator
+from agent_orchestrator.agents.infrastructure.modelops.usecases import (
+    JobReport,
+    MonitorTrainingJob,
+    Request,
+    Result,
+)
+from agent_orchestrator.cli import render
+from agent_orchestrator.domain.intents import UseCase
+from agent_orchestrator.domain.jobs import TERMINAL
+from agent_orchestrator.errors import ApprovalRequired, JobFailed
+from agent_orchestrator.settings import load_settings
+from agent_orchestrator.wiring.embedded import Embedded, compose
+
+POLL_SECONDS = 0.3
+
+
+def embedded() -> Embedded:
+    """Compose the embedded system from the environment."""
+    return compose(load_settings())
+
+
+def caller() -> Caller:
+    """Return who runs this: the operating system has authenticated them."""
+    return Caller(getpass.getuser(), "cli")
+
+
+def run(
+    use_case: UseCase, request: Request, *, as_json: bool, yes: bool = False, wait: bool = False
+) -> None:
+    """Run a use case and show its result.
+
+    Raises what the use case raises; JobFailed when a followed job did not complete.
+    """
+    coordinator = embedded().coordinator
+
+    async def main() -> None:
+        result = await _run_approved(coordinator, use_case, request, as_json=as_json, yes=yes)
+        await finish(coordinator, result, as_json=as_json, wait=wait)
+
+    anyio.run(main)
+
+
+async def finish(coordinator: Coordinator, result: Result, *, as_json: bool, wait: bool) -> None:
+    """Show a result; with ``wait`` follow the job that it names first."""
+    job_id = getattr(result, "job_id", None)
+    if not wait or job_id is None:
+        render.show(result, as_json=as_json)
+        return
+    if not as_json and not isinstance(result, JobReport):
+        render.show(result, as_json=False)
+    report = await follow(coordinator, job_id)
+    render.show(report, as_json=as_json)
+    if report.status != "completed":
+        error = report.error
+        raise JobFailed(
+            f"Job {job_id} ended as {report.status}{': ' + error.message if error else ''}.",
+            remedy=error.remedy if error else "",
+        )
+
+
+async def follow(coordinator: Coordinator, job_id: str) -> JobReport:
+    """Show a job's progress on stderr until it has ended; return its last report."""
+    with render.JobProgress() as progress:
+        while True:
+            report = await coordinator.run(
+                "monitor_training_job", MonitorTrainingJob(job_id=job_id), caller()
+            )
+            if not isinstance(report, JobReport):
+                raise TypeError(f"monitor_training_job returned {type(report).__name__}.")
+            progress.update(report)
+            if report.status in TERMINAL:
+                return report
+            await anyio.sleep(POLL_SECONDS)
+
+
+async def _run_approved(
+    coordinator: Coordinator, use_case: UseCase, request: Request, *, as_json: bool, yes: bool
+) -> Result:
+    who = caller()
+    try:
+        return await coordinator.run(use_case, request, who)
+    except ApprovalRequired as needed:
+        if not yes and not _confirmed(needed, as_json=as_json):
+            raise
+        await coordinator.answer(needed.approval_id, who, approve=True, reason="at the terminal")
+        return await coordinator.resume(needed.approval_id, who)
+
+
+def _confirmed(needed: ApprovalRequired, *, as_json: bool) -> bool:
+    """Ask the person in place, where there is one."""
+    if as_json or not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return False
+    return click.confirm(f"{needed.message}\nApprove now?", default=False, err=True)

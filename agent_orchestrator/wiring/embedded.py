@@ -1,0 +1,307 @@
+"""The embedded system: every use case in this process, on this machine, without account or key."""
+
+from __future__ import annotations
+
+import json
+import logging
+import socket
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import anyio
+
+from agent_orchestrator.agents.infrastructure.modelops import gate
+from agent_orchestrator.agents.infrastructure.modelops.authorisation import Authorisation
+from agent_orchestrator.agents.infrastructure.modelops.backends import TrainerBackend
+from agent_orchestrator.agents.infrastructure.modelops.backends.job_folder import JobFolder
+from agent_orchestrator.agents.infrastructure.modelops.backends.local import LocalBackend
+from agent_orchestrator.agents.infrastructure.modelops.breakers import BreakerResets
+from agent_orchestrator.agents.infrastructure.modelops.catalogue import Catalogue
+from agent_orchestrator.agents.infrastructure.modelops.coordinator import Coordinator
+from agent_orchestrator.agents.infrastructure.modelops.dataset_building import DatasetBuilding
+from agent_orchestrator.agents.infrastructure.modelops.datasets import DatasetStore
+from agent_orchestrator.agents.infrastructure.modelops.deployment import Deployment
+from agent_orchestrator.agents.infrastructure.modelops.evaluation_jobs import Evaluations
+from agent_orchestrator.agents.infrastructure.modelops.inventory import Inventory, plan_conversion
+from agent_orchestrator.agents.infrastructure.modelops.jobs import Jobs, Settler
+from agent_orchestrator.agents.infrastructure.modelops.monitoring import (
+    RolloutMonitor,
+    RolloutReports,
+    simulate,
+)
+from agent_orchestrator.agents.infrastructure.modelops.overview import (
+    OverviewReader,
+    ProcessState,
+)
+from agent_orchestrator.agents.infrastructure.modelops.registry import ModelRegistry
+from agent_orchestrator.agents.infrastructure.modelops.rollout_timer import RolloutTimer
+from agent_orchestrator.agents.infrastructure.modelops.training import Training
+from agent_orchestrator.agents.infrastructure.modelops.transitions import Transitions
+from agent_orchestrator.domain.jobs import JobKind
+from agent_orchestrator.domain.routing import Endpoint
+from agent_orchestrator.errors import LockTimeout
+from agent_orchestrator.settings import Settings, own_python
+from agent_orchestrator.stores import defaults
+from agent_orchestrator.stores.approvals import ApprovalStore
+from agent_orchestrator.stores.audit import AuditLog
+from agent_orchestrator.stores.database import Database
+from agent_orchestrator.stores.files import locked
+from agent_orchestrator.stores.health import HealthBoard
+from agent_orchestrator.stores.jobs import JobStore
+from agent_orchestrator.stores.journal import IntentJournal
+from agent_orchestrator.stores.models_yaml import ModelsYaml
+from agent_orchestrator.stores.outcomes import OutcomeStore
+from agent_orchestrator.stores.rollouts import RolloutStore
+from agent_orchestrator.wiring import model_server
+from agent_orchestrator.wiring.model_access import direct_access
+
+log = logging.getLogger("chef")
+
+_DEFAULT_PROMPTS = ("Write a Python function that adds two numbers.", "Say what a mutex is.")
+_SMOKE_TOKENS = 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Embedded:
+    """What the doors of this process need."""
+
+    coordinator: Coordinator
+    overview: OverviewReader
+    registry: ModelRegistry
+    jobs: JobStore
+    job_desk: Jobs
+    audit: AuditLog
+    transitions: Transitions
+    timer: RolloutTimer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Stores:
+    """Where everything is kept."""
+
+    models_yaml: ModelsYaml
+    registry: ModelRegistry
+    datasets: DatasetStore
+    approvals: ApprovalStore
+    audit: AuditLog
+    jobs: JobStore
+    journal: IntentJournal
+    outcomes: OutcomeStore
+    rollouts: RolloutStore
+    health: HealthBoard
+
+
+def compose(settings: Settings) -> Embedded:
+    """Compose the embedded system. Raises SettingsError for broken defaults files."""
+    stores = _open_stores(settings)
+    catalogue = Catalogue(stores.models_yaml, stores.registry, settings.artifacts_dir)
+    transitions = Transitions(
+        models_yaml=stores.models_yaml,
+        registry=stores.registry,
+        rollouts=stores.rollouts,
+        journal=stores.journal,
+        audit=stores.audit,
+        position=stores.outcomes.position,
+        lock_path=settings.run_dir / "deployment",
+    )
+    jobs = _compose_jobs(settings, stores, catalogue)
+    return Embedded(
+        coordinator=_compose_coordinator(settings, stores, catalogue, transitions, jobs),
+        overview=OverviewReader(
+            models_yaml=stores.models_yaml,
+            catalogue=catalogue,
+            approvals=stores.approvals,
+            jobs=stores.jobs,
+            journal=stores.journal,
+            processes=lambda: _processes(settings),
+        ),
+        registry=stores.registry,
+        jobs=stores.jobs,
+        job_desk=jobs.desk,
+        audit=stores.audit,
+        transitions=transitions,
+        timer=RolloutTimer(
+            RolloutMonitor(stores.outcomes, stores.rollouts),
+            stores.rollouts,
+            transitions,
+            stores.models_yaml,
+            lambda alert: log.error("%s", alert),
+        ),
+    )
+
+
+def _open_stores(settings: Settings) -> _Stores:
+    database = Database(settings.database)
+    return _Stores(
+        models_yaml=ModelsYaml(settings.models_yaml),
+        registry=ModelRegistry(settings.registry_json),
+        datasets=DatasetStore(settings.datasets_dir),
+        approvals=ApprovalStore(database),
+        audit=AuditLog(database),
+        jobs=JobStore(database),
+        journal=IntentJournal(database),
+        outcomes=OutcomeStore(database),
+        rollouts=RolloutStore(database),
+        health=HealthBoard(database),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _JobParts:
+    desk: Jobs
+    training: Training
+    evaluations: Evaluations
+
+
+def _compose_jobs(settings: Settings, stores: _Stores, catalogue: Catalogue) -> _JobParts:
+    backends: dict[str, TrainerBackend] = {
+        "local": LocalBackend(
+            jobs_dir=settings.jobs_dir,
+            artifacts_dir=settings.artifacts_dir,
+            trainer_python=settings.trainer_python,
+            environment=settings.child_environment(),
+        )
+    }
+    settlers: dict[JobKind, Settler] = {}
+    desk = Jobs(stores.jobs, backends, settlers, stores.audit)
+    training = Training(
+        jobs=desk,
+        backends=backends,
+        catalogue=catalogue,
+        registry=stores.registry,
+        datasets=stores.datasets,
+        defaults=defaults.load_training_defaults(settings.config_dir),
+        default_base_model=settings.default_base_model,
+        default_backend=settings.default_backend,
+        owner=settings.hub_org,
+    )
+    evaluations = Evaluations(
+        jobs=desk,
+        start=lambda job_id, spec: _start_evaluation(settings, job_id, spec),
+        catalogue=catalogue,
+        registry=stores.registry,
+        datasets=stores.datasets,
+        reports_dir=settings.reports_dir,
+    )
+    # The desk settles what these two make, and they start their jobs at the desk.
+    settlers["training"] = training.register
+    settlers["evaluation"] = evaluations.record
+    return _JobParts(desk, training, evaluations)
+
+
+def _compose_coordinator(
+    settings: Settings,
+    stores: _Stores,
+    catalogue: Catalogue,
+    transitions: Transitions,
+    jobs: _JobParts,
+) -> Coordinator:
+    training_defaults = defaults.load_training_defaults(settings.config_dir)
+    monitor = RolloutMonitor(stores.outcomes, stores.rollouts)
+    reports = RolloutReports(monitor, stores.rollouts, stores.outcomes, stores.health, catalogue)
+    deployment = Deployment(
+        catalogue=catalogue,
+        registry=stores.registry,
+        rollouts=stores.rollouts,
+        transitions=transitions,
+        open_gate=lambda endpoint: _open_gate(settings, endpoint),
+        load_policy=lambda changes: defaults.load_rollout_policy(settings.config_dir, changes),
+        sample_prompts=lambda agent: _sample_prompts(stores.datasets, agent),
+        evaluation_max_age_hours=defaults.load_evaluation_defaults(
+            settings.config_dir
+        ).max_age_hours,
+        gateway_url=f"http://{settings.gateway_host}:{settings.gateway_port}/v1",
+        report=reports.report,
+    )
+    inventory = Inventory(catalogue, stores.registry)
+    policy = defaults.load_rollout_policy(settings.config_dir, {})
+    return Coordinator(
+        readers={
+            "monitor_training_job": jobs.desk.report,
+            "rollout_status": lambda request: reports.report(request.agent),
+            "simulate_canary": lambda request: simulate(request, policy),
+            "list_agent_models": inventory.list_models,
+        },
+        planners={
+            "build_dataset": DatasetBuilding(catalogue, stores.datasets, stores.audit).plan,
+            "train_subagent_model": jobs.training.plan,
+            "cancel_training_job": jobs.desk.plan_cancel,
+            "evaluate_model_vs_baseline": jobs.evaluations.plan,
+            "deploy_model_to_agent": deployment.plan_deploy,
+            "promote_canary": deployment.plan_promote,
+            "rollback_deployment": deployment.plan_rollback,
+            "reset_breaker": BreakerResets(catalogue, stores.health, stores.audit).plan,
+            "convert_model_to_gguf": plan_conversion,
+        },
+        authorisation=Authorisation(
+            stores.approvals,
+            stores.audit,
+            approval_above_usd=training_defaults.limits.approval_above_usd,
+            requester_may_approve=settings.requester_may_approve,
+        ),
+    )
+
+
+def _start_evaluation(
+    settings: Settings, job_id: str, spec: Mapping[str, Any]
+) -> Mapping[str, Any]:
+    """Start the evaluation's process in a job folder of its own."""
+    folder = JobFolder(settings.jobs_dir / job_id)
+    folder.create({"spec.json": json.dumps(spec, indent=2).encode()})
+    module = "agent_orchestrator.wiring.evaluation_process"
+    folder.start((own_python(), "-m", module), settings.child_environment())
+    return {"folder": str(folder.path)}
+
+
+@asynccontextmanager
+async def _open_gate(settings: Settings, endpoint: Endpoint) -> AsyncIterator[gate.Ask]:
+    """Reach one model as the gateway does; start its server for the while if none runs."""
+    async with direct_access(settings, [endpoint]) as complete:
+
+        async def ask(prompt: str) -> gate.GateAnswer:
+            body = {
+                "messages": [{"role": "user", "content": prompt}],
+                "max_tokens": _SMOKE_TOKENS,
+                "temperature": 0,
+            }
+            found = await complete(endpoint.model, body)
+            return gate.GateAnswer(text=found.text, valid_output=found.valid_output)
+
+        yield ask
+
+
+def _sample_prompts(datasets: DatasetStore, agent: str) -> Sequence[str]:
+    """Return held-out tasks of the agent's newest data set, else two general ones."""
+    own = [dataset for dataset in datasets.list() if dataset.agent == agent]
+    if not own:
+        return _DEFAULT_PROMPTS
+    return [example.task for example in own[0].examples("eval")[: gate.BATCH]]
+
+
+def _processes(settings: Settings) -> list[ProcessState]:
+    """Look whether the serving processes run."""
+    runs = {
+        "gateway": _listens(settings.gateway_host, settings.gateway_port),
+        "model server": anyio.run(model_server.is_up, settings.model_socket),
+        "timer": _is_held(settings.run_dir / "timer"),
+    }
+    return [ProcessState(name, "running" if up else "stopped") for name, up in runs.items()]
+
+
+def _listens(host: str, port: int) -> bool:
+    try:
+        socket.create_connection((host, port), 0.5).close()
+    except OSError:
+        return False
+    return True
+
+
+def _is_held(lock: Path) -> bool:
+    try:
+        with locked(lock, 0):
+            return False
+    except LockTimeout:
+        return True

@@ -1,0 +1,126 @@
+"""The process of one evaluation job.
+
+``python -m agent_orchestrator.wiring.evaluation_process JOB_DIR``. It speaks the job folder's
+protocol like the training worker: ``spec.json`` in, ``progress.jsonl`` on the way,
+``manifest.json`` last.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from agent_orchestrator.agents.infrastructure.modelops.datasets import DatasetStore
+from agent_orchestrator.agents.infrastructure.modelops.evaluation import EvalRunner, Subject
+from agent_orchestrator.agents.infrastructure.modelops.evaluation_jobs import (
+    SPEC,
+    EvaluationSpec,
+    registry_scores,
+    summarise,
+)
+from agent_orchestrator.agents.infrastructure.modelops.evaluators import ModelAnswer
+from agent_orchestrator.agents.infrastructure.modelops.report import write_report
+from agent_orchestrator.domain.evaluation import EvalReport
+from agent_orchestrator.errors import ChefError, StorageError, UnavailableError
+from agent_orchestrator.settings import Settings, load_settings
+from agent_orchestrator.stores.defaults import load_evaluation_defaults
+from agent_orchestrator.stores.files import replace_atomically
+from agent_orchestrator.wiring.model_access import direct_access
+
+
+class JobLog:
+    """The job's progress lines."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / "progress.jsonl"
+
+    def event(self, event: str, message: str, **values: Any) -> None:
+        """Append one line."""
+        line = {"at": time.time(), "event": event, "message": message, **values}
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+
+
+async def evaluate(settings: Settings, spec: EvaluationSpec, log: JobLog) -> EvalReport:
+    """Call both models and compare them. Raises as ``EvalRunner.run``."""
+    endpoints = [spec.candidate_endpoint, *filter(None, [spec.baseline_endpoint])]
+    dataset = DatasetStore(settings.datasets_dir).get(spec.dataset)
+    log.event("loading", "waiting for the models")
+    begun = time.monotonic()
+
+    def progress(done: int, total: int) -> None:
+        eta = (time.monotonic() - begun) / done * (total - done)
+        log.event("step", "calling the models", step=done, total_steps=total, eta_seconds=eta)
+
+    async with direct_access(settings, endpoints) as complete:
+
+        async def ask(model: str, body: Mapping[str, Any], /) -> ModelAnswer:
+            found = await complete(model, body)
+            return ModelAnswer(
+                text=found.text,
+                latency_s=found.latency_ms / 1000,
+                prompt_tokens=found.usage.prompt_tokens,
+                completion_tokens=found.usage.completion_tokens,
+            )
+
+        runner = EvalRunner(ask, load_evaluation_defaults(settings.config_dir))
+        baseline = spec.baseline
+        return await runner.run(
+            spec.agent,
+            dataset,
+            Subject(spec.candidate.model, spec.candidate.version),
+            Subject(baseline.model, baseline.version) if baseline else None,
+            metrics=spec.metrics,
+            max_examples=spec.max_examples,
+            progress=progress,
+        )
+
+
+def run(folder: Path) -> int:
+    """Run the job in ``folder`` and return the exit status."""
+    log = JobLog(folder)
+    log.event("started", "starting")
+    try:
+        spec = SPEC.validate_json((folder / "spec.json").read_bytes())
+        report = asyncio.run(evaluate(load_settings(), spec, log))
+        log.event("saving", "writing the report")
+        paths = write_report(report, spec.report_dir)
+        named = {name: str(path) for name, path in asdict(paths).items()}
+        manifest = {
+            "protocol": 1,
+            "status": "completed",
+            "evaluation": summarise(report, named).model_dump(mode="json"),
+            "scores": registry_scores(report, str(paths.html)),
+        }
+    except ChefError as error:
+        kind = _kind(error)
+        failure = {"kind": kind, "message": error.message, "remedy": error.remedy}
+        replace_atomically(folder / "failure.json", json.dumps(failure).encode())
+        log.event("failed", error.message)
+        return 1
+    log.event("completed", "completed")
+    replace_atomically(folder / "manifest.json", json.dumps(manifest).encode())
+    return 0
+
+
+def _kind(error: ChefError) -> str:
+    if isinstance(error, StorageError):
+        return "disk_full"
+    return "unavailable" if isinstance(error, UnavailableError) else "bad_spec"
+
+
+def main() -> int:
+    """Run the job; SIGTERM ends it."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    return run(Path(sys.argv[1]))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

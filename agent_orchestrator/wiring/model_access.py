@@ -1,0 +1,52 @@
+"""Calling a model directly, by the serving code, without a choice of arms."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from agent_orchestrator.domain.outcomes import Outcome
+from agent_orchestrator.domain.routing import Endpoint, RoutingTable
+from agent_orchestrator.serving.router import Completion, Router
+from agent_orchestrator.serving.upstream import Upstream
+from agent_orchestrator.settings import Settings
+from agent_orchestrator.wiring.model_server import model_server
+
+Complete = Callable[[str, Mapping[str, Any]], Awaitable[Completion]]
+"""(model id, chat-completions body) → its answer; raises UpstreamFailure."""
+
+
+@dataclass(frozen=True, slots=True)
+class _FixedTable:
+    current: RoutingTable
+
+
+class _NoRecord:
+    """Direct calls are no traffic: they leave no outcome."""
+
+    def record(self, outcome: Outcome) -> None:
+        raise AssertionError(f"A direct call recorded {outcome}.")
+
+
+@asynccontextmanager
+async def direct_access(
+    settings: Settings, endpoints: Sequence[Endpoint]
+) -> AsyncIterator[Complete]:
+    """Give a way to call these models; a local one's server is started if none runs.
+
+    Raises ConfigurationError, UnavailableError when the local server cannot be started.
+    """
+    table = RoutingTable({}, {endpoint.model: endpoint for endpoint in endpoints})
+    async with AsyncExitStack() as stack:
+        local = any(endpoint.provider == "local" for endpoint in endpoints)
+        local_socket = await stack.enter_async_context(model_server(settings)) if local else None
+        upstream = Upstream(
+            secret=settings.secret,
+            openrouter_base_url=settings.openrouter_base_url,
+            local_socket=local_socket,
+        )
+        await stack.enter_async_context(upstream)
+        router = Router(_FixedTable(table), upstream, _NoRecord())
+        yield router.complete_model

@@ -1,0 +1,60 @@
+"""The rollout timer: judges every open rollout, settles finished jobs, recovers what was cut off.
+
+One process at a time: it holds the lease (a file lock, which the kernel gives back when the process
+dies, however it dies). A second one waits for it.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+import threading
+
+from agent_orchestrator.errors import ChefError, LockTimeout
+from agent_orchestrator.settings import Settings, load_settings
+from agent_orchestrator.stores.files import locked
+from agent_orchestrator.wiring.embedded import compose
+
+log = logging.getLogger("chef.timer")
+
+_LEASE_WAIT_SECONDS = 1.0
+
+
+def run(settings: Settings, stop: threading.Event) -> None:
+    """Tick until ``stop`` is set; every tick is on its own, so a failed one is only logged."""
+    while not stop.is_set():
+        try:
+            with locked(settings.run_dir / "timer", _LEASE_WAIT_SECONDS):
+                _tick_until(stop, settings)
+        except LockTimeout:
+            log.info("Another process holds the timer's lease; waiting.")
+
+
+def _tick_until(stop: threading.Event, settings: Settings) -> None:
+    embedded = compose(settings)
+    for intent in embedded.transitions.recover():
+        log.warning("Finished deployment %s, which had been cut off.", intent)
+    log.info("The timer ticks every %g s.", settings.timer_seconds)
+    while not stop.wait(settings.timer_seconds):
+        for task in (embedded.timer.tick, embedded.job_desk.refresh_all):
+            try:
+                task()
+            except ChefError as error:
+                log.error("%s", error)
+
+
+def main() -> int:
+    """Run until SIGTERM or SIGINT."""
+    logging.basicConfig(
+        stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s"
+    )
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    run(load_settings(), stop)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
