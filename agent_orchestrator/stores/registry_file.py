@@ -194,7 +194,8 @@ class RegistryFile:
         replace_atomically(self.path, data)
         if not old:  # a backup without a file would look like a lost registry
             self._keep(data, revision)
-        for outdated in self.backups()[KEPT_BACKUPS:]:
+        litter = self._backups.glob(".*.tmp")  # of writers that were killed
+        for outdated in (*self.backups()[KEPT_BACKUPS:], *litter):
             outdated.unlink(missing_ok=True)
         return registry
 
