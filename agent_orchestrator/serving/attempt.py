@@ -1,0 +1,141 @@
+"""One routed request and its attempts: each is settled once, as an Outcome or as nothing."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from agent_orchestrator.domain.outcomes import ErrorKind, Outcome
+from agent_orchestrator.domain.routing import Arm
+from agent_orchestrator.serving.breaker import Breaker
+from agent_orchestrator.serving.failures import UpstreamFailure
+from agent_orchestrator.serving.validation import Usage
+
+log = logging.getLogger(__name__)
+
+
+class Recorder(Protocol):
+    """Where outcomes go. Returns at once and does not raise."""
+
+    def record(self, outcome: Outcome) -> None:
+        """Take ``outcome``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Instruments:
+    """What an attempt is measured and recorded with."""
+
+    clock: Callable[[], float]
+    """Seconds since the epoch, for what is recorded."""
+    timer: Callable[[], float]
+    """Monotonic seconds, for latencies and breakers."""
+    recorder: Recorder
+
+
+@dataclass(slots=True)
+class Request:
+    """One request of an agent, and how its attempts have ended so far."""
+
+    id: str
+    agent: str
+    task_id: str
+    rollout_id: str | None
+    failed: list[Outcome] = field(default_factory=list)
+    last_failure: UpstreamFailure | None = None
+
+
+class Attempt:
+    """One attempt at ``request`` on ``arm``, from its permit to its end."""
+
+    def __init__(
+        self, request: Request, number: int, arm: Arm, breaker: Breaker, tools: Instruments
+    ) -> None:
+        self.arm = arm
+        self._request = request
+        self._number = number
+        self._breaker = breaker
+        self._tools = tools
+        self._begun = tools.timer()
+        self._permit = breaker.permit(self._begun)
+        self._settled = False
+
+    def is_permitted(self) -> bool:
+        """Return whether the arm may be called; if not, that is its outcome."""
+        if self._permit is not None:
+            return True
+        self._settle(error="breaker_open")
+        return False
+
+    def answered(self, *, valid: bool, usage: Usage) -> float:
+        """The whole answer has come. Returns the attempt's latency in milliseconds."""
+        return self._settle(valid=valid, usage=usage)
+
+    def failed(self, failure: UpstreamFailure) -> None:
+        """The upstream failed: counts against the arm, unless the request itself is at fault.
+
+        Raises ``failure`` in that case: no other arm would do better.
+        """
+        if not failure.retryable:
+            self.abandoned()
+            raise failure
+        self._request.last_failure = failure
+        self._settle(error=failure.kind, reason=failure.message)
+
+    def abandoned(self) -> None:
+        """Nobody waits for the answer any more. Has no effect on a settled attempt."""
+        if not self._settled and self._permit is not None:
+            self._settled = True
+            self._breaker.release(self._permit)
+
+    def _settle(
+        self,
+        *,
+        error: ErrorKind | None = None,
+        reason: str | None = None,
+        valid: bool | None = None,
+        usage: Usage | None = None,
+    ) -> float:
+        if self._settled:
+            raise RuntimeError("An attempt is settled once.")
+        self._settled = True
+        now = self._tools.timer()
+        latency_ms = (now - self._begun) * 1000
+        outcome = Outcome(
+            request_id=self._request.id,
+            attempt=self._number,
+            at=self._tools.clock(),
+            agent=self._request.agent,
+            task_id=self._request.task_id,
+            model=self.arm.model,
+            arm=self.arm.name,
+            version=self.arm.version,
+            rollout_id=self._request.rollout_id,
+            latency_ms=latency_ms,
+            error=error,
+            valid_output=valid,
+            prompt_tokens=usage.prompt_tokens if usage else None,
+            completion_tokens=usage.completion_tokens if usage else None,
+        )
+        self._tools.recorder.record(outcome)
+        if error is not None:
+            self._request.failed.append(outcome)
+        if self._permit is not None:
+            self._report(self._permit, now, reason)
+        return latency_ms
+
+    def _report(self, permit: int, now: float, reason: str | None) -> None:
+        before = self._breaker.state(now)
+        self._breaker.report(permit, now, failure=reason)
+        after = self._breaker.state(now)
+        if after != before:
+            log.warning(
+                "Breaker of %s's arm %r (%s): %s → %s. %s",
+                self._request.agent,
+                self.arm.name,
+                self.arm.model,
+                before,
+                after,
+                self._breaker.trip_reason,
+            )

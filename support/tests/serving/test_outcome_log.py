@@ -1,0 +1,252 @@
+"""Outcomes reach the store in batches, never in a request's way, never twice."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.serving.harness import MemorySink
+
+from agent_orchestrator.domain.outcomes import Feedback, Outcome
+from agent_orchestrator.errors import NotFoundError, StorageError
+from agent_orchestrator.serving.outcome_log import OutcomeLog
+from agent_orchestrator.stores.database import Database
+from agent_orchestrator.stores.outcomes import OutcomeStore
+
+DISK_FULL = StorageError("Disk full.")
+
+
+def outcome(number: int) -> Outcome:
+    """Return an outcome of a request with this number."""
+    return Outcome(
+        request_id=f"r{number}",
+        attempt=0,
+        at=1.8e9,
+        agent="feature_dev",
+        task_id="t",
+        model="m",
+        arm="stable",
+        version=None,
+        rollout_id="ro_1",
+        latency_ms=1.0,
+        valid_output=True,
+    )
+
+
+def ids(sink: MemorySink) -> list[str]:
+    """Return the request ids in the order in which they were kept."""
+    return [o.request_id for o in sink.outcomes]
+
+
+async def until(condition: asyncio.Event) -> None:
+    """Wait, but not for ever."""
+    await asyncio.wait_for(condition.wait(), 5)
+
+
+@dataclass
+class SlowSink(MemorySink):
+    """Is busy with its first batch until told to go on."""
+
+    busy: threading.Event = field(default_factory=threading.Event)
+    go_on: threading.Event = field(default_factory=threading.Event)
+
+    def append_many(self, outcomes: list[Outcome]) -> None:
+        """Keep outcomes, later."""
+        self.busy.set()
+        assert self.go_on.wait(5)
+        super().append_many(outcomes)
+
+
+@dataclass
+class Alerts:
+    """Hears alerts."""
+
+    heard: list[str] = field(default_factory=list)
+    any: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __call__(self, message: str) -> None:
+        """Hear one."""
+        self.heard.append(message)
+        self.any.set()
+
+
+async def test_outcomes_arrive_in_order_and_by_themselves():
+    """Nobody has to ask: after the interval they are there, in the order recorded."""
+    sink = MemorySink()
+    async with OutcomeLog(sink, interval=0.01) as log:
+        for number in range(10):
+            log.record(outcome(number))
+        assert log.waiting == 10
+        async with asyncio.timeout(5):
+            while log.waiting:  # noqa: ASYNC110 - what is tested is that nothing else is needed
+                await asyncio.sleep(0.01)
+    assert ids(sink) == [f"r{number}" for number in range(10)]
+
+
+async def test_a_full_batch_does_not_wait():
+    """With an interval of an hour, a full batch is written at once."""
+    sink = SlowSink()
+    async with OutcomeLog(sink, interval=3600, batch=4) as log:
+        for number in range(4):
+            log.record(outcome(number))
+        assert await asyncio.to_thread(sink.busy.wait, 5)
+        sink.go_on.set()
+    assert sink.batches == [4]
+
+
+async def test_recording_does_not_wait_for_a_slow_store():
+    """While the store is busy, outcomes are taken; they follow in the next batches."""
+    sink = SlowSink()
+    async with OutcomeLog(sink, interval=0.001, batch=3) as log:
+        log.record(outcome(0))
+        assert await asyncio.to_thread(sink.busy.wait, 5)
+        for number in range(1, 8):
+            log.record(outcome(number))
+        sink.go_on.set()
+        await log.flush()
+        assert ids(sink) == [f"r{number}" for number in range(8)]
+    assert max(sink.batches) <= 3
+
+
+async def test_flush_waits_for_what_was_recorded():
+    """After a flush the store has everything; with nothing to do it returns at once."""
+    sink = MemorySink()
+    async with OutcomeLog(sink, interval=3600) as log:
+        await log.flush()
+        log.record(outcome(1))
+        await asyncio.gather(log.flush(), log.flush())
+        assert ids(sink) == ["r1"]
+
+
+async def test_closing_writes_the_rest():
+    """A process that ends in good order loses nothing."""
+    sink = MemorySink()
+    log = OutcomeLog(sink, interval=3600)
+    async with log:
+        log.record(outcome(1))
+    await log.close()  # once more does no harm
+    assert ids(sink) == ["r1"]
+
+
+async def test_a_failing_store_loses_nothing_and_is_reported_once():
+    """Outcomes are kept and tried again; the operator hears of the start and of the end."""
+    sink, alerts = MemorySink(fault=DISK_FULL), Alerts()
+    async with OutcomeLog(sink, interval=0.005, alert=alerts) as log:
+        log.record(outcome(1))
+        await until(alerts.any)
+        assert "Disk full" in log.failure
+        with pytest.raises(StorageError, match="Disk full"):
+            await log.flush()
+        log.record(outcome(2))
+        sink.fault = None
+        await log.flush()
+        assert log.failure == ""
+    assert ids(sink) == ["r1", "r2"]
+    assert [message.split(",")[0] for message in alerts.heard] == [
+        "Outcomes cannot be stored",
+        "The outcome store works again.",
+    ]
+
+
+async def test_a_store_that_raises_anything_does_not_end_the_writer():
+    """A bug in a driver costs no outcome."""
+    sink = MemorySink(fault=ZeroDivisionError("driver"))
+    async with OutcomeLog(sink, interval=0.001, alert=lambda _: None) as log:
+        log.record(outcome(1))
+        with pytest.raises(StorageError, match="ZeroDivisionError: driver"):
+            await log.flush()
+        sink.fault = None
+    assert ids(sink) == ["r1"]
+
+
+async def test_memory_is_bounded_and_what_is_dropped_is_counted():
+    """With the store down for long, the newest are dropped, counted, and an alert is given."""
+    sink, alerts = MemorySink(fault=DISK_FULL), Alerts()
+    async with OutcomeLog(sink, interval=3600, capacity=5, alert=alerts) as log:
+        for number in range(8):
+            log.record(outcome(number))
+        assert (log.waiting, log.dropped) == (5, 3)
+        assert alerts.heard == ["Outcomes are being lost: 5 wait for the store."]
+        sink.fault = None
+    assert ids(sink) == [f"r{number}" for number in range(5)]
+
+
+async def test_what_is_lost_at_the_end_is_said():
+    """Closing with the store still down says how much was lost."""
+    sink, alerts = MemorySink(fault=DISK_FULL), Alerts()
+    async with OutcomeLog(sink, interval=3600, alert=alerts) as log:
+        log.record(outcome(1))
+    assert alerts.heard[-1].startswith("1 outcomes are lost")
+    assert log.dropped == 1
+
+
+async def test_feedback_comes_after_the_outcome_it_judges():
+    """Feedback that follows an answer at once finds its outcome in the store."""
+    sink = MemorySink()
+    async with OutcomeLog(sink, interval=3600) as log:
+        log.record(outcome(1))
+        await log.add_feedback(Feedback("r1", 1.0, "user", 1.8e9))
+        with pytest.raises(NotFoundError):
+            await log.add_feedback(Feedback("r2", 1.0, "user", 1.8e9))
+    assert [given.request_id for given in sink.feedback] == ["r1"]
+
+
+async def test_a_client_that_leaves_during_its_feedback_harms_nobody():
+    """A cancelled flush neither stops the writer nor another client's flush."""
+    sink = SlowSink()
+    async with OutcomeLog(sink, interval=0.001) as log:
+        log.record(outcome(1))
+        assert await asyncio.to_thread(sink.busy.wait, 5)
+        leaving, staying = (asyncio.create_task(log.flush()) for _ in range(2))
+        await asyncio.sleep(0)
+        leaving.cancel()
+        sink.go_on.set()
+        await staying
+        assert ids(sink) == ["r1"]
+
+
+async def test_it_works_inside_its_context_only():
+    """A flush that nobody would answer raises instead of waiting for ever."""
+    with pytest.raises(RuntimeError, match="async with"):
+        await OutcomeLog(MemorySink()).flush()
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.sampled_from(["record", "flush", "break", "mend", "pause"]), max_size=30))
+async def test_every_outcome_is_kept_once_in_order_whatever_happens(steps: list[str]):
+    """Stores fail and recover between any two steps: none lost, none twice, none out of order."""
+    sink = MemorySink()
+    count = 0
+    async with OutcomeLog(sink, interval=0.001, batch=2, alert=lambda _: None) as log:
+        for step in steps:
+            if step == "record":
+                log.record(outcome(count))
+                count += 1
+            elif step == "flush":
+                await asyncio.gather(log.flush(), return_exceptions=True)
+            elif step == "pause":
+                await asyncio.sleep(0.002)
+            else:
+                sink.fault = DISK_FULL if step == "break" else None
+        sink.fault = None
+    assert ids(sink) == [f"r{number}" for number in range(count)]
+
+
+async def test_with_the_real_store(tmp_path: Path):
+    """Against SQLite: every outcome once, feedback joined with the attempt that answered."""
+    database = Database(f"sqlite:///{tmp_path / 'state.db'}")
+    store = OutcomeStore(database)
+    async with OutcomeLog(store, interval=0.01) as log:
+        for number in range(600):
+            log.record(outcome(number))
+        await log.add_feedback(Feedback("r7", 0.0, "user", 1.8e9))
+    kept = store.outcomes_after("ro_1", 0, 1000)
+    assert [recorded.outcome for recorded in kept] == [outcome(number) for number in range(600)]
+    [judged] = store.feedback_after("ro_1", 0, 10)
+    assert (judged.arm, judged.score) == ("stable", 0.0)
+    database.close()

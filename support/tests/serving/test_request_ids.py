@@ -1,0 +1,38 @@
+"""Ids that are never used twice."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from agent_orchestrator.serving import request_ids
+from agent_orchestrator.serving.request_ids import RequestIds
+
+OWN = "0D9C5B4C-8B1F-4C4E-9D55-0F0A7C3C4A11"
+
+
+def test_a_clients_uuid_is_taken_once():
+    """A client's own id is used in canonical form; its retry gets a fresh one."""
+    ids = RequestIds()
+    assert ids.take(OWN) == OWN.lower()
+    assert ids.take(OWN) != OWN.lower()
+
+
+def test_an_id_we_gave_out_cannot_be_brought_back():
+    """A client that copies the last answer's id does not fold two requests into one."""
+    ids = RequestIds()
+    first = ids.take()
+    assert ids.take(first) != first
+
+
+def test_anything_else_is_replaced():
+    """Only UUIDs are accepted: an id goes into headers, logs and the store."""
+    for proposed in (None, "", "1", "x" * 10_000, "abc\r\nX-Evil: 1"):
+        assert UUID(RequestIds().take(proposed)).version == 4
+
+
+def test_memory_is_bounded():
+    """Old ids are forgotten; the store still tells their outcomes apart."""
+    ids = RequestIds()
+    for _ in range(request_ids._REMEMBERED + 10):
+        ids.take()
+    assert len(ids._used) == request_ids._REMEMBERED
