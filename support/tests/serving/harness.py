@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+from aiohttp import web
 
 from agent_orchestrator.domain.outcomes import Feedback, Outcome
 from agent_orchestrator.domain.routing import Arm, Endpoint, Rollout, RoutingTable
 from agent_orchestrator.errors import ModelsYamlError, NotFoundError
 from agent_orchestrator.serving.breaker import BreakerPolicy
-from agent_orchestrator.serving.gateway import create_app, start
-from agent_orchestrator.serving.outcome_log import OutcomeLog
+from agent_orchestrator.serving.gateway import WatchedTables, create_app, start
+from agent_orchestrator.serving.outcome_log import OutcomeLog, OutcomeSink
 from agent_orchestrator.serving.router import Router
 from agent_orchestrator.serving.upstream import Timeouts, Upstream
 
@@ -24,6 +25,7 @@ AGENT = "feature_dev"
 STABLE, CANDIDATE, FALLBACK = "team/stable", "team/candidate", "team/fallback"
 TOKEN = "let-me-in"
 QUICK = Timeouts(connect=1.0, first_byte=0.3, idle=0.3, total=0.5)
+"""For upstreams that do not answer in time."""
 PATIENT = BreakerPolicy(minimum=10_000)
 """Never opens."""
 
@@ -97,7 +99,10 @@ def routing_table(
 
 @asynccontextmanager
 async def upstream(
-    *, timeouts: Timeouts = QUICK, socket: Path | None = None, keys: Mapping[str, str] | None = None
+    *,
+    timeouts: Timeouts | None = None,
+    socket: Path | None = None,
+    keys: Mapping[str, str] | None = None,
 ) -> AsyncIterator[Upstream]:
     """Enter an Upstream whose OpenRouter is nowhere."""
     made = Upstream(
@@ -115,10 +120,11 @@ class Gateway:
     """A running gateway and what stands behind it."""
 
     url: str
-    tables: Tables
-    sink: MemorySink
+    tables: Any
+    sink: Any
     log: OutcomeLog
     router: Router
+    runner: web.AppRunner
     http: aiohttp.ClientSession
 
     async def chat(self, **changes: Any) -> aiohttp.ClientResponse:
@@ -135,12 +141,12 @@ def ask(**changes: Any) -> dict[str, Any]:
 
 @asynccontextmanager
 async def gateway(
-    table: RoutingTable | Tables,
+    table: RoutingTable | WatchedTables,
     *,
-    timeouts: Timeouts = QUICK,
+    timeouts: Timeouts | None = None,
     breaker: BreakerPolicy | None = None,
     token: str | None = TOKEN,
-    sink: MemorySink | None = None,
+    sink: OutcomeSink | None = None,
     max_body: int = 1024 * 1024,
 ) -> AsyncIterator[Gateway]:
     """Serve a table on a free port of loopback."""
@@ -155,6 +161,6 @@ async def gateway(
         headers = {"Authorization": f"Bearer {token}"}
         try:
             async with aiohttp.ClientSession(url, headers=headers) as http:
-                yield Gateway(url, tables, sink, log, router, http)
+                yield Gateway(url, tables, sink, log, router, runner, http)
         finally:
             await runner.cleanup()

@@ -182,8 +182,8 @@ async def test_an_arm_without_traffic_does_not_stand_in(bench: Bench):
 async def test_when_all_fail_the_error_names_them(bench: Bench):
     """The client learns which models were tried and why; every failure is counted."""
     down = Reply("down", status=500)
-    bench.answer(candidate=down, stable=down, fallback=Reply(latency=5))
-    with pytest.raises(NoAnswerError, match=r"team/candidate \(status\).*\(timeout\)") as caught:
+    bench.answer(candidate=down, stable=down, fallback=Reply(disconnect=True))
+    with pytest.raises(NoAnswerError, match=r"team/candidate \(status\).*\(connection\)") as caught:
         await bench.complete()
     assert [outcome.attempt for outcome in caught.value.attempts] == [0, 1, 2]
     assert caught.value.retry_after_s is None

@@ -112,7 +112,8 @@ async def test_every_failure_is_one_exception_of_a_kind(
     reply: Reply, kind: ErrorKind, message: str, *, streams: bool
 ):
     """Callers handle one type; another model may be tried after each of these."""
-    async with OpenAIServer(reply) as server, upstream() as models:
+    timeouts = QUICK if kind == "timeout" else None
+    async with OpenAIServer(reply) as server, upstream(timeouts=timeouts) as models:
         call = streamed if streams else lambda m, e: m.complete(e, BODY)
         with pytest.raises(UpstreamFailure, match=message) as caught:
             await call(models, at(server.url))
@@ -165,7 +166,8 @@ async def test_a_spoilt_answer_is_a_failure(reply: Reply, kind: ErrorKind):
 )
 async def test_a_spoilt_stream_is_a_failure(reply: Reply, kind: ErrorKind):
     """Not a stream, an empty one, one that breaks off, stalls or never begins."""
-    async with OpenAIServer(reply) as server, upstream() as models:
+    timeouts = QUICK if kind == "timeout" else None
+    async with OpenAIServer(reply) as server, upstream(timeouts=timeouts) as models:
         with pytest.raises(UpstreamFailure) as caught:
             await streamed(models, at(server.url))
     assert caught.value.kind == kind
