@@ -8,7 +8,7 @@ from pydantic import TypeAdapter
 from sqlalchemy import JSON, Column, Connection, Float, String, Table, select
 
 from agent_orchestrator.domain.approvals import Approval, check_answerable, check_usable
-from agent_orchestrator.errors import NotFoundError
+from agent_orchestrator.errors import ApprovalDenied, NotFoundError
 from agent_orchestrator.stores.database import Database, metadata
 
 _APPROVALS = Table(
@@ -76,7 +76,7 @@ class ApprovalStore:
             check_answerable(approval, approver, now, requester_may_approve=requester_may_approve)
             return _change(
                 connection,
-                approval_id,
+                approval,
                 status="approved" if approve else "rejected",
                 approver=approver,
                 reason=reason,
@@ -90,7 +90,7 @@ class ApprovalStore:
         with self._database.write() as connection:
             approval = _get(connection, approval_id)
             check_usable(approval, use_case, request_hash, price_usd, now)
-            return _change(connection, approval_id, status="consumed", consumed_at=now)
+            return _change(connection, approval, status="consumed", consumed_at=now)
 
 
 def _get(connection: Connection, approval_id: str) -> Approval:
@@ -101,7 +101,12 @@ def _get(connection: Connection, approval_id: str) -> Approval:
     return _APPROVAL.validate_python(dict(row))
 
 
-def _change(connection: Connection, approval_id: str, **values: Any) -> Approval:
-    query = _APPROVALS.update().where(_APPROVALS.c.id == approval_id).values(**values)
-    connection.execute(query)
-    return _get(connection, approval_id)
+def _change(connection: Connection, approval: Approval, **values: Any) -> Approval:
+    """Change an approval that is still as it was read; of two at once, one finds it changed.
+
+    SQLite's one writer already sees to that; a database with several needs the condition.
+    """
+    same = (_APPROVALS.c.id == approval.id, _APPROVALS.c.status == approval.status)
+    if not connection.execute(_APPROVALS.update().where(*same).values(**values)).rowcount:
+        raise ApprovalDenied(f"Approval {approval.id} was used just now.", remedy="Ask again.")
+    return _get(connection, approval.id)

@@ -27,6 +27,7 @@ from sqlalchemy import (
 from agent_orchestrator.domain.outcomes import Feedback, Judged, Outcome, Recorded
 from agent_orchestrator.errors import ConflictError, InputError, NotFoundError
 from agent_orchestrator.stores.database import Database, metadata
+from agent_orchestrator.stores.rollouts import OPEN_ROLLOUTS
 
 _OUTCOMES = Table(
     "outcomes",
@@ -178,10 +179,19 @@ class OutcomeStore:
             return {arm: ArmCount(n, errors) for arm, n, errors in connection.execute(query)}
 
     def prune(self, before: float) -> int:
-        """Remove what ended before ``before`` (seconds since the epoch); return how many rows."""
+        """Remove what ended before ``before`` (seconds since the epoch); return how many rows.
+
+        What belongs to a rollout that has not ended stays: its verdict must be able to read all
+        of it again.
+        """
         with self._database.write() as connection:
             removed = [
-                connection.execute(delete(table).where(table.c.at < before)).rowcount
+                connection.execute(
+                    delete(table).where(
+                        table.c.at < before,
+                        func.coalesce(table.c.rollout_id, "").not_in(OPEN_ROLLOUTS),
+                    )
+                ).rowcount
                 for table in (_OUTCOMES, _FEEDBACK)
             ]
         return sum(removed)

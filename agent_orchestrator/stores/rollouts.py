@@ -10,7 +10,7 @@ from pydantic import TypeAdapter
 from sqlalchemy import JSON, Boolean, Column, Float, Index, Integer, String, Table, select
 
 from agent_orchestrator.domain.rollout import RolloutState
-from agent_orchestrator.errors import NotFoundError
+from agent_orchestrator.errors import ConflictError, NotFoundError
 from agent_orchestrator.stores.database import Database, metadata
 
 _ROLLOUTS = Table(
@@ -43,6 +43,8 @@ _DECISIONS = Table(
     Column("message", String, nullable=False),
     Column("evidence", JSON, nullable=False),
 )
+#: Ids of the rollouts that have not ended, for other stores' queries.
+OPEN_ROLLOUTS = select(_ROLLOUTS.c.id).where(_ROLLOUTS.c.open)
 _STATE: TypeAdapter[RolloutState] = TypeAdapter(RolloutState)
 
 
@@ -67,7 +69,10 @@ class RolloutStore:
         self._database = database
 
     def save(self, state: RolloutState, at: float) -> None:
-        """Insert or replace a rollout's state; repeatable."""
+        """Insert or replace a rollout's state; repeatable.
+
+        Raises ConflictError for a second rollout of an agent while one has not ended.
+        """
         values = {
             "agent": state.agent,
             "open": state.ended_at is None,
@@ -76,6 +81,15 @@ class RolloutStore:
             "state": _STATE.dump_python(state, mode="json"),
         }
         with self._database.write() as connection:
+            other = select(_ROLLOUTS.c.id).where(
+                _ROLLOUTS.c.agent == state.agent, _ROLLOUTS.c.open, _ROLLOUTS.c.id != state.id
+            )
+            running = connection.execute(other).scalar()
+            if running is not None and values["open"]:
+                raise ConflictError(
+                    f"Rollout {running} of {state.agent} has not ended.",
+                    remedy="Promote it, roll it back or wait.",
+                )
             update = _ROLLOUTS.update().where(_ROLLOUTS.c.id == state.id).values(**values)
             if not connection.execute(update).rowcount:
                 connection.execute(_ROLLOUTS.insert().values(id=state.id, **values))

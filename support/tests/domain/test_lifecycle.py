@@ -196,6 +196,9 @@ def test_the_line_of_parents() -> None:
     assert [known.version for known in agent.lineage(V3)] == [V3, V2, V1]
     with pytest.raises(VersionNotFoundError, match="none yet"):
         record().lineage(V1)
+    for parent, says in ((V3, "closes a circle"), ("v9.0.0", "is not in the history")):
+        with pytest.raises(RegistryError, match=says):
+            lifecycle.change_version(agent, V1, parent_version=parent).lineage(V2)
 
 
 @pytest.mark.parametrize(

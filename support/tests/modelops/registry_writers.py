@@ -14,6 +14,7 @@ import resource
 import signal
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from agent_orchestrator.agents.infrastructure.modelops.registry import ModelRegistry
@@ -111,5 +112,6 @@ def full(path: Path) -> None:
 
 
 if __name__ == "__main__":
+    PROGRAMS: dict[str, Callable[..., None]] = {"eight": eight, "killed": killed, "full": full}
     program, target, *numbers = sys.argv[1:]
-    {"eight": eight, "killed": killed, "full": full}[program](Path(target), *map(int, numbers))
+    PROGRAMS[program](Path(target), *map(int, numbers))

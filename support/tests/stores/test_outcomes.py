@@ -1,0 +1,142 @@
+"""Outcomes and feedback in the database, in the order in which they came in."""
+
+import threading
+from dataclasses import replace
+
+import pytest
+
+from agent_orchestrator.domain.outcomes import Feedback, Judged, Outcome, Recorded
+from agent_orchestrator.domain.rollout import RolloutPolicy, RolloutState
+from agent_orchestrator.errors import ConflictError, InputError, NotFoundError
+from agent_orchestrator.stores.database import Database
+from agent_orchestrator.stores.outcomes import ArmCount, OutcomeStore
+from agent_orchestrator.stores.rollouts import RolloutStore
+
+OUTCOME = Outcome(
+    request_id="r1",
+    attempt=0,
+    at=100.0,
+    agent="feature_dev",
+    task_id="t1",
+    model="a/b",
+    arm="candidate",
+    version="v1.1.0",
+    rollout_id="ro_1",
+    latency_ms=12.5,
+    valid_output=True,
+    prompt_tokens=3,
+)
+FAILED = replace(OUTCOME, error="timeout", valid_output=None, prompt_tokens=None)
+ANSWERED = replace(OUTCOME, attempt=1, arm="stable", version="v1.0.0")
+
+
+@pytest.fixture
+def store(database: Database) -> OutcomeStore:
+    """Return an empty store."""
+    return OutcomeStore(database)
+
+
+def test_outcomes_come_back_in_order_and_once(store: OutcomeStore) -> None:
+    """A batch that is sent again adds only what was not there."""
+    assert store.append_many([]) == 0
+    assert store.append_many([FAILED, ANSWERED]) == 2
+    other = replace(OUTCOME, request_id="r2", rollout_id=None)
+    last = replace(OUTCOME, request_id="r3")
+    assert store.append_many([ANSWERED, other, last, last]) == 2
+    assert store.outcomes_after("ro_1", 0, 10) == [
+        Recorded(1, FAILED),
+        Recorded(2, ANSWERED),
+        Recorded(4, last),
+    ]
+    assert store.outcomes_after("ro_1", 1, 1) == [Recorded(2, ANSWERED)]
+    assert store.position() == (4, 0)
+
+
+def test_a_reader_never_finds_a_number_before_one_it_has_read(store: OutcomeStore) -> None:
+    """While several write, a reader that follows by number sees every outcome exactly once."""
+    total = 4 * 50
+    seen: list[Recorded] = []
+    writers = [
+        threading.Thread(
+            target=lambda n=n: [
+                store.append_many([replace(OUTCOME, request_id=f"{n}-{i}")]) for i in range(50)
+            ]
+        )
+        for n in range(4)
+    ]
+    for writer in writers:
+        writer.start()
+    while len(seen) < total and any(writer.is_alive() for writer in writers):
+        seen += store.outcomes_after("ro_1", seen[-1].seq if seen else 0, 7)
+    for writer in writers:
+        writer.join()
+    while batch := store.outcomes_after("ro_1", seen[-1].seq if seen else 0, 100):
+        seen += batch
+    assert [found.seq for found in seen] == list(range(1, total + 1))
+
+
+def test_feedback_belongs_to_the_attempt_that_answered(store: OutcomeStore) -> None:
+    """After a failover the judgement counts for the arm whose answer was seen."""
+    store.append_many([FAILED, ANSWERED])
+    store.add_feedback(Feedback("r1", 0.25, "tests", 101.0))
+    store.add_feedback(Feedback("r1", 1.0, "user", 102.0))
+    assert store.feedback_after("ro_1", 0, 10) == [
+        Judged(1, "stable", "v1.0.0", 0.25, 101.0),
+        Judged(2, "stable", "v1.0.0", 1.0, 102.0),
+    ]
+    assert store.feedback_after("ro_1", 1, 10) == [Judged(2, "stable", "v1.0.0", 1.0, 102.0)]
+    assert store.position() == (2, 2)
+
+
+@pytest.mark.parametrize("score", [-0.1, 1.1, float("nan"), float("inf")])
+def test_a_judgement_lies_between_bad_and_good(store: OutcomeStore, score: float) -> None:
+    """A score outside 0..1 is bad input."""
+    store.append_many([OUTCOME])
+    with pytest.raises(InputError, match="score is"):
+        store.add_feedback(Feedback("r1", score, "user", 1.0))
+
+
+def test_a_judgement_needs_an_answer_and_comes_once_from_each_source(store: OutcomeStore) -> None:
+    """Unknown requests, requests that nobody answered and second judgements are refused."""
+    store.append_many([FAILED])
+    for request in ("r1", "r9"):
+        with pytest.raises(NotFoundError, match=f"No answered request '{request}'"):
+            store.add_feedback(Feedback(request, 1.0, "user", 1.0))
+    store.append_many([ANSWERED])
+    store.add_feedback(Feedback("r1", 1.0, "user", 1.0))
+    with pytest.raises(ConflictError, match="'user' has judged request 'r1' already"):
+        store.add_feedback(Feedback("r1", 0.0, "user", 2.0))
+
+
+def test_arms_are_counted_by_first_attempts(store: OutcomeStore) -> None:
+    """A failed-over request counts once, for the arm that was chosen."""
+    store.append_many([FAILED, ANSWERED, replace(OUTCOME, request_id="r2")])
+    assert store.arm_counts("ro_1") == {"candidate": ArmCount(2, 1)}
+
+
+def test_pruning_spares_what_an_open_rollout_needs(store: OutcomeStore, database: Database) -> None:
+    """Old records go, numbers are never given twice, and an open rollout keeps all of its own."""
+    rollouts = RolloutStore(database)
+    state = RolloutState(
+        id="ro_1",
+        agent="feature_dev",
+        strategy="canary",
+        policy=RolloutPolicy(),
+        stable_model="a/b",
+        stable_version=None,
+        candidate_model="a/c",
+        candidate_version=None,
+        started_at=50.0,
+        step_started_at=50.0,
+    )
+    rollouts.save(state, 50.0)
+    store.append_many([OUTCOME, replace(OUTCOME, request_id="r2", rollout_id=None)])
+    store.add_feedback(Feedback("r1", 1.0, "user", 101.0))
+    store.add_feedback(Feedback("r2", 1.0, "user", 101.0))
+    assert store.prune(before=100.0) == 0
+    assert store.prune(before=200.0) == 2
+    assert len(store.outcomes_after("ro_1", 0, 10)) == 1
+    rollouts.save(replace(state, phase="promoted", ended_at=150.0), 150.0)
+    assert store.prune(before=200.0) == 2
+    store.append_many([replace(OUTCOME, request_id="r3")])
+    assert store.position() == (3, 0)

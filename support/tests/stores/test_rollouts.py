@@ -1,0 +1,80 @@
+"""Rollouts in the database: one open at a time for an agent, every decision once."""
+
+from dataclasses import replace
+
+import pytest
+
+from agent_orchestrator.domain.rollout import RolloutPolicy, RolloutState
+from agent_orchestrator.errors import ConflictError, NotFoundError
+from agent_orchestrator.stores.database import Database
+from agent_orchestrator.stores.rollouts import RolloutStore
+
+STATE = RolloutState(
+    id="ro_1",
+    agent="feature_dev",
+    strategy="canary",
+    policy=RolloutPolicy(steps=(5, 100), guardrails=("error",)),
+    stable_model="a/b",
+    stable_version="v1.0.0",
+    candidate_model="a/c",
+    candidate_version=None,
+    started_at=100.0,
+    step_started_at=100.0,
+    weight=5,
+)
+
+
+@pytest.fixture
+def store(database: Database) -> RolloutStore:
+    """Return an empty store."""
+    return RolloutStore(database)
+
+
+def test_a_rollout_comes_back_as_it_was_saved(store: RolloutStore) -> None:
+    """State and frozen policy survive the database; saving again replaces."""
+    store.save(STATE, 100.0)
+    store.save(STATE, 100.0)
+    assert store.get("ro_1") == store.running("feature_dev") == STATE
+    later = replace(STATE, step=1, weight=100, step_started_at=200.0)
+    store.save(later, 200.0)
+    assert store.open() == [later]
+    assert store.find("ro_9") is None
+    with pytest.raises(NotFoundError, match="No rollout 'ro_9'"):
+        store.get("ro_9")
+
+
+def test_an_agent_has_one_open_rollout(store: RolloutStore) -> None:
+    """A second rollout waits until the first has ended; other agents do not mind."""
+    store.save(STATE, 100.0)
+    second = replace(STATE, id="ro_2", started_at=300.0)
+    with pytest.raises(ConflictError, match="ro_1 of feature_dev has not ended"):
+        store.save(second, 300.0)
+    store.save(replace(STATE, id="ro_3", agent="cicd"), 300.0)
+    ended = replace(STATE, phase="rolled_back", ended_at=250.0, reason="errors")
+    store.save(ended, 250.0)
+    assert store.running("feature_dev") is None
+    assert store.latest("feature_dev") == ended
+    store.save(second, 300.0)
+    assert store.latest("feature_dev") == second
+    assert {state.id for state in store.open()} == {"ro_2", "ro_3"}
+    assert store.latest("nobody") is None
+
+
+def test_a_decision_is_recorded_once_for_its_intent(store: RolloutStore) -> None:
+    """Recovery may append the same decision again; the history has it once, in order."""
+    for number in (1, 2, 1):
+        store.append_decision(
+            "ro_1",
+            intent_id=f"in_{number}",
+            at=float(number),
+            actor="timer",
+            kind="step",
+            message=f"step {number}",
+            evidence={"weight": number},
+        )
+    history = store.decisions("ro_1")
+    assert [(entry.intent_id, entry.evidence) for entry in history] == [
+        ("in_1", {"weight": 1}),
+        ("in_2", {"weight": 2}),
+    ]
+    assert store.decisions("ro_9") == []
