@@ -16,7 +16,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final, Literal, Protocol
 
@@ -144,7 +144,8 @@ class EvalRunner:
                 if len(failures) > allowed:  # hopeless: spare the rest
                     return CallFailure("not asked: too many calls had failed")
                 try:
-                    reply: Reply = await self._complete(subject.model, self._body(example))
+                    answer = await self._complete(subject.model, self._body(example))
+                    reply: Reply = replace(answer, text=_storable(answer.text))
                 except UnavailableError as error:
                     failures.append(str(error))
                     reply = CallFailure(str(error))
@@ -321,6 +322,11 @@ def _model_result(subject: Subject, calls: Sequence[CallRecord]) -> ModelResult:
         avg_latency_ms=1000.0 * _mean(latencies) if latencies else None,
         total_tokens=sum(tokens) if tokens else None,
     )
+
+
+def _storable(text: str) -> str:
+    """Return ``text`` with "?" for half surrogate pairs, which JSON may carry and UTF-8 cannot."""
+    return text.encode(errors="replace").decode()
 
 
 def _mean(values: Sequence[float]) -> float:
