@@ -21,9 +21,9 @@ from functools import lru_cache
 from agent_orchestrator.errors import InputError
 
 #: The bets: distances in log-odds at which the candidate may lie below the stable arm, and the
-#: share of the wealth that backs each.
-_GAPS = (0.25, 0.5, 1.0, 1.75, 2.75)
-_SHARES = (0.15, 0.25, 0.30, 0.20, 0.10)
+#: share of the wealth that backs each. From a rate of 0.80 they lead 5, 10, 20 and 40 points down.
+_GAPS = (0.3, 0.55, 1.0, 1.8)
+_SHARES = (0.20, 0.27, 0.25, 0.28)
 
 #: Share of the wealth that is not bet at first. A part of it is invested each round, half of it by
 #: round _HALF_LIFE: a prior over *when* the candidate turns bad. Without it a long healthy period
@@ -92,7 +92,7 @@ class TwoSampleEProcess:
     smaller p_s makes it smaller still.
 
     The bets are the pooled good rate of the past blocks with a prior of 0.9 good and 0.1 bad, moved
-    apart by each of five gaps in log-odds so that the pooled rate stays where it is. Neither the
+    apart by each of four gaps in log-odds so that the pooled rate stays where it is. Neither the
     validity nor the use of ``shape`` depends on how outcomes arrive: the shape may be changed at
     any time (``reshape``) and the process goes on.
 
@@ -176,7 +176,7 @@ class OneSampleEProcess:
 
     The factor of an outcome is the likelihood ratio of a lower rate θ to ``null_rate`` r. With good
     rate p its expectation is 1 + (p − r)(θ − r) / (r (1 − r)) ≤ 1 for every p ≥ r: a bet of a fixed
-    fraction in the sense of Waudby-Smith & Ramdas. The bets lie five gaps in log-odds below r.
+    fraction in the sense of Waudby-Smith & Ramdas. The bets lie four gaps in log-odds below r.
 
     Raises InputError unless 0 < ``null_rate`` < 1. Mutable, for speed.
     """

@@ -68,7 +68,7 @@ def test_a_block_expects_no_gain_under_the_null(
     """
     n_c, n_s = shape
     p_s, p_c = sorted((one, other))
-    expected = [0.0] * 5
+    expected = [0.0] * 4
     for good_c, good_s in product(range(n_c + 1), range(n_s + 1)):
         chance = (
             math.comb(n_c, good_c)
