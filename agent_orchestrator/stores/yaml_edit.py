@@ -45,13 +45,21 @@ def apply_changes(text: str, old: Plain, new: Plain) -> str:
     if text.startswith(_BOM):
         return _BOM + apply_changes(text[1:], old, new)
     for path, value in _differences(old, new, ()):
-        try:
-            text = _change(text, path, value)
-        except NotInPlaceError:
-            if len(path) < 2:  # noqa: PLR2004 - the whole document cannot be replaced
-                raise
-            text = _change(text, path[:-1], _value_at(new, path[:-1]))
+        text = _changed(text, path, value, new)
     return text
+
+
+def _changed(text: str, path: Path, value: Any, new: Plain) -> str:
+    """Make one change; where that cannot be spliced, rewrite the next larger part that can."""
+    while True:
+        try:
+            editor = _Editor(parse_tree(text))
+            return editor.delete(path) if value is _DELETED else editor.set(path, value)
+        except NotInPlaceError:
+            path = path[:-1]
+            if not path:
+                raise
+            value = _value_at(new, path)
 
 
 def _differences(old: Any, new: Any, path: Path) -> Iterator[tuple[Path, Any]]:
@@ -74,11 +82,6 @@ def _value_at(data: Any, path: Path) -> Any:
     for step in path:
         data = data[step]
     return data
-
-
-def _change(text: str, path: Path, value: Any) -> str:
-    editor = _Editor(parse_tree(text))
-    return editor.delete(path) if value is _DELETED else editor.set(path, value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,24 +120,24 @@ class _Editor:
     def set(self, path: Path, value: Any) -> str:
         """Give ``path`` its value, making what is missing on the way."""
         nodes = self._tree.find(path)
-        if any(node.kind == "alias" for node in nodes[:-1]):
-            raise NotInPlaceError
         missing = path[len(nodes) - 1 :]
         if not missing:
             return self._replace(nodes, path[-1], value)
-        for key in reversed(missing[1:]):
-            value = {key: value}
+        for step in reversed(missing[1:]):
+            if isinstance(step, int):
+                raise NotInPlaceError
+            value = {step: value}
         return self._insert(nodes, path, str(missing[0]), value)
 
     def delete(self, path: Path) -> str:
         """Remove the entry at ``path``; do nothing when it is not there."""
         nodes = self._tree.find(path)
         if len(nodes) <= len(path):
+            if nodes[-1].kind == "alias":
+                raise NotInPlaceError
             return self._text
         parent = nodes[-2]
-        position = parent.entry(str(path[-1]))
-        if parent.kind != "mapping" or position is None:
-            raise NotInPlaceError
+        position = parent.entry(str(path[-1])) or 0
         alone = len(parent.entries) == 1 and len(path) == 2  # noqa: PLR2004 - in a section
         if parent.flow:
             if alone and self._tree.root.flow:
@@ -185,10 +188,10 @@ class _Editor:
                 return self._insert_lines(self._line_end(node.end), key, value, column)
             section = self._block(key, value, column, MARK)
             return self._splice([self._at_line(self._tree.end, self._newline + section)])
-        if not node.is_null or node.anchor or len(nodes) < 2:  # noqa: PLR2004 - no empty root
+        if not node.is_null or node.anchor:
             raise NotInPlaceError
         parent = nodes[-2]
-        if parent.flow or parent.kind != "mapping":
+        if parent.flow:
             return self._splice([(node.start, node.end, f" {_flow({key: value})}")])
         name = parent.entries[parent.entry(str(path[len(nodes) - 2])) or 0][0]
         lines = self._block(key, value, name.column + self._style.step)

@@ -18,7 +18,6 @@ from ruamel.yaml.events import (
     MappingStartEvent,
     ScalarEvent,
     SequenceEndEvent,
-    SequenceStartEvent,
 )
 
 Path = tuple[str | int, ...]
@@ -138,8 +137,6 @@ def _node(event: Any, events: Iterator[Any], text: str) -> Node:
         )
     if isinstance(event, MappingStartEvent):
         return _mapping(event, events, text, place)
-    if not isinstance(event, SequenceStartEvent):
-        raise TypeError(f"Not the begin of a node: {event!r}.")
     items = []
     while not isinstance(following := next(events), SequenceEndEvent):
         items.append(_node(following, events, text))

@@ -74,8 +74,16 @@ def test_a_guarded_rollout_serves_its_promoted_arm() -> None:
     assert parse_routing_table(text, "x").rollouts["feature_dev"].phase == "guard"
 
 
+def test_a_promoted_arm_has_all_traffic() -> None:
+    """In the guard phase a split is an error."""
+    text = GOOD.replace("feature_dev: qwen/coder", "feature_dev: acme/v2").replace(
+        "strategy: canary", "strategy: canary\n    phase: guard"
+    )
+    with pytest.raises(ModelsYamlError, match=r"arms\[1\]\.weight is 20; in phase 'guard'"):
+        parse_routing_table(text, "x")
+
+
 ARM = "{name: candidate, model: acme/v2, weight: 20, mirror: 5}"
-STABLE = "{name: stable, version: v1.0.0, model: qwen/coder, weight: 80}"
 
 
 @pytest.mark.parametrize(

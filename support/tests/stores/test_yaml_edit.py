@@ -285,3 +285,51 @@ def test_a_text_that_cannot_be_spliced_is_refused_and_untouched(tmp_path: Path) 
     place = replace(place, model="acme/y")
     ModelsYaml(path).update(lambda table: with_endpoint(table, place))
     assert path.read_text() == text.replace("*place", "{provider: openrouter}")
+
+
+def test_a_rollout_that_repeats_another_by_alias_is_written_out() -> None:
+    """Changing one of two rollouts that share their text leaves the other as it was."""
+    rollouts = (
+        "rollouts:\n"
+        "  cicd: &split\n"
+        "    id: ro_20261120_7f3a\n"
+        "    strategy: canary\n"
+        "    arms:\n"
+        "      - {name: stable, version: v1.0.0, model: qwen/coder, weight: 80}\n"
+        "      - &new {name: candidate, version: v1.1.0, model: acme/feature-dev-v2, weight: 20}\n"
+        "  feature_dev: *split\n"
+    )
+    text = BASE + "    cicd: qwen/coder\n" + rollouts
+    unnamed = tuple(replace(arm, version=None) for arm in ROLLOUT.arms)
+    result = changed(
+        text,
+        lambda table: with_rollout(table, "feature_dev", replace(ROLLOUT, arms=unnamed)),
+    )
+    assert "  cicd: &split\n" in result
+    assert "*split" not in result
+
+
+def test_keys_in_the_long_form_are_refused_where_they_cannot_be_spliced(tmp_path: Path) -> None:
+    """A file with ``? key`` lines is read; what cannot be changed in it is left alone."""
+    text = BASE + (
+        "? rollouts\n"
+        ": feature_dev:\n"
+        "    id: ro_20261120_7f3a\n"
+        "    strategy: canary\n"
+        "    arms:\n"
+        "      - {name: stable, version: v1.0.0, model: qwen/coder, weight: 80}\n"
+        "      - {name: candidate, version: v1.1.0, model: acme/feature-dev-v2, weight: 20}\n"
+    )
+    path = tmp_path / "models.yaml"
+    path.write_text(text)
+    file = ModelsYaml(path)
+    file.set_rollout("feature_dev", weighted(50))
+    assert path.read_text() == text.replace("80}", "50}").replace("20}", "50}")
+    with pytest.raises(ModelsYamlError, match="plain block style"):
+        file.clear_rollout("feature_dev")
+
+
+def test_a_byte_order_mark_stays() -> None:
+    """An editor's byte order mark is neither lost nor doubled."""
+    marked = "\ufeff" + BASE
+    assert rolled(marked) == "\ufeff" + rolled(BASE)
