@@ -318,8 +318,8 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path: Path) -> None:
         text=True,
         check=True,
     )
-    assert "Cannot write data set 'd-" in done.stdout
-    assert "Free some space" in done.stdout
+    assert f"Cannot write '{root}/d-" in done.stdout
+    assert "Free some disk space" in done.stdout
     assert done.stdout.count("\n") == 1
     assert list(root.iterdir()) == []
 

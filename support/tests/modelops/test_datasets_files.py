@@ -220,3 +220,5 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
     """A path without a file is an error that shows the path."""
     with pytest.raises(DatasetError, match=r"no data file '.*/no\.jsonl'"):
         read_examples(tmp_path / "no.jsonl")
+    with pytest.raises(DatasetError, match="cannot be read: File name too long"):
+        read_examples(tmp_path / ("x" * 300 + ".jsonl"))

@@ -19,10 +19,14 @@ from markupsafe import Markup
 from agent_orchestrator.agents.infrastructure.modelops import report_content as content
 from agent_orchestrator.agents.infrastructure.modelops.report import (
     Section,
+    figure,
     load_report,
     render,
+    render_page,
+    table,
     write_report,
 )
+from agent_orchestrator.agents.infrastructure.modelops.report_pictures import Picture
 from agent_orchestrator.domain.evaluation import CallRecord, EvalReport, ModelResult
 from agent_orchestrator.domain.scoring import compare
 from agent_orchestrator.domain.statistics import paired_difference
@@ -273,6 +277,26 @@ def test_further_sections_are_put_in(tmp_path: Path) -> None:
     words = page(BETTER, tmp_path, sections=[section]).words
     assert "Training It took 9 s ." in words
     assert "## Training\n\nIt took **9 s**.\n" in (tmp_path / "report.md").read_text()
+
+
+def test_a_page_of_ones_own_sections() -> None:
+    """Tables, figures and tiles can be put together; texts in them are escaped."""
+    picture = Picture(Markup("<svg></svg>"), "A <caption>", ["What", "N"], [["<b>x</b>", "1"]])
+    found = Page(
+        render_page(
+            headline="It <works>",
+            eyebrow="demo",
+            lead="Really.",
+            badge="Done",
+            tiles=[content.Tile("Seconds", "9")],
+            sections=[
+                Section("Figure", figure(picture)),
+                Section("Table", table("Steps", ["Step", "s"], [["train & go", "9"]])),
+            ],
+        )
+    )
+    for text in ("It <works>", "A <caption>", "<b>x</b>", "train & go", "Seconds 9", "Done"):
+        assert text in found.words
 
 
 # ---------------------------------------------------------------- files

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -49,10 +49,23 @@ def read_examples(path: Path) -> list[Example]:
             f"{path.name}: {path.suffix!r} is not a known kind of data file.",
             remedy="Use .jsonl or .csv.",
         )
-    if not path.is_file():
+    try:
+        if not path.is_file():
+            raise DatasetError(
+                f"There is no data file {str(path)!r}.", remedy="Check the path and its spelling."
+            )
+        examples = _read(path, reader)
+    except OSError as error:
         raise DatasetError(
-            f"There is no data file {str(path)!r}.", remedy="Check the path and its spelling."
-        )
+            f"{path.name} cannot be read: {error.strerror}.",
+            remedy="Check the path and its rights.",
+        ) from error
+    _check_whole(path, examples)
+    return examples
+
+
+def _read(path: Path, reader: Callable[[Path], Iterator[tuple[int, Row]]]) -> list[Example]:
+    """Return the file's rows as examples, all in the form of the first, with ids of their own."""
     examples: list[Example] = []
     lines: dict[str, int] = {}
     form: Form | None = None
@@ -68,7 +81,6 @@ def read_examples(path: Path) -> list[Example]:
         _check_storable(example, where)
         lines[example.id] = line
         examples.append(example)
-    _check_whole(path, examples)
     return examples
 
 

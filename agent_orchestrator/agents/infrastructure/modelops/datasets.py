@@ -44,6 +44,7 @@ from agent_orchestrator.agents.infrastructure.modelops.examples import (
 )
 from agent_orchestrator.domain.models import TrainingMethod
 from agent_orchestrator.errors import DatasetError, NotAvailable, StorageError
+from agent_orchestrator.stores.files import storage_error
 
 SplitName = Literal["train", "eval"]
 EVAL_FRACTION: Final = 0.2
@@ -357,10 +358,7 @@ class DatasetStore:
         except OSError as error:
             if (dataset.folder / "dataset.json").is_file():  # another process was first
                 return _load(dataset.folder)
-            raise StorageError(
-                f"Cannot write data set {dataset.id!r} under {self._root}: {error.strerror}.",
-                remedy="Free some space or make the folder writable.",
-            ) from error
+            raise storage_error(dataset.folder, error) from error
         finally:
             if temporary is not None:
                 shutil.rmtree(temporary, ignore_errors=True)
