@@ -1,7 +1,7 @@
 """The router as a LangChain chat model, for agents in this process."""
 
 # The signatures are LangChain's.
-# ruff: noqa: A002, ARG002
+# ruff: noqa: A002
 
 from __future__ import annotations
 

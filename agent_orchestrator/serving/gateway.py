@@ -39,7 +39,7 @@ from agent_orchestrator.serving.openai_errors import (
 )
 from agent_orchestrator.serving.outcome_log import OutcomeLog
 from agent_orchestrator.serving.request_ids import RequestIds
-from agent_orchestrator.serving.router import Router, Served
+from agent_orchestrator.serving.router import RoutedStream, Router, Served
 
 log = logging.getLogger(__name__)
 
@@ -209,17 +209,12 @@ class _Gateway:
         stream = await self._router.stream(
             asked.agent, asked.body, task_id=asked.task_id, request_id=request[REQUEST_ID]
         )
+        response = web.StreamResponse(headers=_arm_headers(stream.served) | _SSE_HEADERS)
+        response.headers["X-Request-Id"] = request[REQUEST_ID]
         async with stream:
-            response = web.StreamResponse(headers=_arm_headers(stream.served) | _SSE_HEADERS)
-            response.headers["X-Request-Id"] = request[REQUEST_ID]
-            await response.prepare(request)
-            try:
-                async for chunk in stream:
-                    await response.write(chunk.raw)
-            except UpstreamFailure as failure:
-                log.warning("Request %s: %s", request[REQUEST_ID], failure.message)
-                await response.write(error_event(failure))
-            await response.write_eof()
+            with suppress(ConnectionResetError):  # the client has left
+                await response.prepare(request)
+                await _pass_on(stream, response)
         return response
 
     async def models(self, _request: web.Request) -> web.Response:
@@ -251,6 +246,17 @@ class _Gateway:
                 "outcomes_dropped": self._outcomes.dropped,
             }
         )
+
+
+async def _pass_on(stream: RoutedStream, response: web.StreamResponse) -> None:
+    """Write every event as it comes; an error event for a stream that breaks off."""
+    try:
+        async for chunk in stream:
+            await response.write(chunk.raw)
+    except UpstreamFailure as failure:
+        log.warning("Request %s: %s", stream.served.request_id, failure.message)
+        await response.write(error_event(failure))
+    await response.write_eof()
 
 
 async def _read_object(request: web.Request) -> dict[str, Any]:

@@ -139,8 +139,10 @@ async def test_a_cut_stream_ends_with_an_error_event():
 
 
 @pytest.mark.parametrize("streams", [False, True])
-async def test_a_client_that_leaves_ends_the_upstream_call(*, streams: bool):
-    """No model works for nobody, and the arm is not blamed for it."""
+async def test_a_client_that_leaves_ends_the_upstream_call(
+    caplog: pytest.LogCaptureFixture, *, streams: bool
+):
+    """No model works for nobody, the arm is not blamed for it, and nobody is alarmed."""
     reply = Reply("a b c d", between=0.25) if streams else Reply(latency=0.4)
     async with serving(reply) as (running, server):
         if streams:
@@ -152,6 +154,7 @@ async def test_a_client_that_leaves_ends_the_upstream_call(*, streams: bool):
         await asyncio.wait_for(server.client_left.wait(), 5)
         await running.log.flush()
         assert running.sink.outcomes == []
+    assert caplog.records == []
 
 
 async def test_a_task_is_found_where_clients_put_it():
@@ -517,3 +520,16 @@ async def test_the_realised_split_is_the_one_asked_for():
     assert all(len(arms) == 1 for arms in seen.values())
     on_candidate = sum(arms == {"candidate"} for arms in seen.values())
     assert abs(on_candidate - 80) <= 32
+
+
+async def test_a_client_that_vanishes_while_it_is_written_to_alarms_nobody(
+    caplog: pytest.LogCaptureFixture,
+):
+    """The connection is gone before the handler hears of it: no traceback in the log."""
+    async with serving(Reply(" ".join(["word" * 1000] * 200))) as (running, _):
+        for _ in range(20):
+            response = await running.chat(stream=True)
+            response.connection.transport.abort()
+            response.close()
+        assert (await running.chat()).status == 200
+    assert caplog.records == []
