@@ -1,0 +1,20 @@
+"""``python -m agent_orchestrator.trainer JOB_DIR``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from agent_orchestrator.trainer.worker import run
+
+
+def main() -> int:
+    """Run one job; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="trainer", description="Run one training job.")
+    parser.add_argument("job_dir", type=Path, help="folder that holds spec.json")
+    return run(parser.parse_args().job_dir.resolve())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

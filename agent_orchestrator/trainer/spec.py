@@ -1,0 +1,207 @@
+"""What a job asks for: ``spec.json`` as frozen dataclasses, checked key by key.
+
+Plain dataclasses: the worker starts before it imports anything that is not in the standard
+library, and its environment need not hold what the orchestrator's holds.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import types
+import typing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from agent_orchestrator.trainer.diagnosis import Refused
+
+PROTOCOL: Final = 1
+
+LrScheduler = Literal["linear", "cosine", "constant", "constant_with_warmup"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lora:
+    """Low-rank adapters (Hu et al. 2021), merged into the base when training ends."""
+
+    rank: int = 32
+    alpha: int = 64
+    dropout: float = 0.0
+    target_modules: tuple[str, ...] = ("q_proj", "k_proj", "v_proj", "o_proj")
+    modules_to_save: tuple[str, ...] = ()
+    """Modules trained whole beside the adapters, e.g. ``embed_tokens``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hyperparameters:
+    """How to train. The defaults are those of ``config/modelops/training_defaults.yaml``."""
+
+    learning_rate: float = 2e-5
+    num_epochs: float = 3.0
+    max_steps: int | None = None
+    """Optimizer steps; overrides ``num_epochs``."""
+    batch_size: int = 4
+    gradient_accumulation: int = 4
+    warmup_ratio: float = 0.1
+    """Share of the steps over which the learning rate rises."""
+    lr_scheduler: LrScheduler = "linear"
+    max_length: int = 8192
+    """Tokens; longer examples are left out (and counted)."""
+    lora: Lora | None = None
+    """None trains all weights."""
+    seed: int = 0
+    adam_beta2: float = 0.999
+    weight_decay: float = 0.0
+    max_grad_norm: float = 1.0
+    group_by_length: bool = True
+    """Batches of examples of about equal length: less padding."""
+    checkpoint_steps: int | None = None
+    """Steps between checkpoints; None writes one only when cancelled."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatasetFiles:
+    """Files in the job folder."""
+
+    train: str
+    validation: str | None = None
+    name: str | None = None
+    """For the model card."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelCard:
+    """What the model card says beyond what the worker knows."""
+
+    title: str | None = None
+    base_model: str | None = None
+    """How to name the base model where ``Spec.base_model`` is a path."""
+    license: str | None = None
+    description: str | None = None
+    tags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PushToHub:
+    """Where to publish the artifact."""
+
+    repo: str
+    private: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spec:
+    """One job."""
+
+    protocol: int
+    job_id: str
+    base_model: str
+    """A folder or a Hub id."""
+    dataset: DatasetFiles
+    output_dir: str
+    """Where the artifact appears; must not exist yet."""
+    engine: str = "trl"
+    method: str = "sft"
+    base_revision: str | None = None
+    hyperparameters: Hyperparameters = field(default_factory=Hyperparameters)
+    model_card: ModelCard = field(default_factory=ModelCard)
+    push_to_hub: PushToHub | None = None
+    max_seconds: float | None = None
+    """Wall-clock limit."""
+    threads: int | None = None
+    """CPU threads; None leaves it to torch and ``OMP_NUM_THREADS``."""
+
+
+def read_spec(path: Path) -> Spec:
+    """Read and check ``spec.json``. Raises Refused (``bad_spec``, ``unavailable``)."""
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise Refused(
+            "bad_spec", f"{path.name} cannot be read: {error}.", "Submit the job again."
+        ) from error
+    return parse_spec(data)
+
+
+def parse_spec(data: object) -> Spec:
+    """Check the content of ``spec.json``. Raises Refused (``bad_spec``, ``unavailable``)."""
+    if isinstance(data, dict) and data.get("protocol") != PROTOCOL:
+        raise _bad("protocol", data.get("protocol"), f"this worker speaks protocol {PROTOCOL}")
+    spec = _dataclass(Spec, data, "")
+    _check_ranges(spec)
+    if spec.engine != "trl" or spec.method != "sft":
+        raise Refused(
+            "unavailable",
+            f"Training by engine {spec.engine!r} with method {spec.method!r} is not built in yet.",
+            "Use engine 'trl' with method 'sft'.",
+        )
+    return spec
+
+
+def _check_ranges(spec: Spec) -> None:
+    parameters = spec.hyperparameters
+    positive = ("learning_rate", "num_epochs", "max_steps", "batch_size", "gradient_accumulation")
+    for name in (*positive, "max_length", "max_grad_norm", "checkpoint_steps"):
+        value = getattr(parameters, name)
+        if value is not None and not value > 0:
+            raise _bad(f"hyperparameters.{name}", value, "must be above 0")
+    for name in ("warmup_ratio", "adam_beta2", "weight_decay"):
+        value = getattr(parameters, name)
+        if not 0 <= value <= 1:
+            raise _bad(f"hyperparameters.{name}", value, "must lie between 0 and 1")
+    for name, value in (("max_seconds", spec.max_seconds), ("threads", spec.threads)):
+        if value is not None and not value > 0:
+            raise _bad(name, value, "must be above 0")
+    lora = parameters.lora
+    if lora is not None and not (lora.rank > 0 and lora.alpha > 0 and 0 <= lora.dropout < 1):
+        raise _bad("hyperparameters.lora", dataclasses.asdict(lora), "rank and alpha above 0")
+
+
+def _bad(key: str, value: object, why: str) -> Refused:
+    return Refused("bad_spec", f"{key} = {value!r}: {why}.", f"Correct {key} and submit again.")
+
+
+def _dataclass(cls: type[Any], data: object, where: str) -> Any:
+    """Build ``cls`` from a JSON object, refusing unknown, missing and mistyped keys by name."""
+    if not isinstance(data, dict):
+        raise _bad(where or "spec.json", data, "must be an object")
+    hints = typing.get_type_hints(cls)
+    prefix = f"{where}." if where else ""
+    for key in data:
+        if key not in hints:
+            raise _bad(f"{prefix}{key}", data[key], f"unknown key; known: {', '.join(hints)}")
+    for item in dataclasses.fields(cls):
+        required = item.default is item.default_factory is dataclasses.MISSING
+        if required and item.name not in data:
+            raise _bad(f"{prefix}{item.name}", None, "is missing")
+    return cls(**{key: _value(hints[key], value, f"{prefix}{key}") for key, value in data.items()})
+
+
+def _value(hint: Any, value: object, where: str) -> Any:
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin is types.UnionType:
+        if value is None and type(None) in arguments:
+            return None
+        (hint,) = (argument for argument in arguments if argument is not type(None))
+        return _value(hint, value, where)
+    if origin is Literal:
+        if value not in arguments:
+            raise _bad(where, value, f"must be one of {', '.join(arguments)}")
+    elif origin is tuple:
+        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+            raise _bad(where, value, "must be a list of strings")
+        value = tuple(value)
+    elif dataclasses.is_dataclass(hint):
+        value = _dataclass(typing.cast("type[Any]", hint), value, where)
+    else:
+        value = _scalar(hint, value, where)
+    return value
+
+
+def _scalar(hint: Any, value: object, where: str) -> Any:
+    if hint is float and type(value) is int:
+        return float(value)
+    if type(value) is not hint:
+        raise _bad(where, value, f"must be of type {hint.__name__}")
+    return value

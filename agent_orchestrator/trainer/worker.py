@@ -1,0 +1,267 @@
+"""One job from its first line to its manifest."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import platform
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from types import FrameType
+from typing import Any, Final
+
+from agent_orchestrator.trainer import artifact
+from agent_orchestrator.trainer.base_model import check_local_base, load_base
+from agent_orchestrator.trainer.diagnosis import Cancelled, Refused, TimeIsUp, diagnose
+from agent_orchestrator.trainer.progress import ProgressLog
+from agent_orchestrator.trainer.rows import Example, read_rows
+from agent_orchestrator.trainer.spec import Spec, read_spec
+
+COMPLETED: Final = 0
+FAILED: Final = 1
+CANCELLED: Final = 128 + signal.SIGTERM
+LIBRARIES: Final = ("torch", "transformers", "trl", "peft", "datasets", "accelerate", "tokenizers")
+
+
+def run(job_dir: Path) -> int:
+    """Carry out the job in ``job_dir``; returns the exit status. Never raises."""
+    progress = ProgressLog(job_dir)
+    signals = Signals()
+    try:
+        with _alone(job_dir):
+            progress.event("started", "starting", pid=os.getpid())
+            progress.reserve()
+            _carry_out(job_dir, progress, signals)
+    except Cancelled:
+        return _cancelled(progress)
+    except AlreadyRunningError as error:
+        sys.stderr.write(f"{error}\n")
+        return FAILED
+    except BaseException as error:  # noqa: BLE001 - the process boundary: it becomes a diagnosis
+        traceback.print_exc()
+        progress.fail(diagnose(error))
+        return FAILED
+    return COMPLETED
+
+
+class AlreadyRunningError(Exception):
+    """Another process works on the same job."""
+
+
+@contextmanager
+def _alone(job_dir: Path) -> Iterator[None]:
+    """Hold the job's lock, which ends with the process. Raises AlreadyRunningError."""
+    with (job_dir / ".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise AlreadyRunningError(f"Job {job_dir.name} is being worked on already.") from None
+        yield
+
+
+def _cancelled(progress: ProgressLog) -> int:
+    progress.release()
+    try:
+        progress.event("cancelled", "cancelled on request")
+    except OSError as error:
+        progress.fail(diagnose(error))
+        return FAILED
+    return CANCELLED
+
+
+class Signals:
+    """SIGTERM cancels, SIGALRM ends the time limit; both raise, except while training.
+
+    An exception in the middle of a step would leave weights that belong to no step, so that
+    training asks for ``cancelled`` between two steps instead.
+    """
+
+    def __init__(self) -> None:
+        self.cancelled = False
+        self._deferred = False
+        signal.signal(signal.SIGTERM, self._on_term)
+
+    def limit(self, seconds: float) -> None:
+        """Raise TimeIsUp after ``seconds``."""
+
+        def on_alarm(_signal: int, _frame: FrameType | None) -> None:
+            raise TimeIsUp(seconds)
+
+        signal.signal(signal.SIGALRM, on_alarm)
+        signal.setitimer(signal.ITIMER_REAL, seconds)
+
+    def _on_term(self, _signal: int, _frame: FrameType | None) -> None:
+        self.cancelled = True
+        if not self._deferred:
+            raise Cancelled
+
+    def ignore(self) -> None:
+        """The job is done but for its manifest: neither cancellation nor limit counts any more."""
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        signal.setitimer(signal.ITIMER_REAL, 0)
+
+    @contextmanager
+    def deferred(self) -> Iterator[None]:
+        """Hold cancellation back; raises Cancelled at the end when it was asked for meanwhile."""
+        self._deferred = True
+        yield
+        self._deferred = False
+        if self.cancelled:
+            raise Cancelled
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What the parts of a job share."""
+
+    folder: Path
+    spec: Spec
+    token: str | None
+    progress: ProgressLog
+    signals: Signals
+
+
+def _carry_out(job_dir: Path, progress: ProgressLog, signals: Signals) -> None:
+    """Do what the specification says, cheap checks before heavy imports."""
+    spec = read_spec(job_dir / "spec.json")
+    if spec.max_seconds is not None:
+        signals.limit(spec.max_seconds)
+    job = Job(job_dir, spec, _token(spec), progress, signals)
+    check_local_base(spec.base_model)
+    examples = read_rows(job_dir / spec.dataset.train)
+    validation = read_rows(job_dir / spec.dataset.validation) if spec.dataset.validation else []
+    output = job_dir / spec.output_dir
+    with artifact.appearing(output, spec.job_id) as partial:
+        model, tokenizer, manifest = _train(job, examples, validation)
+        progress.event("saving", "saving the model")
+        artifact.save_weights(model, tokenizer, partial)
+        card = artifact.model_card(spec, manifest["metrics"])
+        (partial / "README.md").write_text(card, encoding="utf-8")
+        files = [asdict(entry) for entry in artifact.list_files(partial)]
+    hub_url = _push(job, output)
+    signals.ignore()
+    progress.release()
+    progress.event("completed", "completed")
+    artifact.write_json(
+        job_dir / "manifest.json",
+        {**manifest, "output_dir": str(output), "files": files, "hub_url": hub_url},
+    )
+
+
+def _train(
+    job: Job, examples: list[Example], validation: list[Example]
+) -> tuple[Any, Any, dict[str, Any]]:
+    """Return the trained model, its tokenizer and the manifest as far as it is known."""
+    spec, progress = job.spec, job.progress
+    progress.event("loading", "loading the libraries")
+    _prepare_environment(spec)
+    from agent_orchestrator.trainer import sft
+    from agent_orchestrator.trainer.tokenizing import tokenize
+
+    progress.event("loading", f"loading the base model {spec.base_model}")
+    model, tokenizer = load_base(spec, job.token)
+    base_sha256, base_type = artifact.weights_sha256(model), model.dtype
+    progress.event("tokenizing", f"tokenizing {len(examples)} examples")
+    max_length = spec.hyperparameters.max_length
+    rows = tokenize(examples, tokenizer, max_length)
+
+    def checkpoint(step: int, current: Any) -> None:
+        artifact.save_weights(current, tokenizer, job.folder / "checkpoints" / f"step-{step}")
+        progress.event("checkpoint", f"checkpoint at step {step}", step=step)
+
+    with job.signals.deferred():
+        trained, measured = sft.train(
+            spec.hyperparameters,
+            model,
+            tokenizer,
+            rows,
+            tokenize(validation, tokenizer, max_length) if validation else None,
+            job_dir=job.folder,
+            progress=progress,
+            cancelled=lambda: job.signals.cancelled,
+            checkpoint=checkpoint,
+        )
+    trained = trained.to(base_type)
+    sha256 = artifact.weights_sha256(trained)
+    if sha256 == base_sha256:
+        raise Refused(
+            "unknown",
+            "The weights did not change.",
+            "Raise the learning rate or train more steps.",
+        )
+    metrics = {
+        "train_loss_first": measured.first_loss,
+        "train_loss_final": measured.final_loss,
+        "validation_loss": measured.validation_loss,
+        "train_seconds": measured.seconds,
+        "steps": measured.steps,
+        "tokens": measured.tokens,
+        "examples": len(rows),
+        "examples_too_long": len(examples) - len(rows),
+    }
+    return trained, tokenizer, _manifest(spec, base_sha256, sha256, metrics)
+
+
+def _manifest(spec: Spec, base_sha256: str, sha256: str, metrics: dict[str, Any]) -> dict[str, Any]:
+    libraries = {library: version(library) for library in LIBRARIES}
+    return {
+        "protocol": spec.protocol,
+        "status": "completed",
+        "job_id": spec.job_id,
+        "finished_at": time.time(),
+        "base_model": spec.base_model,
+        "base_revision": spec.base_revision,
+        "base_weights_sha256": base_sha256,
+        "weights_sha256": sha256,
+        "metrics": metrics,
+        "hyperparameters": asdict(spec.hyperparameters),
+        "seed": spec.hyperparameters.seed,
+        "libraries": {"python": platform.python_version(), **libraries},
+    }
+
+
+def _prepare_environment(spec: Spec) -> None:
+    """Set what the libraries read from the environment when they are imported."""
+    if spec.threads is not None:
+        os.environ["OMP_NUM_THREADS"] = str(spec.threads)
+    # Threads that spin while they wait make a step several times slower on a busy machine.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    # One worker, one GPU: SFTTrainer refuses torch's DataParallel.
+    os.environ.setdefault("CUDA_VISIBLE_DEVICES", "0")
+
+
+def _token(spec: Spec) -> str | None:
+    """Return the Hub token. Raises Refused when one is needed and not there."""
+    token = os.environ.get("HUGGINGFACE_TOKEN") or None
+    if spec.push_to_hub is not None and token is None:
+        raise Refused(
+            "bad_spec",
+            f"push_to_hub = {spec.push_to_hub.repo!r} needs HUGGINGFACE_TOKEN, which is not set.",
+            "Set HUGGINGFACE_TOKEN, or train without push_to_hub.",
+        )
+    return token
+
+
+def _push(job: Job, output: Path) -> str | None:
+    """Publish the artifact when that was asked for; returns its URL."""
+    target = job.spec.push_to_hub
+    if target is None or job.token is None:
+        return None
+    job.progress.event("saving", f"pushing to {target.repo}")
+    try:
+        return artifact.push(output, target.repo, private=target.private, token=job.token)
+    except (OSError, ValueError) as error:  # huggingface_hub's errors are OSErrors or ValueErrors
+        raise Refused(
+            "unavailable",
+            f"The model was trained but not pushed to {target.repo!r}: {error}",
+            f"It is kept in {output}; push it with 'hf upload' when the Hub answers.",
+        ) from error
