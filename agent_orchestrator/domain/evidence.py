@@ -178,7 +178,9 @@ class _GuardWatch:
     """One guardrail after promotion, when no stable traffic is left to compare with.
 
     The reference is the stable arm's rate over the rollout, frozen: its lower confidence bound, for
-    it is an estimate itself, less the margin. Without stable data there is none, and no verdict.
+    it is an estimate itself, less the margin. So an equal candidate lies above it and is hardly
+    ever accused: in at most 1 of 400 simulated periods of 2,000 requests, α = 5 % over four.
+    Without stable data there is no reference, and no verdict.
     """
 
     def __init__(self, name: Guardrail, policy: RolloutPolicy, stable: _Tally) -> None:
