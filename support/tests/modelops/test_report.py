@@ -19,11 +19,8 @@ from markupsafe import Markup
 from agent_orchestrator.agents.infrastructure.modelops import report_content as content
 from agent_orchestrator.agents.infrastructure.modelops.report import (
     Section,
-    figure,
     load_report,
     render,
-    render_page,
-    table,
     write_report,
 )
 from agent_orchestrator.agents.infrastructure.modelops.report_pictures import Picture
@@ -279,23 +276,25 @@ def test_further_sections_are_put_in(tmp_path: Path) -> None:
     assert "## Training\n\nIt took **9 s**.\n" in (tmp_path / "report.md").read_text()
 
 
-def test_a_page_of_ones_own_sections() -> None:
-    """Tables, figures and tiles can be put together; texts in them are escaped."""
-    picture = Picture(Markup("<svg></svg>"), "A <caption>", ["What", "N"], [["<b>x</b>", "1"]])
+def test_a_page_of_ones_own_takes_the_reports_frame(tmp_path: Path) -> None:
+    """A template elsewhere extends the base and uses the pieces; texts in them are escaped."""
+    (tmp_path / "own.html.j2").write_text(
+        '{% extends "base.html.j2" %}{% from "macros.html.j2" import picture, table, tile_list %}'
+        "{% block headline %}{{ headline }}{% endblock %}"
+        "{% block tiles %}{{ tile_list(tiles) }}{% endblock %}"
+        '{% block content %}{{ picture(shown) }}{{ table("Steps", ["Step"], rows) }}{% endblock %}'
+    )
     found = Page(
-        render_page(
+        render(
+            "own.html.j2",
+            folder=tmp_path,
             headline="It <works>",
-            eyebrow="demo",
-            lead="Really.",
-            badge="Done",
             tiles=[content.Tile("Seconds", "9")],
-            sections=[
-                Section("Figure", figure(picture)),
-                Section("Table", table("Steps", ["Step", "s"], [["train & go", "9"]])),
-            ],
+            shown=Picture(Markup("<svg></svg>"), "A <caption>", ["What"], [["<b>x</b>"]]),
+            rows=[["train & go"]],
         )
     )
-    for text in ("It <works>", "A <caption>", "<b>x</b>", "train & go", "Seconds 9", "Done"):
+    for text in ("It <works>", "A <caption>", "<b>x</b>", "train & go", "Seconds 9"):
         assert text in found.words
 
 

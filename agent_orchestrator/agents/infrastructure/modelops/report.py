@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import Any, Final
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
@@ -22,9 +22,6 @@ from agent_orchestrator.agents.infrastructure.modelops import wording
 from agent_orchestrator.domain.evaluation import EvalReport
 from agent_orchestrator.errors import NotFoundError, StorageError
 from agent_orchestrator.stores.files import replace_atomically
-
-if TYPE_CHECKING:
-    from agent_orchestrator.agents.infrastructure.modelops.report_pictures import Picture
 
 _ADAPTER: Final = TypeAdapter(EvalReport)
 _SHOWN_EXAMPLES: Final = 6
@@ -92,44 +89,6 @@ def render(template: str, *, folder: Path | None = None, **context: Any) -> str:
     ``folder`` holds further templates, which may extend those of ``templates/``.
     """
     return _environment(folder).get_template(template).render(**context)
-
-
-def render_page(
-    *,
-    headline: str,
-    eyebrow: str,
-    sections: Sequence[Section],
-    lead: str = "",
-    tone: Literal["", "good", "bad", "unsure"] = "",
-    badge: str = "",
-    tiles: Sequence[content.Tile] = (),
-) -> str:
-    """Return a page of the caller's own sections in the reports' frame."""
-    return render(
-        "page.html.j2",
-        headline=headline,
-        eyebrow=eyebrow,
-        sections=sections,
-        lead=lead,
-        tone=tone,
-        badge=badge,
-        tiles=tiles,
-    )
-
-
-def figure(picture: Picture) -> Markup:
-    """Return a plot with its caption and its numbers, for a section."""
-    return _macro("picture", picture)
-
-
-def table(caption: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Markup:
-    """Return a table, for a section. Its texts are escaped."""
-    return _macro("table", caption, columns, rows)
-
-
-def _macro(name: str, *arguments: Any) -> Markup:
-    module: Any = _environment().get_template("macros.html.j2").module
-    return Markup(getattr(module, name)(*arguments))  # noqa: S704 - escaped by the template
 
 
 def _context(report: EvalReport) -> dict[str, Any]:
