@@ -1,13 +1,14 @@
 """Answers from local models: loaded on demand, greedy requests of one model decoded together.
 
-One thread owns the models. It takes a waiting request and every other that waits for the same model,
-up to ``BATCH``, and decodes them in step with one key-value cache, so that eight short answers
-cost little more than one. Requests that come later wait for the next batch.
+One thread owns the models. It takes a waiting request and every other that waits for the same
+model, up to ``BATCH``, and decodes them in step with one key-value cache, so that eight short
+answers cost little more than one. Requests that come later wait for the next batch.
 """
 
 from __future__ import annotations
 
 import queue
+import re
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -19,13 +20,30 @@ BATCH: Final = 8
 
 FinishReason = Literal["stop", "length", "cancelled"]
 
+# No part begins with a dot: neither ``..`` nor an artifact that is still being written.
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}/[A-Za-z0-9][A-Za-z0-9._-]{0,95}")
+
 
 class ModelNotFoundError(Exception):
     """No finished artifact of that name."""
 
 
-class PromptTooLongError(Exception):
-    """Prompt and answer do not fit into the model's context."""
+class BadPromptError(Exception):
+    """The model's chat template does not take these messages."""
+
+
+class PromptTooLongError(BadPromptError):
+    """The prompt fills the model's context."""
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A model that is ready to answer."""
+
+    model: Any
+    tokenizer: Any
+    ends: frozenset[int]
+    """Tokens that end an answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +84,7 @@ class Decoder:
         """Keep at most ``kept_models`` loaded and let ``waiting`` requests queue."""
         self._artifacts = artifacts.resolve()
         self._kept = kept_models
-        self._models: OrderedDict[str, tuple[Any, Any]] = OrderedDict()
+        self._models: OrderedDict[str, Loaded] = OrderedDict()
         self._waiting: queue.Queue[Generation] = queue.Queue(waiting)
         self._put_back: list[Generation] = []
         threading.Thread(target=self._run, name="decoder", daemon=True).start()
@@ -82,17 +100,23 @@ class Decoder:
     def names(self) -> list[str]:
         """Return the ids of the finished artifacts, ``owner/name``."""
         configs = self._artifacts.glob("*/*/config.json")
-        return sorted("/".join(config.parent.parts[-2:]) for config in configs)
+        names = ("/".join(config.parent.parts[-2:]) for config in configs)
+        return sorted(name for name in names if _NAME.fullmatch(name))
 
     def folder(self, model: str) -> Path:
-        """Return an artifact's folder. Raises ModelNotFoundError, also for a name that leads out."""
-        folder = (self._artifacts / model).resolve()
-        inside = folder.is_relative_to(self._artifacts) and len(Path(model).parts) == 2  # noqa: PLR2004
-        if not inside or not (folder / "config.json").is_file():
-            raise ModelNotFoundError(f"No model {model!r} among the artifacts.")
-        return folder
+        """Return an artifact's folder.
+
+        Raises ModelNotFoundError, also for a name or a link that leads out of the artifacts.
+        """
+        if _NAME.fullmatch(model):
+            folder = (self._artifacts / model).resolve()
+            if folder.is_relative_to(self._artifacts) and (folder / "config.json").is_file():
+                return folder
+        raise ModelNotFoundError(f"No model {model[:200]!r} among the artifacts.")
 
     def _run(self) -> None:
+        import transformers  # noqa: F401 - seconds that the first request need not wait
+
         while True:
             batch = self._next_batch()
             try:
@@ -116,19 +140,22 @@ class Decoder:
         return [g for g in waiting if g.model == model]
 
     def _answer(self, batch: list[Generation]) -> None:
-        model, tokenizer = self._load(batch[0].model)
+        loaded = self._load(batch[0].model)
         ready = []
         for generation in batch:
+            if generation.cancelled.is_set():
+                generation.emit(Update("", 0, 0, "cancelled"))
+                continue
             try:
-                _prepare(generation, model, tokenizer)
-            except PromptTooLongError as error:
+                _prepare(generation, loaded)
+            except BadPromptError as error:
                 generation.emit(error)
             else:
                 ready.append(generation)
         if ready:
-            _decode(model, tokenizer, ready)
+            _decode(loaded, ready)
 
-    def _load(self, name: str) -> tuple[Any, Any]:
+    def _load(self, name: str) -> Loaded:
         from transformers import AutoModelForCausalLM, AutoTokenizer
 
         if name not in self._models:
@@ -138,7 +165,7 @@ class Decoder:
             model = AutoModelForCausalLM.from_pretrained(
                 folder, dtype="auto", use_safetensors=True, **options
             )
-            self._models[name] = (_placed(model), tokenizer)
+            self._models[name] = Loaded(_placed(model), tokenizer, _ends(model, tokenizer))
             if len(self._models) > self._kept:
                 self._models.popitem(last=False)
         self._models.move_to_end(name)
@@ -151,33 +178,46 @@ def _placed(model: Any) -> Any:
     return model.eval().to("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def _prepare(generation: Generation, model: Any, tokenizer: Any) -> None:
-    """Tokenize the prompt. Raises PromptTooLongError."""
-    import torch
+def _ends(model: Any, tokenizer: Any) -> frozenset[int]:
+    """Return the end tokens: the tokenizer's, and those that the model's configuration adds."""
+    configured = model.generation_config.eos_token_id
+    more = configured if isinstance(configured, list) else [configured]
+    return frozenset(token for token in (tokenizer.eos_token_id, *more) if token is not None)
 
-    text = tokenizer.apply_chat_template(
-        list(generation.messages), tokenize=False, add_generation_prompt=True
-    )
-    generation.prompt = tokenizer(text, add_special_tokens=False).input_ids
-    longest = model.config.max_position_embeddings
+
+def _prepare(generation: Generation, loaded: Loaded) -> None:
+    """Tokenize the prompt. Raises BadPromptError, PromptTooLongError."""
+    import torch
+    from jinja2 import TemplateError
+
+    try:
+        text = loaded.tokenizer.apply_chat_template(
+            list(generation.messages), tokenize=False, add_generation_prompt=True
+        )
+    except TemplateError as error:
+        raise BadPromptError(f"The model does not take these messages: {error}") from error
+    generation.prompt = loaded.tokenizer(text, add_special_tokens=False).input_ids
+    longest = loaded.model.config.get_text_config().max_position_embeddings
     if len(generation.prompt) + 1 > longest:
         raise PromptTooLongError(
             f"The prompt has {len(generation.prompt)} tokens; the model takes {longest - 1}."
         )
     generation.max_tokens = min(generation.max_tokens, longest - len(generation.prompt))
     if generation.temperature > 0:
-        generation.sampler = torch.Generator().manual_seed(generation.seed or torch.seed())
+        seed = torch.seed() if generation.seed is None else generation.seed
+        generation.sampler = torch.Generator().manual_seed(seed)
 
 
-def _decode(model: Any, tokenizer: Any, batch: list[Generation]) -> None:
+def _decode(loaded: Loaded, batch: list[Generation]) -> None:
     """Decode the batch step by step until every answer has ended."""
     import torch
     from transformers import DynamicCache
 
+    model = loaded.model
     with torch.inference_mode():
         device = model.device
         width = max(len(g.prompt) for g in batch)
-        pad = tokenizer.pad_token_id or 0
+        pad = loaded.tokenizer.pad_token_id or 0  # masked, so that any token does
         ids = torch.tensor([[pad] * (width - len(g.prompt)) + g.prompt for g in batch])
         mask = torch.tensor([[0] * (width - len(g.prompt)) + [1] * len(g.prompt) for g in batch])
         ids, mask = ids.to(device), mask.to(device)
@@ -198,7 +238,7 @@ def _decode(model: Any, tokenizer: Any, batch: list[Generation]) -> None:
                 generation = batch[row]
                 if generation.temperature > 0:
                     chosen[row] = _sample(logits[row], generation)
-                if _advance(generation, chosen[row], tokenizer):
+                if _advance(generation, chosen[row], loaded):
                     live.discard(row)
             ids = torch.tensor(chosen, device=device).unsqueeze(1)
             mask = torch.cat([mask, mask.new_ones(len(batch), 1)], dim=1)
@@ -211,12 +251,12 @@ def _sample(logits: Any, generation: Generation) -> int:
     return int(torch.multinomial(probabilities, 1, generator=generation.sampler))
 
 
-def _advance(generation: Generation, token: int, tokenizer: Any) -> bool:
-    """Take the next token, emit what can be said for certain; return whether the answer has ended."""
-    ended = token == tokenizer.eos_token_id
+def _advance(generation: Generation, token: int, loaded: Loaded) -> bool:
+    """Take the next token, emit what is certain; return whether the answer has ended."""
+    ended = token in loaded.ends
     if not ended:
         generation.tokens.append(token)
-    text = tokenizer.decode(generation.tokens, skip_special_tokens=True)
+    text = loaded.tokenizer.decode(generation.tokens, skip_special_tokens=True)
     finish: FinishReason | None = None
     cut = min((at for s in generation.stop if (at := text.find(s)) >= 0), default=None)
     if cut is not None:

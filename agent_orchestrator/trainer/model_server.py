@@ -1,9 +1,9 @@
 """The local model server: OpenAI's chat completions over a unix socket, for finished artifacts.
 
-``python -m agent_orchestrator.trainer.model_server --artifacts DIR --socket PATH``. The socket belongs
-to the user who started it (mode 0600): the operating system is the authentication, and no port is
-taken. A model id ``owner/name`` means the folder ``DIR/owner/name``; nothing else can be loaded, and
-only safetensors. One JSON line on stdout says that it is ready.
+``python -m agent_orchestrator.trainer.model_server --artifacts DIR --socket PATH``. The socket
+belongs to the user who started it (mode 0600): the operating system is the authentication, and no
+port is taken. A model id ``owner/name`` means the folder ``DIR/owner/name``; nothing else can be
+loaded, and only safetensors. One JSON line on stdout says that it is ready.
 """
 
 from __future__ import annotations
@@ -14,16 +14,18 @@ import contextlib
 import json
 import os
 import signal
+import socket
 import sys
 import time
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from pathlib import Path
 from typing import Any, Final
 
 from aiohttp import web
 
 from agent_orchestrator.trainer.generation import (
+    BadPromptError,
     Decoder,
     Generation,
     ModelNotFoundError,
@@ -33,6 +35,7 @@ from agent_orchestrator.trainer.generation import (
 
 _MAX_BODY: Final = 8 * 1024 * 1024
 _DEFAULT_MAX_TOKENS: Final = 256
+_SHUTDOWN_SECONDS: Final = 5.0
 
 
 class RefusedError(Exception):
@@ -86,25 +89,18 @@ class _Server:
 
     async def chat_completions(self, request: web.Request) -> web.StreamResponse:
         body = await _read(request)
-        updates = self._start(body)
-        head = {"id": f"chatcmpl-{uuid.uuid4().hex}", "created": int(time.time())}
-        head["model"] = body["model"]
-        if body.get("stream"):
+        head = {
+            "id": f"chatcmpl-{uuid.uuid4().hex}",
+            "created": int(time.time()),
+            "model": body["model"],
+        }
+        async with contextlib.aclosing(self._start(body)) as updates:
+            if not body.get("stream"):
+                return await _whole(updates, head)
             options = body.get("stream_options") or {}
             return await _stream(request, updates, head, usage=bool(options.get("include_usage")))
-        text = ""
-        async for update in updates:
-            text += update.text
-            last = update
-        choice = {
-            "index": 0,
-            "message": {"role": "assistant", "content": text},
-            "finish_reason": last.finish,
-        }
-        answer = {**head, "object": "chat.completion", "choices": [choice], "usage": _usage(last)}
-        return web.json_response(answer)
 
-    def _start(self, body: dict[str, Any]) -> AsyncIterator[Update]:
+    def _start(self, body: dict[str, Any]) -> AsyncGenerator[Update]:
         """Queue a generation and return its pieces. Raises RefusedError."""
         try:
             self._decoder.folder(body["model"])
@@ -112,6 +108,10 @@ class _Server:
             raise RefusedError(404, str(error), "model_not_found") from None
         loop = asyncio.get_running_loop()
         pieces: asyncio.Queue[Update | Exception] = asyncio.Queue()
+
+        def emit(piece: Update | Exception) -> None:
+            loop.call_soon_threadsafe(pieces.put_nowait, piece)
+
         stop = body.get("stop") or ()
         generation = Generation(
             model=body["model"],
@@ -122,7 +122,7 @@ class _Server:
             temperature=1.0 if body.get("temperature") is None else float(body["temperature"]),
             stop=(stop,) if isinstance(stop, str) else tuple(stop),
             seed=body.get("seed"),
-            emit=lambda piece: loop.call_soon_threadsafe(pieces.put_nowait, piece),
+            emit=emit,
         )
         if not self._decoder.submit(generation):
             raise RefusedError(503, "Too many requests wait.", "overloaded")
@@ -131,13 +131,15 @@ class _Server:
 
 async def _pieces(
     generation: Generation, pieces: asyncio.Queue[Update | Exception]
-) -> AsyncIterator[Update]:
+) -> AsyncGenerator[Update]:
     """Yield the pieces up to the last; leaving early cancels the generation."""
     try:
         while True:
             piece = await pieces.get()
             if isinstance(piece, PromptTooLongError):
                 raise RefusedError(400, str(piece), "context_length_exceeded")
+            if isinstance(piece, BadPromptError):
+                raise RefusedError(400, str(piece), "invalid_value")
             if isinstance(piece, Exception):
                 raise RefusedError(500, f"{type(piece).__name__}: {piece}", "failed")
             yield piece
@@ -145,6 +147,20 @@ async def _pieces(
                 return
     finally:
         generation.cancelled.set()
+
+
+async def _whole(updates: AsyncIterator[Update], head: dict[str, Any]) -> web.Response:
+    text = ""
+    async for update in updates:
+        text += update.text
+        last = update
+    choice = {
+        "index": 0,
+        "message": {"role": "assistant", "content": text},
+        "finish_reason": last.finish,
+    }
+    answer = {**head, "object": "chat.completion", "choices": [choice], "usage": _usage(last)}
+    return web.json_response(answer)
 
 
 async def _stream(
@@ -205,8 +221,16 @@ async def _read(request: web.Request) -> dict[str, Any]:
         ("model", isinstance(body.get("model"), str), "the id of a model"),
         ("messages", _are_messages(messages), "a list of {role, content}"),
         ("max_tokens", _is_count(body.get("max_tokens")), "a whole number above 0"),
+        (
+            "max_completion_tokens",
+            _is_count(body.get("max_completion_tokens")),
+            "a whole number above 0",
+        ),
+        ("seed", body.get("seed") is None or type(body["seed"]) is int, "a whole number"),
+        ("stop", _are_stops(body.get("stop")), "a text or a list of texts"),
+        ("stream_options", isinstance(body.get("stream_options") or {}, dict), "an object"),
         ("temperature", _is_temperature(body.get("temperature")), "a number from 0 to 2"),
-        ("n", body.get("n") in {None, 1}, "1"),
+        ("n", body.get("n") is None or body["n"] == 1, "1"),
     )
     for key, holds, wanted in rules:
         if not holds:
@@ -228,6 +252,11 @@ def _are_messages(messages: Any) -> bool:
     )
 
 
+def _are_stops(value: Any) -> bool:
+    stops = value if isinstance(value, list) else [value]
+    return value is None or all(isinstance(stop, str) and stop for stop in stops)
+
+
 def _is_count(value: Any) -> bool:
     return value is None or (type(value) is int and value > 0)
 
@@ -236,41 +265,59 @@ def _is_temperature(value: Any) -> bool:
     return value is None or (type(value) in {int, float} and 0 <= value <= 2)  # noqa: PLR2004
 
 
-async def serve(artifacts: Path, socket: Path) -> None:
-    """Serve until SIGTERM or SIGINT."""
+async def serve(artifacts: Path, address: Path) -> None:
+    """Serve until SIGTERM or SIGINT. Raises OSError when the socket cannot be had."""
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     runner = web.AppRunner(
-        create_app(Decoder(artifacts)), handler_cancellation=True, access_log=None
+        create_app(Decoder(artifacts)),
+        handler_cancellation=True,
+        access_log=None,
+        shutdown_timeout=_SHUTDOWN_SECONDS,
     )
     await runner.setup()
-    socket.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    socket.unlink(missing_ok=True)  # of a server that was killed
+    _make_way(address)
     before = os.umask(0o177)
     try:
-        await web.UnixSite(runner, str(socket)).start()
+        await web.UnixSite(runner, str(address)).start()
     finally:
         os.umask(before)
-    print(json.dumps({"event": "ready", "socket": str(socket)}), flush=True)
+    sys.stdout.write(json.dumps({"event": "ready", "socket": str(address)}) + "\n")
+    sys.stdout.flush()
     await stop.wait()
     await runner.cleanup()
-    with contextlib.suppress(FileNotFoundError):
-        socket.unlink()
+    address.unlink(missing_ok=True)  # noqa: ASYNC240 - the loop has nothing else left to do
+
+
+def _make_way(address: Path) -> None:
+    """Remove the socket of a server that was killed. Raises OSError when one still listens."""
+    address.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.connect(str(address))
+        except (FileNotFoundError, ConnectionRefusedError):
+            address.unlink(missing_ok=True)
+        else:
+            raise FileExistsError(f"A model server listens on {address} already.")
 
 
 def main() -> int:
     """Command line."""
     parser = argparse.ArgumentParser(prog="model_server", description=__doc__)
-    parser.add_argument("--artifacts", type=Path, required=True)
-    parser.add_argument("--socket", type=Path, required=True)
+    parser.add_argument("--artifacts", type=Path, required=True, help="folder of owner/name/")
+    parser.add_argument("--socket", type=Path, required=True, help="path of the unix socket")
     parser.add_argument("--threads", type=int, help="CPU threads of torch")
     arguments = parser.parse_args()
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     if arguments.threads is not None:
         os.environ["OMP_NUM_THREADS"] = str(arguments.threads)
-    asyncio.run(serve(arguments.artifacts, arguments.socket))
+    try:
+        asyncio.run(serve(arguments.artifacts, arguments.socket))
+    except OSError as error:
+        sys.stderr.write(f"model server: {error}\n")
+        return 1
     return 0
 
 
