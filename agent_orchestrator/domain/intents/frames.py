@@ -1,0 +1,327 @@
+"""Which use case a request means: its verb together with the class of its object.
+
+A verb alone decides nothing. "Deploy", "roll back" or "evaluate" are a coder's everyday words, and
+become ModelOps only with an object of ours: an agent, a model, a version, a canary, a job.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+from typing import Final, Literal
+
+from agent_orchestrator.domain.intents import verbs
+from agent_orchestrator.domain.intents.manners import WH
+from agent_orchestrator.domain.intents.phrases import (
+    FOREIGN,
+    NOUNS,
+    Phrase,
+    certain,
+    phrases,
+)
+from agent_orchestrator.domain.intents.requests import Request
+from agent_orchestrator.domain.intents.tokens import Kind, Token
+from agent_orchestrator.domain.intents.vocabulary import words
+
+UseCase = Literal[
+    "build_dataset",
+    "train_subagent_model",
+    "monitor_training_job",
+    "cancel_training_job",
+    "evaluate_model_vs_baseline",
+    "deploy_model_to_agent",
+    "promote_canary",
+    "rollback_deployment",
+    "rollout_status",
+    "reset_breaker",
+    "simulate_canary",
+    "list_agent_models",
+    "convert_model_to_gguf",
+]
+
+_BACKING: Final = words(
+    "agentnoun model models version canary training evaluation baseline strategy breaker "
+    "conversion job_id repo modelname"
+)
+#: Where a deployment may go without naming a service of its own.
+_PLACES: Final = words(
+    "production prod live everyone everybody users customers traffic use serving openrouter "
+    "huggingface hf hub endpoint local self_hosted machine calls tasks requests mode"
+)
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A request with its phrases."""
+
+    verb: str
+    tokens: tuple[Token, ...]
+    known: frozenset[str]
+    """Classes of what earlier clauses were about: an ``it`` may refer to those."""
+
+    @cached_property
+    def phrases(self) -> tuple[Phrase, ...]:
+        """The phrases after the verb."""
+        return phrases(self.tokens)
+
+    @cached_property
+    def objects(self) -> tuple[Phrase, ...]:
+        """The direct objects (two in "give docs a training run")."""
+        found = [p for p in self.phrases if not p.role and p.kind]
+        if not found and self.verb in verbs.READ:
+            found = [p for p in self.phrases if p.kind][:1]  # "check on the rollout"
+        return tuple(found) or self.phrases[:1]
+
+    @cached_property
+    def kinds(self) -> tuple[str, ...]:
+        """Classes of the objects; "a round of dpo" is training."""
+        after = {id(p): q for p, q in pairwise(self.phrases) if q.role == "of"}
+        return tuple(
+            after[id(p)].kind if p.kind == "job" and id(p) in after else p.kind
+            for p in self.objects
+        )
+
+    @cached_property
+    def evidence(self) -> bool:
+        """Whether something in it belongs to ModelOps beyond doubt."""
+        return any(
+            p.kind in _BACKING or p.topics & _BACKING or any(map(certain, p.agents))
+            for p in self.phrases
+        )
+
+    def has(self, *kinds: str) -> bool:
+        """Return whether a phrase has one of these classes."""
+        return any(p.kind in kinds or not p.topics.isdisjoint(kinds) for p in self.phrases)
+
+    def has_token(self, *kinds: Kind) -> bool:
+        """Return whether a token is one of ``kinds``."""
+        return any(token.kind in kinds for token in self.tokens)
+
+    def has_word(self, *norms: str) -> bool:
+        """Return whether one of these words occurs."""
+        return any(token.norm in norms for token in self.tokens)
+
+    @cached_property
+    def sure_agent(self) -> bool:
+        """Whether an agent is named in a way that cannot be an everyday word."""
+        return any(p.sure_agents() for p in self.phrases)
+
+    @cached_property
+    def elsewhere(self) -> bool:
+        """Whether it names a place or owner that is not ours ("to Vercel", "of our API")."""
+        second = self.phrases[1:2]
+        return any(p.role == "of" and p.kind == FOREIGN for p in second) or any(
+            p.kind == FOREIGN and p.role in {"to", "into", "onto", "in", "for"} and not _place(p)
+            for p in self.phrases
+        )
+
+
+def _place(phrase: Phrase) -> bool:
+    return any(token.norm in _PLACES for token in phrase.content)
+
+
+Check = Callable[[Scene], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """``use_case`` is meant when one of ``verbs`` has one of ``objects``, and ``check`` holds."""
+
+    use_case: UseCase
+    verbs: frozenset[str]
+    objects: frozenset[str]
+    check: Check = lambda _: True
+
+
+_MODELISH: Final = words("model models version repo modelname")
+_AGENT: Final = words("agent agentnoun")
+_ANY: Final = frozenset({"it", ""})
+_PERSONS: Final = ("supervisor", "reviewer", "orchestrator", "developer", "documenter")
+
+
+def _bare_agent(scene: Scene) -> bool:
+    """An everyday name counts when nothing makes it an ordinary noun: "retrain docs".
+
+    With an article only persons do: "train the reviewer", but not "fine-tune the docs".
+    """
+    obj = scene.objects[0]
+    if obj.kind != "agent" or not obj.determined or scene.evidence:
+        return True
+    return obj.content[-1].text.lower().endswith(_PERSONS)
+
+
+def _promotable(scene: Scene) -> bool:
+    return _bare_agent(scene) and not any(
+        p.kind == FOREIGN and p.role == "to" and not _place(p) for p in scene.phrases
+    )
+
+
+def _backed_agent(scene: Scene) -> bool:
+    """An everyday name counts only beside something of ours: "deploy docs v1.2.0"."""
+    return scene.objects[0].kind != "agent" or scene.evidence
+
+
+def _deployable(scene: Scene) -> bool:
+    return _backed_agent(scene) and not any(
+        p.kind == FOREIGN and p.role in {"to", "on", "onto", "into", "in"} and not _place(p)
+        for p in scene.phrases
+    )
+
+
+def _named_model(scene: Scene) -> bool:
+    """A model or version, and an agent to carry it."""
+    if scene.has_word("base_model") or not scene.has("version", "repo", "modelname"):
+        return False
+    if not any(p.agents for p in scene.phrases) or scene.elsewhere:
+        return False
+    everyday = scene.objects[0].kind == "agent" and not scene.sure_agent
+    return not everyday or scene.verb in {"switch", "point", "serve"}
+
+
+def _shares(scene: Scene) -> bool:
+    return scene.has_token(Kind.PERCENT) or scene.has_word("step", "fully", "half", "quarter")
+
+
+def _widened(scene: Scene) -> bool:
+    return _shares(scene) and not scene.has("version")
+
+
+def _sent_to_model(scene: Scene) -> bool:
+    return _shares(scene) and scene.has("version", "repo", "modelname")
+
+
+def _sent_to_candidate(scene: Scene) -> bool:
+    return _shares(scene) and scene.has("canary", "model")
+
+
+def _worth_building(scene: Scene) -> bool:
+    """Only "data set" is asked back for; "create data" without an agent is a coder's."""
+    return _identified(scene) or scene.has_word("dataset", "datasets")
+
+
+def _with_training(scene: Scene) -> bool:
+    return scene.has("training") or (scene.has("dataset") and scene.sure_agent)
+
+
+def _taught(scene: Scene) -> bool:
+    return scene.sure_agent or scene.objects[0].kind == "it"
+
+
+def _undone(scene: Scene) -> bool:
+    return any(p.agents for p in scene.phrases) and scene.has(*_BACKING, "deployment", "promotion")
+
+
+def _compared(scene: Scene) -> bool:
+    versions = sum(token.kind is Kind.VERSION for token in scene.tokens)
+    if versions > 1 and any(p.agents for p in scene.phrases):
+        return True
+    return scene.has("baseline") or (scene.sure_agent and scene.has("version", "model", "models"))
+
+
+def _gguf(scene: Scene) -> bool:
+    return scene.has_word("gguf") or scene.has_token(Kind.QUANT) or scene.verb.startswith("quanti")
+
+
+def _job_known(scene: Scene) -> bool:
+    return bool(scene.known & {"job_id", "training", "job", "evaluation", "conversion"})
+
+
+def _run_as(scene: Scene) -> bool:
+    return any(
+        p.role in {"as", "in"} and p.kind in {"deployment", "canary", "strategy"}
+        for p in scene.phrases
+    )
+
+
+def _for_me(scene: Scene) -> bool:
+    """``give me …`` asks to see something, ``give docs …`` does not."""
+    return scene.verb != "give" or scene.has_word("me", "us")
+
+
+def _started_on_agent(scene: Scene) -> bool:
+    return any(p.kind == "training" and p.role in {"through", "on"} for p in scene.phrases)
+
+
+_WORK: Final = words("training job job_id evaluation conversion")
+_MEASURED: Final = _MODELISH | _AGENT | words("baseline")
+_PROMOTED: Final = _MODELISH | _ANY | _AGENT | words("canary")
+_RUNNING: Final = words("canary deployment promotion")
+
+RULES: Final = (
+    Rule("cancel_training_job", verbs.CANCEL, _WORK),
+    Rule("cancel_training_job", verbs.CANCEL, _AGENT | words("model"), lambda s: s.has("training")),
+    Rule("cancel_training_job", verbs.CANCEL, words("it"), _job_known),
+    Rule("rollback_deployment", verbs.CANCEL, words("canary deployment")),
+    Rule("reset_breaker", verbs.RESET, words("breaker arm"), lambda s: s.has("breaker")),
+    Rule("reset_breaker", verbs.RESET, words("it"), lambda s: "breaker" in s.known),
+    Rule("simulate_canary", verbs.SIMULATE, words("canary traffic strategy")),
+    Rule("simulate_canary", verbs.LIGHT, words("simulation"), lambda s: s.has("canary", "traffic")),
+    Rule("convert_model_to_gguf", verbs.MAKE, words("conversion"), _gguf),
+    Rule("convert_model_to_gguf", verbs.CONVERT, _MODELISH | _ANY | _AGENT | words("name"), _gguf),
+    Rule("build_dataset", verbs.BUILD | verbs.LIGHT, words("dataset"), _worth_building),
+    Rule("rollback_deployment", words("rollback"), _MODELISH | _ANY | words("canary promotion")),
+    Rule("rollback_deployment", words("rollback"), _AGENT | words("deployment"), _bare_agent),
+    Rule("rollback_deployment", verbs.ROLLBACK, _MODELISH | _AGENT | _RUNNING, _undone),
+    Rule("rollback_deployment", verbs.LIGHT, words("rollback")),
+    Rule("rollback_deployment", words("rollback"), words("job"), lambda s: s.has_word("drill")),
+    Rule("evaluate_model_vs_baseline", verbs.JUDGE, _MODELISH | _ANY | _AGENT, _backed_agent),
+    Rule("evaluate_model_vs_baseline", verbs.EVALUATE, _MEASURED, _compared),
+    Rule("evaluate_model_vs_baseline", verbs.LIGHT, words("evaluation")),
+    Rule("promote_canary", verbs.PROMOTE, _PROMOTED, _promotable),
+    Rule("promote_canary", verbs.RAMP, words("canary traffic model") | _AGENT, _widened),
+    Rule("promote_canary", verbs.LIGHT, words("promotion")),
+    Rule("deploy_model_to_agent", verbs.SEND, words("traffic model version"), _sent_to_model),
+    Rule("promote_canary", verbs.SEND, words("traffic model canary"), _sent_to_candidate),
+    Rule("deploy_model_to_agent", verbs.DEPLOY, _PROMOTED, _deployable),
+    Rule("deploy_model_to_agent", verbs.DEPLOY, words("name"), lambda s: s.sure_agent),
+    Rule("deploy_model_to_agent", verbs.LIGHT, words("canary strategy")),
+    Rule("deploy_model_to_agent", verbs.LIGHT, words("deployment"), lambda s: s.sure_agent),
+    Rule("deploy_model_to_agent", verbs.LIGHT, _MODELISH, _run_as),
+    Rule("deploy_model_to_agent", verbs.SWITCH, _MODELISH | _AGENT, _named_model),
+    Rule("train_subagent_model", verbs.TRAIN, _MODELISH | _ANY | _AGENT, _bare_agent),
+    Rule("train_subagent_model", verbs.COACH, _AGENT | words("it"), _taught),
+    Rule("train_subagent_model", verbs.LIGHT, words("training")),
+    Rule("train_subagent_model", verbs.LIGHT, _AGENT, _started_on_agent),
+    Rule("train_subagent_model", verbs.BETTER, _AGENT | words("model it"), _with_training),
+    Rule("monitor_training_job", verbs.READ, _WORK, _for_me),
+    Rule("rollout_status", verbs.READ, words("canary arm breaker"), _for_me),
+    Rule("list_agent_models", verbs.READ, words("models"), _for_me),
+)  # fmt: skip
+
+
+def use_case_of(scene: Scene) -> UseCase | None:
+    """Return the use case that the request means, None when it is about something else."""
+    if any(p.tokens and p.tokens[0].norm == "no" for p in scene.objects):
+        return None
+    if scene.tokens[:1] and scene.tokens[0].is_word(WH | {"if", "whether"}):
+        return None  # "evaluate whether we should …"
+    for rule in RULES:
+        if scene.verb in rule.verbs and _fits(rule, scene) and rule.check(scene):
+            return rule.use_case
+    return None
+
+
+def _fits(rule: Rule, scene: Scene) -> bool:
+    if scene.kinds[0] in rule.objects:
+        # A modifier we don't know is tolerated where an agent or a job is named beside it.
+        strict = rule.use_case == "list_agent_models" or not _identified(scene)
+        return scene.objects[0].plain or not strict
+    others = zip(scene.kinds[1:], scene.objects[1:], strict=True)
+    return scene.verb in verbs.LIGHT and any(k in rule.objects and p.plain for k, p in others)
+
+
+def _identified(scene: Scene) -> bool:
+    return scene.has_token(Kind.JOB) or any(p.agents for p in scene.phrases)
+
+
+def scene_of(request: Request, known: frozenset[str] = frozenset()) -> Scene:
+    """Return the scene of a request."""
+    return Scene(request.verb, request.rest, known)
+
+
+def topics_of(tokens: Sequence[Token]) -> frozenset[str]:
+    """Return what a clause is about, for an ``it`` in a later one."""
+    found = {NOUNS[token.norm] for token in tokens if token.is_word(NOUNS)}
+    return frozenset(found | {"job_id" for token in tokens if token.kind is Kind.JOB})

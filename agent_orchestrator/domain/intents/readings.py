@@ -1,0 +1,138 @@
+"""Questions that are requests to look something up: "how is the canary doing?".
+
+They read and change nothing. A question *about* something ("how does training work", "why did the
+rollback happen", "should I deploy") is none of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from agent_orchestrator.domain.intents import manners
+from agent_orchestrator.domain.intents.frames import UseCase
+from agent_orchestrator.domain.intents.phrases import FOREIGN, NOUNS, Phrase, certain, phrases
+from agent_orchestrator.domain.intents.tokens import Kind, Token
+from agent_orchestrator.domain.intents.vocabulary import words
+
+#: Nouns that ask how something stands, without a question mark or a verb: "training status".
+_STATE_NOUNS: Final = words(
+    "status progress eta loss update updates news health verdict evidence split share"
+)
+#: Words that do so in a question.
+_STATE: Final = _STATE_NOUNS | words(
+    "progressing going doing coming looking performing holding faring done finished finish "
+    "finishing fail crash succeed complete completed running left remaining stuck failed crashed "
+    "failing ready healthy still yet stand stands where far long percent percentage weight "
+    "traffic step stage ok okay fine well worse better winning ahead safe active live happening "
+    "happened state error converging behaving take takes over epoch learning_rate now currently"
+)
+_JOBS: Final = words("training job job_id evaluation conversion")
+_ROLLOUT: Final = words("canary arm breaker traffic strategy")
+_SERVED: Final = words("deployment version model models")
+#: Verbs that lead to the question proper: "check whether …", "tell me how …".
+_LEADING: Final = words("show check see tell know report give get monitor watch find let")
+_HAVING: Final = words("get gets have has receive receives look looks hold holds")
+_SERVING: Final = words("serving serves serve using uses use running runs run on has have")
+#: (first word, second word) of questions that want an explanation, an opinion or the past.
+_EXPLAINED: Final = {
+    "how": words("do does did to can could should would was were"),
+    "what": words("does do did if would happens should can kind"),
+    "when": words("was were did do does should can would is are"),
+    "where": words("do did can should"),
+}
+_OPINION: Final = words("should shall may might am would could can were why who whose")
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A use case that looks something up, and the words that say where."""
+
+    use_case: UseCase
+    tokens: tuple[Token, ...]
+
+
+def reading_of(
+    tokens: Sequence[Token], *, asked: bool, known: frozenset[str] = frozenset()
+) -> Reading | None:
+    """Return what a question or verbless clause wants to see, None when it wants something else.
+
+    ``asked`` says whether it is a question by its form or its mark; else it needs a noun for it.
+    ``known`` is what earlier clauses were about: "how is it going?"
+    """
+    rest = _question(tokens)
+    if not rest or _explanation(rest):
+        return None
+    named = tuple(t for t in rest if not t.is_word(_STATE | _HAVING | _SERVING) or t.norm in NOUNS)
+    found = phrases(named)
+    if any(map(_owned_elsewhere, found)):
+        return None
+    state = any(t.is_word(_STATE if asked else _STATE_NOUNS) for t in rest)
+    topics = frozenset[str]().union(*(p.topics for p in found))
+    if not topics and any(p.kind == "it" for p in found):
+        topics = known
+    use_case = _use_case(rest, found, topics, state=state, asked=asked)
+    return Reading(use_case, named) if use_case else None
+
+
+def _use_case(
+    rest: Sequence[Token],
+    found: Sequence[Phrase],
+    topics: frozenset[str],
+    *,
+    state: bool,
+    asked: bool,
+) -> UseCase | None:
+    agents = [token for p in found for token in p.agents]
+    which = rest[0].norm in {"which", "what", "how"}
+    serving = any(token.is_word(_SERVING) for token in rest)
+    job = any(token.kind is Kind.JOB for token in rest)
+    only_agent = any(map(certain, agents)) and topics <= {"status", "agentnoun"}
+    rules: tuple[tuple[bool, UseCase], ...] = (
+        (job, "monitor_training_job"),
+        (state and not topics.isdisjoint(_ROLLOUT), "rollout_status"),
+        (state and not topics.isdisjoint(_JOBS), "monitor_training_job"),
+        (asked and "models" in topics, "list_agent_models"),
+        (which and serving and bool(agents and topics & _SERVED), "list_agent_models"),
+        (state and bool(agents and topics & _SERVED), "rollout_status"),
+        (state and only_agent, "rollout_status"),
+    )
+    return next((use_case for holds, use_case in rules if holds), None)
+
+
+def _question(tokens: Sequence[Token]) -> Sequence[Token]:
+    """Strip what leads to the question proper: "can you tell me whether", "do you know"."""
+    lead = manners.OPENERS | manners.MARKERS | _LEADING | {"me", "us", "if", "whether", "you"}
+    i = 0
+    while i < len(tokens) and (
+        tokens[i].is_word(lead)
+        or (tokens[i].kind is Kind.AGENT and tokens[i].addressed)
+        or [t.norm for t in tokens[i : i + 3]] == ["do", "you", "know"]
+    ):
+        i += 1
+    return tokens[i:]
+
+
+def _explanation(rest: Sequence[Token]) -> bool:
+    """Return whether an explanation, an opinion or the past is asked for."""
+    if any(token.kind is Kind.JOB for token in rest):
+        return False  # its report has the diagnosis, too
+    said = [token.norm for token in rest]
+    if said[0] in _OPINION or "would" in said:
+        return True
+    if len(said) > 1 and said[1] in _EXPLAINED.get(said[0], ()):
+        return True
+    general = said[:3] in (["what", "is", "a"], ["what", "is", "an"])
+    manner = said[0] == "how" and _STANDING.isdisjoint(said)  # "how the model was trained"
+    return general or manner
+
+
+_STANDING: Final = words("is are far long much many")
+
+
+def _owned_elsewhere(phrase: Phrase) -> bool:
+    """``the training loop``: one of our words inside, but about something else."""
+    return phrase.kind == FOREIGN and any(
+        token.is_word(NOUNS) or token.kind is Kind.AGENT for token in phrase.content
+    )

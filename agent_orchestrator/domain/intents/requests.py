@@ -1,0 +1,223 @@
+"""The form of a request: does a clause ask for something, and with which verb?
+
+After openers, vocatives and politenesses a request starts with a verb in the base form
+("deploy …"), or wants a state ("I want docs retrained", "docs needs retraining"). Everything else
+is no request, so a negation, a question or a report needs no rule of its own to be harmless.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from agent_orchestrator.domain.intents import manners, verbs
+from agent_orchestrator.domain.intents.phrases import (
+    AUXILIARIES,
+    DETERMINERS,
+    FOREIGN,
+    NEGATORS,
+    is_adverb,
+    phrases,
+)
+from agent_orchestrator.domain.intents.tokens import Kind, Token
+from agent_orchestrator.domain.intents.verbs import VERB_FORMS, Verb
+from agent_orchestrator.domain.intents.vocabulary import words
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a clause asks for."""
+
+    verb: str
+    """Lemma; ``need`` when only something nominal is wanted ("a training run, please")."""
+    rest: tuple[Token, ...]
+    """What follows it; in a passive the subject first."""
+    tentative: bool = False
+    """Considered rather than asked for."""
+    polite: bool = False
+    """Asked as a polite question, so that a question mark means nothing."""
+
+
+Found = tuple[str, Sequence[Token]]
+
+
+def find_request(tokens: Sequence[Token]) -> Request | None:
+    """Return what the clause asks for, None when it has not the form of a request."""
+    rest = skip_openers(tokens)
+    markers = []
+    while rest and rest[0].norm in manners.MARKERS:
+        markers.append(rest[0].norm)
+        rest = skip_openers(rest[1:])
+    please = any(token.norm in {"please", "kindly"} for token in tokens)
+    found = _wanted(rest, markers) or _imperative(rest, markers) or _passive(rest)
+    if found is None and please and _is_nominal(rest):
+        found = "need", rest
+    if found is None:
+        return None
+    skipped = tokens[: len(tokens) - len(rest)]
+    manner = filter(_is_manner, skipped)  # "gradually roll out …"
+    tentative = not please and not {manners.MAYBE, manners.MAYBE_ING}.isdisjoint(markers)
+    polite = please or not {manners.ASK, manners.ASK_ING}.isdisjoint(markers)
+    return Request(found[0], (*found[1], *manner), tentative, polite)
+
+
+def skip_openers(tokens: Sequence[Token]) -> Sequence[Token]:
+    """Return ``tokens`` without "ok now", "hey chef", "@feature_dev" and leading adverbs."""
+    i = 0
+    while i < len(tokens) and (
+        tokens[i].is_word(manners.OPENERS)
+        or tokens[i].norm in {manners.COURTESY, ","}
+        or (tokens[i].kind is Kind.AGENT and tokens[i].addressed and i + 1 < len(tokens))
+        or _is_manner(tokens[i])
+    ):
+        i += 1
+    return tokens[i:]
+
+
+def _is_manner(token: Token) -> bool:
+    return is_adverb(token) and token.norm.endswith("ly") and token.norm not in VERB_FORMS
+
+
+def base_verb(tokens: Sequence[Token]) -> Verb | None:
+    """Return the verb that ``tokens`` start with, if it has the base form."""
+    if not tokens or not tokens[0].is_word(VERB_FORMS):
+        return None
+    verb = VERB_FORMS[tokens[0].norm]
+    if verb.lemma in _RATHER_NOUNS and not (len(tokens) > 1 and tokens[1].kind in _MODELS):
+        return None
+    return verb if "base" in verb.forms else None
+
+
+#: Verbs only before a model: "canary v1.2.0 to docs", but "canary 20%".
+_RATHER_NOUNS: Final = frozenset({"canary", "shadow"})
+_MODELS: Final = frozenset({Kind.VERSION, Kind.REPO})
+
+
+def _participle(token: Token) -> Verb | None:
+    verb = VERB_FORMS[token.norm] if token.is_word(VERB_FORMS) else None
+    return verb if verb is not None and "past" in verb.forms else None
+
+
+def _gerund(tokens: Sequence[Token]) -> Verb | None:
+    """Return the verb of ours that ``tokens`` start with as a gerund."""
+    verb = VERB_FORMS[tokens[0].norm] if tokens and tokens[0].is_word(VERB_FORMS) else None
+    ours = verb is not None and verb.lemma in verbs.ACTING | verbs.CONVERT
+    return verb if verb is not None and ours and "ing" in verb.forms else None
+
+
+# --- imperative ------------------------------------------------------------------------------
+
+_BEFORE_VERB: Final = words("quickly now also then just again please kindly simply to")
+_AFTER_AUXILIARY: Final = manners.MARKERS | {"you", "we", "they", "i", "not"}
+_TAKING_BACK: Final = words("roll switch put bring take move set go change flip step get point")
+
+
+def _imperative(rest: Sequence[Token], markers: Sequence[str]) -> Found | None:
+    """``deploy …``; ``evaluating …`` after "would you mind"."""
+    if [token.norm for token in rest[:2]] in (["need", "to"], ["want", "to"], ["have", "to"]):
+        rest = rest[2:]
+    while rest and rest[0].is_word(_BEFORE_VERB):
+        rest = rest[1:]
+    gerund = markers[-1:] in ([manners.ASK_ING], [manners.MAYBE_ING])
+    if gerund and rest and rest[0].is_word(VERB_FORMS):
+        verb = VERB_FORMS[rest[0].norm]
+        return (verb.lemma, rest[1:]) if "ing" in verb.forms else None
+    verb_or_none = None if gerund else base_verb(rest)
+    return None if verb_or_none is None else _complete(verb_or_none.lemma, rest)
+
+
+def _complete(lemma: str, rest: Sequence[Token]) -> Found | None:
+    """Read a verb together with a particle or a second verb that changes what it asks for."""
+    after = rest[1:]
+    if lemma in {"do", "have"} and after:
+        if after[0].norm in _AFTER_AUXILIARY:
+            return None  # a question, or a negation
+        emphatic = base_verb(after) if lemma == "do" else None
+        if emphatic is not None:
+            return _complete(emphatic.lemma, after)
+    if lemma in {"start", "begin", "try"}:
+        begun = _gerund(after)
+        if begun is not None:
+            return begun.lemma, after[1:]
+    if lemma == "use":
+        return _used_to(rest) or (lemma, after)
+    return _with_particle(lemma, after), after
+
+
+def _used_to(rest: Sequence[Token]) -> Found | None:
+    """``use pairs.jsonl to train docs`` is ``train docs using pairs.jsonl``."""
+    for i in range(2, len(rest) - 1):
+        if rest[i].norm == "to":
+            verb = base_verb(rest[i + 1 :])
+            thing = phrases(rest[1:i])[0]
+            if verb is None or verb.lemma not in verbs.ACTING or thing.kind == FOREIGN:
+                return None
+            return verb.lemma, [*rest[i + 2 :], replace(rest[0], norm="using"), *rest[1:i]]
+    return None
+
+
+def _with_particle(lemma: str, after: Sequence[Token]) -> str:
+    """``roll … back``, ``put … back on``, ``roll … out``."""
+    words = {token.norm for token in after if token.kind is Kind.WORD}
+    if "back" in words and lemma in _TAKING_BACK:
+        return "rollback"
+    return "rollout" if lemma == "roll" and "out" in words else lemma
+
+
+# --- wanted states ---------------------------------------------------------------------------
+
+
+def _wanted(rest: Sequence[Token], markers: Sequence[str]) -> Found | None:
+    """``get docs retrained``, ``I want v1.2 deployed to docs``, ``we need a training run``."""
+    wanted = markers[-1:] == [manners.WANT]
+    if not wanted:
+        if not rest or rest[0].norm not in {"get", "have", "see"}:
+            return None
+        rest = rest[1:]
+    for i, token in enumerate(rest):
+        if token.kind is Kind.PUNCT or token.is_word(AUXILIARIES) or token.is_word(NEGATORS):
+            break
+        verb = _participle(token)
+        describes = i == 0 or rest[i - 1].is_word(DETERMINERS) or is_adverb(rest[i - 1])
+        if verb is not None and verb.lemma in verbs.ASKING and not describes:
+            after = rest[i + 1 :]
+            return _with_particle(verb.lemma, after), [*rest[:i], *after]
+    return ("need", rest) if wanted else None
+
+
+def _passive(rest: Sequence[Token]) -> Found | None:
+    """``docs should be rolled back``, ``docs needs retraining``, ``docs needs to be retrained``."""
+    end = next((i for i, token in enumerate(rest) if token.is_word(AUXILIARIES)), 0)
+    subject, after = rest[:end], rest[end + 1 :]
+    if not subject or subject[0].is_word(manners.PERSONS) or any(map(_bars_passive, subject)):
+        return None
+    modal, words = rest[end].norm, [token.norm for token in after[:2]]
+    if modal in {"needs", "need"}:
+        needed = _gerund(after)
+        if needed is not None:
+            return needed.lemma, [*subject, *after[1:]]
+        if words[:1] and words[0] in {"a", "another", "some", "more"}:
+            return "need", [*after, *subject]
+    if modal in {"needs", "need", "has", "have", "ought"} and words == ["to", "be"]:
+        after = after[2:]
+    elif modal in {"should", "must"} and words[:1] == ["be"]:
+        after = after[1:]
+    else:
+        return None
+    verb = _participle(after[0]) if after else None
+    return None if verb is None else (verb.lemma, [*subject, *after[1:]])
+
+
+def _bars_passive(token: Token) -> bool:
+    return (
+        token.kind is Kind.PUNCT
+        or token.is_word(NEGATORS)
+        or token.is_word(manners.WH)
+        or token.is_word(manners.SPEAKING)
+    )
+
+
+def _is_nominal(rest: Sequence[Token]) -> bool:
+    """``another training run for docs, please`` has no verb, and denies nothing."""
+    return bool(rest) and not any(t.is_word(AUXILIARIES) or t.is_word(NEGATORS) for t in rest)

@@ -1,0 +1,254 @@
+"""The intent parser: a labelled set, and properties that hold for any text."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent_orchestrator.domain.intents import AGENTS, CHANGING, Intent, UseCase, parse
+from agent_orchestrator.domain.intents.verbs import VERB_FORMS
+
+NEGATIVE = frozenset({"negation", "question", "hypothetical", "coding", "report"})
+
+
+@dataclass(frozen=True)
+class Utterance:
+    """One labelled sentence; ``held_out`` ones were written after the parser knew the others."""
+
+    text: str
+    use_case: UseCase | None
+    slots: dict[str, Any]
+    clarify: bool
+    kind: str
+    split: str
+
+    def matches(self, intent: Intent) -> bool:
+        """Return whether ``intent`` is what the label says, slots included."""
+        if self.clarify:
+            return intent.use_case is None and intent.clarify is not None
+        expected = (self.use_case, self.slots, None)
+        return (intent.use_case, dict(intent.slots), intent.clarify) == expected
+
+
+def _load() -> list[Utterance]:
+    path = Path(__file__).parents[1] / "data" / "intents.jsonl"
+    return [Utterance(**json.loads(line)) for line in path.read_text().splitlines()]
+
+
+UTTERANCES = _load()
+FIRING = [u for u in UTTERANCES if u.use_case is not None]
+ACTING = [u for u in FIRING if u.use_case in CHANGING]
+#: One clause, so that a negation or a quotation around it covers all of it.
+SIMPLE = [u for u in ACTING if not re.search(r"[.,:;!?–—-]\s|\"| and |n't|\bnot\b", u.text)]
+
+
+def test_the_labelled_set_covers_every_use_case_and_kind():
+    """Every use case has at least five firing sentences, every kind of sentence at least ten."""
+    use_cases = Counter(u.use_case for u in FIRING)
+    kinds = Counter(u.kind for u in UTTERANCES)
+    assert len(UTTERANCES) >= 260
+    assert {u.split for u in UTTERANCES} == {"dev", "held_out"}
+    assert min(use_cases[name] for name in get_args(UseCase)) >= 5
+    assert min(kinds[kind] for kind in NEGATIVE | {"positive", "polite", "hard_slots"}) >= 10
+
+
+@pytest.mark.parametrize("split", ["dev", "held_out"])
+def test_use_case_and_slots_are_right_for_97_of_100_sentences(split: str):
+    """At least 97 % of each half of the labelled set give exactly the labelled intent."""
+    chosen = [u for u in UTTERANCES if u.split == split]
+    wrong = {u.text: parse(u.text) for u in chosen if not u.matches(parse(u.text))}
+    assert len(wrong) <= 0.03 * len(chosen), wrong
+
+
+def test_no_negative_fires_a_changing_use_case():
+    """A sentence that asks for nothing never fires a use case that changes something."""
+    negatives = [u for u in UTTERANCES if u.use_case is None]
+    fired = {u.text: parse(u.text) for u in negatives if parse(u.text).use_case in CHANGING}
+    assert not fired
+
+
+@pytest.mark.parametrize("utterance", [u for u in UTTERANCES if u.clarify], ids=lambda u: u.text)
+def test_what_is_missing_is_asked_for_with_one_question(utterance: Utterance):
+    """A request that lacks something required gives no use case and exactly one question."""
+    intent = parse(utterance.text)
+    assert intent.use_case is None
+    assert intent.clarify is not None
+    assert intent.clarify.count("?") == 1
+
+
+def test_the_use_cases_that_only_read_are_not_changing():
+    """Everything but the four that look something up counts as changing."""
+    reading = {"monitor_training_job", "rollout_status", "simulate_canary", "list_agent_models"}
+    assert frozenset(get_args(UseCase)) - reading == CHANGING
+
+
+# --- properties ------------------------------------------------------------------------------
+
+
+@given(st.text())
+def test_any_text_is_parsed(text: str):
+    """No text makes the parser raise."""
+    assert isinstance(parse(text), Intent)
+
+
+_FRAGMENTS = sorted(
+    {token for u in UTTERANCES for token in u.text.split()}
+    | set(VERB_FORMS)
+    | set(".,:;!?-()\"'`/@\n")
+    | {"don't", "if", "and", "or", "please", "not", "would you mind", "...", "```"}
+)
+
+
+@given(st.lists(st.sampled_from(_FRAGMENTS), max_size=40))
+def test_any_mixture_of_known_words_is_parsed(fragments: list[str]):
+    """No order of the parser's own words makes it raise, and what fires is complete."""
+    intent = parse(" ".join(fragments))
+    if intent.use_case not in {None, "simulate_canary"}:
+        assert {"agent", "job_id", "model"} & set(intent.slots)
+        assert intent.clarify is None
+
+
+@given(st.sampled_from(UTTERANCES), st.text(" \t\n", max_size=5), st.text(" \t\n", max_size=5))
+def test_surrounding_space_and_the_mention_change_nothing(
+    utterance: Utterance, before: str, after: str
+):
+    """Space around a sentence and a leading @chef do not matter."""
+    plain = utterance.text.removeprefix("@chef ")
+    assert parse(before + plain + after) == parse(plain)
+    assert parse(f"{before}@chef {plain}{after}") == parse(plain)
+
+
+@pytest.mark.parametrize("prefix", ["don't ", "do not ", "Please don't ", "never ", "DON'T "])
+def test_a_negated_request_never_fires(prefix: str):
+    """Negating a request takes away everything that would change something."""
+    assert not _fired(prefix + "{}")
+
+
+def _fired(frame: str) -> list[str]:
+    """Put every simple request into ``frame``; return those that still fire."""
+    texts = [frame.format(u.text.removeprefix("@chef ").replace("`", "")) for u in SIMPLE]
+    return [text for text in texts if parse(text).use_case in CHANGING]
+
+
+_REPORTS = (
+    'The button says "{}".',
+    "Rename `{}` to something shorter",
+    "```\n{}\n```",
+    "Suppose I told you: {}",
+    "Hypothetically, {}",
+    "The runbook says: {}",
+    "Write a test that checks: {}",
+    "{} - no wait, scratch that",
+    "{}. Just kidding.",
+    "What happens if I say: {}",
+)
+
+
+@pytest.mark.parametrize("frame", _REPORTS)
+def test_a_quoted_supposed_or_withdrawn_request_never_fires(frame: str):
+    """A request that is quoted, supposed, reported or taken back changes nothing."""
+    assert not _fired(frame)
+
+
+_ID = st.from_regex(r"[a-z0-9]{2,6}(?:[-_][a-z0-9]{2,6}){0,2}", fullmatch=True)
+_JOBS = st.builds("job_{}-{}".format, st.dates().map(str), _ID)
+_VERSIONS = st.builds(
+    "v{}.{}.{}{}".format, *[st.integers(0, 99)] * 3, st.sampled_from(["", "-rc1"])
+)
+_REPOS = st.builds(
+    "{}/{}".format,
+    st.sampled_from(["Qwen", "acme-org", "meta-llama", "x1"]),
+    st.from_regex(r"[A-Z][a-z]{2,6}[0-9](?:\.[0-9])?-[A-Z][a-z]{2,8}-[0-9]{1,2}B", fullmatch=True),
+)
+
+
+@given(_JOBS)
+def test_job_ids_are_taken_literally(job: str):
+    """A job id reaches its slot letter by letter, whatever stands in it."""
+    assert parse(f"cancel {job}") == Intent("cancel_training_job", {"job_id": job})
+    assert parse(f"how is {job} doing?") == Intent("monitor_training_job", {"job_id": job})
+
+
+@given(_VERSIONS, st.sampled_from(AGENTS), st.integers(1, 99))
+def test_versions_and_percentages_are_taken_literally(version: str, agent: str, share: int):
+    """A version keeps its text, gets the v it lacks, and a share names the canary."""
+    expected = {"agent": agent, "version": version, "strategy": f"canary_{share}pct"}
+    for written in (version, version[1:]):
+        intent = parse(f"deploy {written} to the {agent} agent with a {share}% canary")
+        assert intent == Intent("deploy_model_to_agent", expected)
+
+
+@given(_REPOS, _REPOS.filter(lambda name: "B" in name))
+def test_repositories_are_taken_literally(model: str, output: str):
+    """Model ids with dots, dashes and capitals reach their slots as they are."""
+    expected = {"model": model, "quantization": "Q4_K_M", "output_repo": f"{output}-GGUF"}
+    intent = parse(f"convert {model} to GGUF as q4_k_m and push it to {output}-GGUF")
+    assert intent == Intent("convert_model_to_gguf", expected)
+
+
+@pytest.mark.parametrize(
+    ("name", "agent"),
+    [
+        ("CI/CD", "cicd"),
+        ("ci cd", "cicd"),
+        ("ci-cd", "cicd"),
+        ("the pipeline agent", "cicd"),
+        ("featuredev", "feature_dev"),
+        ("feature dev", "feature_dev"),
+        ("Feature-Dev", "feature_dev"),
+        ("code review", "code_review"),
+        ("the code-reviewer", "code_review"),
+        ("the reviewer", "code_review"),
+        ("docs", "documentation"),
+        ("the doc agent", "documentation"),
+        ("the documentaion agent", "documentation"),
+        ("infra", "infrastructure"),
+        ("the infrastrucutre agent", "infrastructure"),
+        ("the supervisor", "supervisor"),
+    ],
+)
+def test_everyday_names_mean_the_agents(name: str, agent: str):
+    """Agents are known by their everyday names and their commonest misspellings."""
+    assert parse(f"retrain {name}") == Intent("train_subagent_model", {"agent": agent})
+
+
+@pytest.mark.parametrize("pair", ["and/or", "train/test", "input/output", "client/server"])
+def test_joined_words_are_no_repositories(pair: str):
+    """A slash between two ordinary words makes no repository."""
+    assert parse(f"train docs with {pair} splits") == Intent(
+        "train_subagent_model", {"agent": "documentation"}
+    )
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [
+        *('"', "' ", "@", "../", "```", "1,111", "if ", "please ", "5% ", "use x to "),
+        *("train docs, ", "don't train docs. ", "deploy v1 to docs if ", "please train "),
+        *("why deploy v1 to docs, ", "run job, ", "docs should ", "@docs ", "train docs, no "),
+    ],
+)
+def test_long_hostile_text_is_parsed(piece: str):
+    """Repeating what is hardest to parse costs time in proportion to its length only."""
+    assert isinstance(parse(piece * 5_000), Intent)
+
+
+def test_importing_the_parser_loads_no_third_party_module():
+    """The parser's import stays light: the standard library and our own domain alone."""
+    code = (
+        "import sys; before = set(sys.modules); import agent_orchestrator.domain.intents; "
+        "print(*{name.partition('.')[0] for name in set(sys.modules) - before})"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = set(run.stdout.split()) - set(sys.stdlib_module_names)
+    assert loaded == {"agent_orchestrator"}
