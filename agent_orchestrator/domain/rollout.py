@@ -40,7 +40,7 @@ class RolloutPolicy:
     """Non-inferiority margin: the loss in a guardrail's rate that promotion tolerates."""
     looks: Annotated[int, Ge(1)] = 5
     """Planned looks at a step's data for promotion."""
-    look_every: Annotated[int, Ge(1)] = 50
+    look_every: Annotated[int, Ge(1)] = 100
     """Judged candidate requests between two looks."""
     latency_limit_s: Annotated[float, Gt(0)] = 5.0
     """A request slower than this counts as slow."""

@@ -4,8 +4,8 @@ A tiny model learns to name defects in functions of Python's standard library; a
 better one; it is trained, evaluated, given a share of real HTTP traffic and promoted on evidence.
 Then a bad model is forced onto a canary and rolled back by itself.
 
-Everything happens under ``.chef/demo`` on a copy of the configuration. The commands are those of the
-``chef`` command line; only the traffic and the drawing of the report are this script's own.
+Everything happens under ``.chef/demo`` on a copy of the configuration. The commands are those of
+the ``chef`` command line; only the traffic and the drawing of the report are this script's own.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from demo_report import RolloutSample, write_demo_report
+from demo_report import RolloutSample, Watch, write_demo_report
 from demo_traffic import Function, Traffic, held_out_functions
 from rich.console import Console
 from rich.syntax import Syntax
@@ -34,7 +34,7 @@ from rich.syntax import Syntax
 from agent_orchestrator.agents.infrastructure.modelops.authorisation import Caller
 from agent_orchestrator.agents.infrastructure.modelops.coordinator import Coordinator
 from agent_orchestrator.agents.infrastructure.modelops.datasets import DatasetStore
-from agent_orchestrator.agents.infrastructure.modelops.stdlib_defects import shuffle_labels
+from agent_orchestrator.agents.infrastructure.modelops.stdlib_defects import Row, shuffle_labels
 from agent_orchestrator.agents.infrastructure.modelops.usecases import (
     RolloutReport,
     RolloutStatusRequest,
@@ -55,7 +55,7 @@ SENTENCE = (
     "Train it better with the stdlib-defects data set, demo run"
 )
 OVERRIDE = "Rehearsal of a model that only fails in production."
-BASELINE_EXAMPLES = "800"
+BASELINE_EXAMPLES = "320"
 BAD_EXAMPLES = "1200"
 
 console = Console(highlight=False)
@@ -100,13 +100,13 @@ def main() -> int:
     return conclude(story)
 
 
-# -- the workspace ----------------------------------------------------------------------------------
+# -- the workspace ---------------------------------------------------------------------------------
 
 
 def prepare_workspace() -> Traffic:
     """Make the demo's own configuration and state; return a client of its gateway."""
     shutil.rmtree(HOME, ignore_errors=True)
-    shutil.copytree(ROOT / "config", CONFIG, ignore=shutil.ignore_patterns(".env", "registry.json"))
+    shutil.copytree(ROOT / "config", CONFIG, ignore=shutil.ignore_patterns(".*", "models"))
     policy = ROOT / "support" / "data" / "demo" / "rollout_defaults.yaml"
     shutil.copy(policy, CONFIG / "modelops" / policy.name)
     STATE.mkdir(parents=True)
@@ -141,7 +141,7 @@ def serving() -> Iterator[None]:
             process.wait(30)
 
 
-# -- chef -------------------------------------------------------------------------------------------
+# -- chef ------------------------------------------------------------------------------------------
 
 CHEF = (str(ROOT / ".venv" / "bin" / "chef"),)
 
@@ -157,15 +157,13 @@ def chef(*arguments: str, expect: int = 0) -> None:
 
 def chef_json(*arguments: str, expect: int = 0) -> Any:
     """Run a command for its JSON."""
-    done = subprocess.run(
-        [*CHEF, *arguments, "--json"], check=False, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
+    done = subprocess.run([*CHEF, *arguments, "--json"], check=False, capture_output=True)
     if done.returncode != expect:
         raise DemoError(f"`chef {' '.join(arguments)}`: {done.stderr.decode().strip()}")
     return json.loads(done.stdout)
 
 
-# -- the steps --------------------------------------------------------------------------------------
+# -- the steps -------------------------------------------------------------------------------------
 
 
 def build_data(story: Story) -> None:
@@ -206,7 +204,7 @@ def train_candidate(story: Story) -> None:
     """The sentence; then candidate against baseline on the held-out functions."""
     with story.step("A sentence asks for a better model"):
         chef("ask", SENTENCE, "--yes", "--wait")
-        story.facts["training"] = newest_job()
+        story.facts |= {"sentence": SENTENCE, "training": newest_job()}
     with story.step("Candidate against baseline on the same held-out functions"):
         chef("evaluate", AGENT, "--wait")
         story.facts["evaluation"] = newest_job()
@@ -241,21 +239,7 @@ def roll_back_on_evidence(story: Story, traffic: Traffic) -> None:
         chef("status")
 
 
-# -- watching ---------------------------------------------------------------------------------------
-
-
-@dataclass
-class Watch:
-    """One canary as the demo saw it."""
-
-    report: RolloutReport
-    """As it ended."""
-    samples: list[RolloutSample]
-    requests: int
-    failed: int
-    candidate_requests: int
-    seconds: float
-    """From the deployment to its end."""
+# -- watching --------------------------------------------------------------------------------------
 
 
 def watch(traffic: Traffic, *, until: str, limit_s: float) -> Watch:
@@ -339,15 +323,19 @@ def show_diff(before: str, after: str) -> None:
 
 def write_shuffled_labels() -> Path:
     """Write the training functions with each other's labels, as a user's JSONL file."""
-    lines = (DatasetStore(STATE / "datasets").get(DATASET).folder / "train.jsonl").read_text("utf-8")
-    rows = [json.loads(line) for line in lines.splitlines()]
-    rows = shuffle_labels([{**row, "id": str(n)} for n, row in enumerate(rows)], seed=3)
+    lines = (DatasetStore(STATE / "datasets").get(DATASET).folder / "train.jsonl").read_text(
+        "utf-8"
+    )
+    rows: list[Row] = [json.loads(line) for line in lines.splitlines()]
+    for number, row in enumerate(rows):
+        row["id"] = f"shuffled-{number}"
+    rows = shuffle_labels(rows, seed=3)
     path = STATE / "shuffled.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     return path
 
 
-# -- the end ----------------------------------------------------------------------------------------
+# -- the end ---------------------------------------------------------------------------------------
 
 
 def conclude(story: Story) -> int:
@@ -372,7 +360,6 @@ def conclude(story: Story) -> int:
         "serving": serving_version(facts["status"]),
         "seconds_total": round(time.monotonic() - story.started, 1),
     }
-    write_demo_report(HOME / "report.html", summary, facts)
     (HOME / "summary.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
     promises = {
         "the candidate is right on at least 90 % of 300 held-out functions": (
@@ -385,6 +372,7 @@ def conclude(story: Story) -> int:
         "the bad model was rolled back by itself": summary["bad_model"]["rolled_back"],
         "the promoted model serves": summary["serving"] == facts["canary"].report.arms[1].version,
     }
+    write_demo_report(HOME / "report.html", summary, promises, facts)
     console.print()
     console.rule("[bold]What happened", align="left")
     for promise, kept in promises.items():

@@ -2,12 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
-from agent_orchestrator.agents.infrastructure.modelops.usecases import RolloutReport
+from markupsafe import Markup
+
+from agent_orchestrator.agents.infrastructure.modelops import (
+    plots,
+    report,
+    report_content,
+    report_pictures,
+)
+from agent_orchestrator.agents.infrastructure.modelops.backends.job_folder import JobFolder
+from agent_orchestrator.agents.infrastructure.modelops.report_pictures import Picture
+from agent_orchestrator.agents.infrastructure.modelops.usecases import (
+    DecisionRecord,
+    RolloutReport,
+)
+from agent_orchestrator.agents.infrastructure.modelops.wording import percent, seconds, thousands
+from agent_orchestrator.domain.verdict import Verdict
+
+_VERDICTS = {"rollback": Verdict.FAIL, "step": Verdict.PASS, "promote": Verdict.PASS}
+_SHORT = {
+    "start": "deployed",
+    "step": "next step",
+    "promote": "promoted",
+    "rollback": "rolled back",
+    "finish": "guard over",
+}
 
 
 @dataclass(frozen=True)
@@ -20,18 +45,159 @@ class RolloutSample:
     evidence: dict[str, float]
 
     @classmethod
-    def of(cls, report: RolloutReport, at: float) -> Self:
+    def of(cls, found: RolloutReport, at: float) -> Self:
         """Return what the timeline needs of a report."""
-        candidate = next((arm for arm in report.arms if arm.arm == "candidate"), None)
+        candidate = next((arm for arm in found.arms if arm.arm == "candidate"), None)
         realised = candidate.realised_pct if candidate else None
         return cls(
             at=at,
-            asked=(report.weight or 0) / 100,
+            asked=(found.weight or 0) / 100,
             realised=None if realised is None else realised / 100,
-            evidence={rail.guardrail: rail.e_value for rail in report.guardrails},
+            evidence={rail.guardrail: rail.e_value for rail in found.guardrails},
         )
 
 
-def write_demo_report(path: Path, summary: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
+@dataclass
+class Watch:
+    """One canary as the demo saw it."""
+
+    report: RolloutReport
+    """As it ended."""
+    samples: list[RolloutSample]
+    requests: int
+    failed: int
+    candidate_requests: int
+    seconds: float
+    """From the deployment to the decision that ended it."""
+
+
+def write_demo_report(
+    path: Path,
+    summary: Mapping[str, Any],
+    promises: Mapping[str, bool],
+    facts: Mapping[str, Any],
+) -> None:
     """Write the report."""
-    path.write_text("todo")
+    evaluated = report.load_report(
+        Path(facts["evaluation"]["result"]["evaluation"]["reports"]["json"])
+    )
+    baseline = evaluated.baseline
+    text = report.render(
+        "demo.html.j2",
+        folder=Path(__file__).parent,
+        headline=(
+            f"The {evaluated.agent} agent went from {percent(100 * summary['baseline_accuracy'])} "
+            f"to {percent(100 * summary['candidate_accuracy'])}"
+        ),
+        lead=(
+            "A sentence asked for a better model; it was trained, evaluated, promoted by the "
+            "verdicts on real traffic, and a bad one was rolled back without help."
+        ),
+        kept_all=all(promises.values()),
+        promises=promises,
+        tiles=_tiles(summary),
+        sentence=facts["sentence"],
+        dataset=facts["dataset"],
+        loss=_loss(facts["training"]),
+        report=evaluated,
+        candidate=report_content.name_of(evaluated.candidate),
+        baseline=report_content.name_of(baseline) if baseline else None,
+        metric_rows=report_content.metric_rows(evaluated),
+        metrics=report_pictures.metrics(evaluated),
+        categories=report_pictures.categories(evaluated),
+        confusions=report_pictures.confusions(evaluated),
+        canaries=[_promoted(facts["canary"]), _rolled_back(facts["bad_canary"])],
+        steps=[[step["title"], f"{step['seconds']:.1f}"] for step in summary["steps"]],
+        audit=[_audit_row(entry) for entry in facts["audit"]],
+    )
+    path.write_text(text, encoding="utf-8")
+
+
+def _tiles(summary: Mapping[str, Any]) -> list[report_content.Tile]:
+    bad = summary["bad_model"]
+    return [
+        report_content.Tile(
+            "Right answers",
+            percent(100 * summary["candidate_accuracy"]),
+            f"before: {percent(100 * summary['baseline_accuracy'])}",
+        ),
+        report_content.Tile(
+            "Weighted improvement",
+            percent(summary["improvement_pct"], signed=True),
+            summary["recommendation"].replace("_", " "),
+        ),
+        report_content.Tile(
+            "Requests served",
+            thousands(summary["requests_served"]),
+            f"{summary['failed_requests']} failed",
+        ),
+        report_content.Tile(
+            "Bad model rolled back after",
+            f"{bad['candidate_requests']} requests",
+            seconds(bad["seconds"]),
+        ),
+    ]
+
+
+def _loss(job: Mapping[str, Any]) -> Picture:
+    losses = JobFolder(Path(job["ref"]["folder"])).progress().losses
+    return Picture(Markup(plots.loss_curve(losses)), "Loss while the candidate was trained.")  # noqa: S704
+
+
+@dataclass(frozen=True)
+class _Canary:
+    title: str
+    lead: str
+    timeline: Picture
+    decisions: Sequence[Sequence[str]]
+
+
+def _promoted(watch: Watch) -> _Canary:
+    return _canary(
+        "The candidate's canary",
+        f"{thousands(watch.requests)} real HTTP requests, {watch.failed} failed. Each answer was "
+        "judged by the planted defect; the verdicts on them moved the traffic.",
+        watch,
+    )
+
+
+def _rolled_back(watch: Watch) -> _Canary:
+    return _canary(
+        "A bad model on a canary",
+        "Trained on shuffled labels. Its evaluation said reject, which blocked it; an approver "
+        f"overrode that with a recorded reason. The traffic's verdict rolled it back after "
+        f"{watch.candidate_requests} of its requests, {seconds(watch.seconds)} after the start.",
+        watch,
+    )
+
+
+def _canary(title: str, lead: str, watch: Watch) -> _Canary:
+    start = watch.report.decisions[0].at
+    points = [
+        plots.TimelinePoint(sample.at - start, sample.asked, sample.realised, sample.evidence)
+        for sample in watch.samples
+        if sample.at >= start
+    ]
+    events = [
+        plots.TimelineEvent(
+            decision.at - start,
+            _SHORT.get(decision.kind, decision.kind),
+            _VERDICTS.get(decision.kind, Verdict.INCONCLUSIVE),
+        )
+        for decision in watch.report.decisions
+    ]
+    threshold = max(rail.threshold for rail in watch.report.guardrails)
+    svg = Markup(plots.canary_timeline(points, events, threshold))  # noqa: S704
+    caption = "The split asked and realised, and the evidence against the candidate."
+    rows = [_decision_row(decision, start) for decision in watch.report.decisions]
+    return _Canary(title, lead, Picture(svg, caption), rows)
+
+
+def _decision_row(decision: DecisionRecord, start: float) -> list[str]:
+    return [seconds(decision.at - start), decision.actor, decision.message]
+
+
+def _audit_row(entry: Mapping[str, Any]) -> list[str]:
+    at = datetime.fromtimestamp(entry["at"], UTC).strftime("%H:%M:%S")
+    detail = ", ".join(f"{key}: {value}" for key, value in entry["detail"].items())
+    return [at, entry["actor"], entry["action"].replace("_", " "), entry["subject"], detail]

@@ -1,4 +1,4 @@
-"""Clients of the demo: they send held-out functions to the gateway and say which answers were right."""
+"""Clients of the demo: they send held-out functions and say which answers were right."""
 
 from __future__ import annotations
 
@@ -39,7 +39,9 @@ class Traffic:
     log: list[tuple[float, str, bool]] = field(default_factory=list)
     """(time, version that answered, whether it was right)."""
 
-    async def run(self, functions: list[Function], done: Callable[[], bool], limit_s: float) -> None:
+    async def run(
+        self, functions: list[Function], done: Callable[[], bool], limit_s: float
+    ) -> None:
         """Send requests until ``done()`` says so; TimeoutError after ``limit_s`` seconds."""
         queue = itertools.cycle(functions)
         deadline = time.monotonic() + limit_s
@@ -87,5 +89,5 @@ def held_out_functions(dataset_folder: Path, seed: int) -> list[Function]:
     lines = (dataset_folder / "eval.jsonl").read_text(encoding="utf-8").splitlines()
     rows = [json.loads(line) for line in lines]
     functions = [Function(row["inputs"]["task"], row["outputs"]["answer"]) for row in rows]
-    random.Random(seed).shuffle(functions)
+    random.Random(seed).shuffle(functions)  # noqa: S311 - an order, not a secret
     return functions
