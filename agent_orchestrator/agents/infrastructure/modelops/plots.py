@@ -1,63 +1,47 @@
 """The reports' plots, as SVG to be put into an HTML page.
 
-matplotlib draws them with stand-in colours that are then replaced by CSS variables of the page
-(``--ink``, ``--candidate`` …), so that a plot follows the reader's light or dark scheme. Text stays
-text: it takes the page's font, can be selected and read aloud. The same data give the same bytes.
-
 Importing this module loads matplotlib.
 """
 
 from __future__ import annotations
 
-import io
 import itertools
-import re
 import statistics
 import unicodedata
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from html import escape
-from typing import Any, Final
+from typing import Final
 
-import matplotlib as mpl
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import NullFormatter
-from matplotlib.typing import RcKeyType
 
+from agent_orchestrator.agents.infrastructure.modelops.drawing import (
+    BAD,
+    BASELINE,
+    CANDIDATE,
+    CARD,
+    GOOD,
+    INK,
+    LINE,
+    MUTED,
+    UNSURE,
+    drawn,
+)
 from agent_orchestrator.agents.infrastructure.modelops.wording import (
     label,
     number,
     seconds,
-    visible,
 )
 from agent_orchestrator.domain.scoring import MetricChange
 from agent_orchestrator.domain.verdict import Verdict
 
-#: Stand-in colour → the page's variable, with a fall-back for an SVG that stands alone.
-_COLOURS: Final = {
-    "#010101": "var(--ink, #1c2024)",
-    "#020202": "var(--muted, #60646c)",
-    "#030303": "var(--line, #d9d9e0)",
-    "#040404": "var(--candidate, #5753c6)",
-    "#050505": "var(--baseline, #80838d)",
-    "#060606": "var(--good, #218358)",
-    "#070707": "var(--bad, #ce2c31)",
-    "#080808": "var(--unsure, #ab6400)",
-    "#090909": "var(--card, #ffffff)",
-}
-INK, MUTED, LINE, CANDIDATE, BASELINE, GOOD, BAD, UNSURE, CARD = _COLOURS
 VERDICTS: Final = {
     Verdict.PASS: GOOD,
     Verdict.FAIL: BAD,
     Verdict.INCONCLUSIVE: UNSURE,
     Verdict.ERROR: BAD,
 }
-_TEXT: Final = 9.75
-"""Points: 13 px on the page."""
 _WIDE: Final = 9.2
 """Inches: the page's measure."""
 _LEAST_EVIDENCE: Final = 1e-3
@@ -73,7 +57,7 @@ def metric_comparison(changes: Sequence[MetricChange]) -> str:
     """Draw each metric's scores and, where both models have it, their paired difference."""
     rows = [change for change in changes if change.candidate is not None]
     compared = any(change.difference is not None for change in rows)
-    with _plot("Scores, and their paired differences", _WIDE, 0.85 + _ROW * len(rows)) as plot:
+    with drawn("Scores, and their paired differences", _WIDE, 0.85 + _ROW * len(rows)) as plot:
         grid = plot.figure.subplots(
             1, 1 + compared, sharey=True, width_ratios=[1.0, 0.8][: 1 + compared], squeeze=False
         )[0]
@@ -94,7 +78,7 @@ def category_accuracy(
 ) -> str:
     """Draw accuracy per category, the candidate's best first; ``counts``: examples of each."""
     order = sorted(candidate, key=lambda category: (-candidate[category], category))
-    with _plot("Accuracy per category", _WIDE, 0.6 + _ROW * len(order)) as plot:
+    with drawn("Accuracy per category", _WIDE, 0.6 + _ROW * len(order)) as plot:
         _dumbbells(
             plot.figure.subplots(),
             [f"{label(category)} ({counts[category]})" for category in order],
@@ -111,7 +95,7 @@ def confusion(
     side = 0.36  # inches of a cell
     width = 0.55 + _inches(rows) + side * len(columns)
     height = 0.55 + 0.75 * _inches(columns) + side * len(rows)
-    with _plot(f"Answers of {label(name)} for each right answer", width, height) as plot:
+    with drawn(f"Answers of {label(name)} for each right answer", width, height) as plot:
         axes = plot.figure.subplots()
         for y, expected in enumerate(rows):
             total = sum(counts.get((expected, answered), 0) for answered in columns)
@@ -134,7 +118,7 @@ def latency_distribution(
     baseline: Sequence[float], candidate: Sequence[float], limit_s: float | None = None
 ) -> str:
     """Draw the share of calls that were answered within each time; latencies in seconds."""
-    with _plot("Distribution of the latencies", _WIDE, 2.5) as plot:
+    with drawn("Distribution of the latencies", _WIDE, 2.5) as plot:
         axes = plot.figure.subplots()
         for latencies, colour, style in (
             (baseline, BASELINE, (0, (4, 2))),
@@ -161,7 +145,7 @@ def latency_distribution(
 
 def loss_curve(losses: Sequence[tuple[int, float]]) -> str:
     """Draw a training's loss, as logged and smoothed; ``losses``: (step, loss) in order."""
-    with _plot("Training loss by step", _WIDE, 2.6) as plot:
+    with drawn("Training loss by step", _WIDE, 2.6) as plot:
         axes = plot.figure.subplots()
         steps = [step for step, _ in losses]
         values = [loss for _, loss in losses]
@@ -209,7 +193,7 @@ def canary_timeline(
     The evidence is a betting e-process per guardrail, on a logarithmic scale: at ``threshold`` the
     candidate is rolled back.
     """
-    with _plot("Rollout: split and evidence over time", _WIDE, 4.6) as plot:
+    with drawn("Rollout: split and evidence over time", _WIDE, 4.6) as plot:
         split, evidence = plot.figure.subplots(2, 1, sharex=True, height_ratios=[1.0, 1.2])
         _split(split, points)
         _evidence(evidence, points, threshold)
@@ -373,82 +357,3 @@ def _smoothed(values: Sequence[float]) -> list[float]:
     half = len(values) // 40
     windows = (values[max(0, i - half) : i + half + 1] for i in range(len(values)))
     return [statistics.fmean(window) for window in windows]
-
-
-# ---------------------------------------------------------------- from figure to SVG
-
-
-@dataclass
-class _Plot:
-    figure: Figure
-    svg: str = ""
-
-
-@contextmanager
-def _plot(title: str, width: float, height: float) -> Iterator[_Plot]:
-    """Draw in our style, ``width`` × ``height`` inches; the SVG is there when the block is left."""
-    with mpl.rc_context(_STYLE | {"svg.hashsalt": title}), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", r"Glyph .* missing")  # the reader's fonts have it
-        plot = _Plot(Figure(figsize=(width, height), layout="constrained"))
-        yield plot
-        stream = io.StringIO()
-        plot.figure.savefig(stream, format="svg", transparent=True, metadata={"Date": None})
-    plot.svg = _inline(stream.getvalue(), title, width, height)
-
-
-def _inline(document: str, title: str, width: float, height: float) -> str:
-    """Return the SVG element of a document, fit to stand with others in a page."""
-    svg = document[document.index("<svg") :]
-    svg = re.sub(
-        r"<metadata>.*?</metadata>|<style[^>]*>.*?</style>|<!--.*?-->", "", svg, flags=re.DOTALL
-    )
-    used = set(re.findall(r"[(\"]#([^)\"]+)", svg))
-    svg = re.sub(r' id="([^"]*)"', lambda m: m[0] if m[1] in used else "", svg)
-    svg = re.sub(r"\n\s*", "\n", svg)
-    svg = re.sub(r"(?<=(?:fill|roke): )#[0-9a-f]{6}", lambda m: _COLOURS.get(m[0], m[0]), svg)
-    head = (
-        f'<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" '
-        f'viewBox="0 0 {width * 72:g} {height * 72:g}" style="max-width: {width * 96:g}px" '
-        f'role="img" aria-label="{escape(visible(title))}" stroke-linejoin="round">'
-    )
-    return head + svg[svg.index(">") + 1 :].strip()
-
-
-_STYLE: Final[dict[RcKeyType, Any]] = {
-    "svg.fonttype": "none",
-    "font.family": "sans-serif",
-    "font.sans-serif": ["DejaVu Sans"],  # for the measures; the page sets its own
-    "font.size": _TEXT,
-    "text.parse_math": False,
-    "text.color": INK,
-    "axes.edgecolor": LINE,
-    "axes.labelcolor": MUTED,
-    "axes.labelsize": _TEXT,
-    "axes.titlesize": _TEXT,
-    "axes.titlecolor": MUTED,
-    "axes.titlelocation": "left",
-    "axes.titlepad": 9.0,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.spines.left": False,
-    "axes.spines.bottom": False,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.color": LINE,
-    "grid.linewidth": 0.8,
-    "xtick.color": LINE,
-    "xtick.labelcolor": MUTED,
-    "ytick.color": LINE,
-    "ytick.labelcolor": MUTED,
-    "xtick.major.size": 0.0,
-    "ytick.major.size": 0.0,
-    "xtick.minor.size": 0.0,
-    "ytick.minor.size": 0.0,
-    "xtick.major.pad": 5.0,
-    "ytick.major.pad": 7.0,
-    "legend.frameon": False,
-    "legend.fontsize": _TEXT,
-    "legend.labelcolor": INK,
-    "lines.solid_capstyle": "round",
-    "lines.dash_capstyle": "round",
-}
