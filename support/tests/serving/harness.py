@@ -130,7 +130,11 @@ class Gateway:
     async def chat(self, **changes: Any) -> aiohttp.ClientResponse:
         """Send a chat request; ``headers`` are extra ones, the rest fields of the body."""
         headers = changes.pop("headers", {})
-        return await self.http.post("/v1/chat/completions", json=ask(**changes), headers=headers)
+        body = ask(**changes)
+        response = await self.http.post("/v1/chat/completions", json=body, headers=headers)
+        if body.get("stream") is not True:
+            await response.read()
+        return response
 
 
 def ask(**changes: Any) -> dict[str, Any]:
