@@ -180,7 +180,7 @@ def make_base_model(dataset: Path) -> None:
     """Make a tokenizer and an untrained model from the training functions."""
     corpus = STATE / "corpus.jsonl"
     with corpus.open("w", encoding="utf-8") as file:
-        for line in (dataset / "train.jsonl").read_text(encoding="utf-8").splitlines():
+        for line in (dataset / "train.jsonl").read_bytes().splitlines():
             file.write(json.dumps({"text": json.loads(line)["inputs"]["task"]}) + "\n")
     python = ROOT / ".venv-trainer" / "bin" / "python"
     module = "agent_orchestrator.trainer.tiny_base"
@@ -323,9 +323,7 @@ def show_diff(before: str, after: str) -> None:
 
 def write_shuffled_labels() -> Path:
     """Write the training functions with each other's labels, as a user's JSONL file."""
-    lines = (DatasetStore(STATE / "datasets").get(DATASET).folder / "train.jsonl").read_text(
-        "utf-8"
-    )
+    lines = (DatasetStore(STATE / "datasets").get(DATASET).folder / "train.jsonl").read_bytes()
     rows: list[Row] = [json.loads(line) for line in lines.splitlines()]
     for number, row in enumerate(rows):
         row["id"] = f"shuffled-{number}"

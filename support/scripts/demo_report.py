@@ -86,8 +86,8 @@ def write_demo_report(
         "demo.html.j2",
         folder=Path(__file__).parent,
         headline=(
-            f"The {evaluated.agent} agent went from {percent(100 * summary['baseline_accuracy'])} "
-            f"to {percent(100 * summary['candidate_accuracy'])}"
+            f"The {evaluated.agent} agent went from {percent(summary['baseline_accuracy'])} "
+            f"to {percent(summary['candidate_accuracy'])}"
         ),
         lead=(
             "A sentence asked for a better model; it was trained, evaluated, promoted by the "
@@ -118,12 +118,12 @@ def _tiles(summary: Mapping[str, Any]) -> list[report_content.Tile]:
     return [
         report_content.Tile(
             "Right answers",
-            percent(100 * summary["candidate_accuracy"]),
-            f"before: {percent(100 * summary['baseline_accuracy'])}",
+            percent(summary["candidate_accuracy"]),
+            f"before: {percent(summary['baseline_accuracy'])}",
         ),
         report_content.Tile(
             "Weighted improvement",
-            percent(summary["improvement_pct"], signed=True),
+            percent(summary["improvement_pct"] / 100, signed=True),
             summary["recommendation"].replace("_", " "),
         ),
         report_content.Tile(

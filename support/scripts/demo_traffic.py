@@ -86,7 +86,7 @@ class Traffic:
 
 def held_out_functions(dataset_folder: Path, seed: int) -> list[Function]:
     """Return the data set's held-out functions in a random order."""
-    lines = (dataset_folder / "eval.jsonl").read_text(encoding="utf-8").splitlines()
+    lines = (dataset_folder / "eval.jsonl").read_bytes().splitlines()
     rows = [json.loads(line) for line in lines]
     functions = [Function(row["inputs"]["task"], row["outputs"]["answer"]) for row in rows]
     random.Random(seed).shuffle(functions)  # noqa: S311 - an order, not a secret
