@@ -77,12 +77,36 @@ class Generation:
     sampler: Any = None
 
 
+class Artifacts:
+    """The finished models of a folder, ``owner/name/`` each."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root.resolve()
+
+    def names(self) -> list[str]:
+        """Return the ids of the models."""
+        configs = self._root.glob("*/*/config.json")
+        names = ("/".join(config.parent.parts[-2:]) for config in configs)
+        return sorted(name for name in names if _NAME.fullmatch(name))
+
+    def folder(self, model: str) -> Path:
+        """Return a model's folder.
+
+        Raises ModelNotFoundError, also for a name or a link that leads out of the artifacts.
+        """
+        if _NAME.fullmatch(model):
+            folder = (self._root / model).resolve()
+            if folder.is_relative_to(self._root) and (folder / "config.json").is_file():
+                return folder
+        raise ModelNotFoundError(f"No model {model[:200]!r} among the artifacts.")
+
+
 class Decoder:
     """The thread that owns the models."""
 
-    def __init__(self, artifacts: Path, *, kept_models: int = 4, waiting: int = 256) -> None:
+    def __init__(self, artifacts: Artifacts, *, kept_models: int = 4, waiting: int = 256) -> None:
         """Keep at most ``kept_models`` loaded and let ``waiting`` requests queue."""
-        self._artifacts = artifacts.resolve()
+        self._artifacts = artifacts
         self._kept = kept_models
         self._models: OrderedDict[str, Loaded] = OrderedDict()
         self._waiting: queue.Queue[Generation] = queue.Queue(waiting)
@@ -96,23 +120,6 @@ class Decoder:
         except queue.Full:
             return False
         return True
-
-    def names(self) -> list[str]:
-        """Return the ids of the finished artifacts, ``owner/name``."""
-        configs = self._artifacts.glob("*/*/config.json")
-        names = ("/".join(config.parent.parts[-2:]) for config in configs)
-        return sorted(name for name in names if _NAME.fullmatch(name))
-
-    def folder(self, model: str) -> Path:
-        """Return an artifact's folder.
-
-        Raises ModelNotFoundError, also for a name or a link that leads out of the artifacts.
-        """
-        if _NAME.fullmatch(model):
-            folder = (self._artifacts / model).resolve()
-            if folder.is_relative_to(self._artifacts) and (folder / "config.json").is_file():
-                return folder
-        raise ModelNotFoundError(f"No model {model[:200]!r} among the artifacts.")
 
     def _run(self) -> None:
         import transformers  # noqa: F401 - seconds that the first request need not wait
@@ -159,7 +166,7 @@ class Decoder:
         from transformers import AutoModelForCausalLM, AutoTokenizer
 
         if name not in self._models:
-            folder = self.folder(name)
+            folder = self._artifacts.folder(name)
             options = {"local_files_only": True, "trust_remote_code": False}
             tokenizer = AutoTokenizer.from_pretrained(folder, **options)
             model = AutoModelForCausalLM.from_pretrained(

@@ -20,11 +20,12 @@ import time
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from aiohttp import web
 
 from agent_orchestrator.trainer.generation import (
+    Artifacts,
     BadPromptError,
     Decoder,
     Generation,
@@ -54,10 +55,17 @@ class RefusedError(Exception):
         return web.json_response({"error": error}, status=self.status, headers=headers)
 
 
-def create_app(decoder: Decoder) -> web.Application:
+class Answers(Protocol):
+    """What answers: ``Decoder``."""
+
+    def submit(self, generation: Generation) -> bool:
+        """Queue a request; False when the queue is full."""
+
+
+def create_app(artifacts: Artifacts, answers: Answers) -> web.Application:
     """Return the server's application."""
     app = web.Application(client_max_size=_MAX_BODY, middlewares=[_errors])
-    server = _Server(decoder)
+    server = _Server(artifacts, answers)
     app.router.add_post("/v1/chat/completions", server.chat_completions)
     app.router.add_get("/v1/models", server.models)
     app.router.add_get("/health", server.health)
@@ -74,8 +82,9 @@ async def _errors(request: web.Request, handler: Any) -> web.StreamResponse:
 
 
 class _Server:
-    def __init__(self, decoder: Decoder) -> None:
-        self._decoder = decoder
+    def __init__(self, artifacts: Artifacts, answers: Answers) -> None:
+        self._artifacts = artifacts
+        self._answers = answers
 
     async def health(self, _request: web.Request) -> web.Response:
         return web.json_response({"status": "ok"})
@@ -83,7 +92,7 @@ class _Server:
     async def models(self, _request: web.Request) -> web.Response:
         data = [
             {"id": name, "object": "model", "created": 0, "owned_by": name.split("/")[0]}
-            for name in self._decoder.names()
+            for name in self._artifacts.names()
         ]
         return web.json_response({"object": "list", "data": data})
 
@@ -103,7 +112,7 @@ class _Server:
     def _start(self, body: dict[str, Any]) -> AsyncGenerator[Update]:
         """Queue a generation and return its pieces. Raises RefusedError."""
         try:
-            self._decoder.folder(body["model"])
+            self._artifacts.folder(body["model"])
         except ModelNotFoundError as error:
             raise RefusedError(404, str(error), "model_not_found") from None
         loop = asyncio.get_running_loop()
@@ -124,7 +133,7 @@ class _Server:
             seed=body.get("seed"),
             emit=emit,
         )
-        if not self._decoder.submit(generation):
+        if not self._answers.submit(generation):
             raise RefusedError(503, "Too many requests wait.", "overloaded")
         return _pieces(generation, pieces)
 
@@ -265,13 +274,13 @@ def _is_temperature(value: Any) -> bool:
     return value is None or (type(value) in {int, float} and 0 <= value <= 2)  # noqa: PLR2004
 
 
-async def serve(artifacts: Path, address: Path) -> None:
+async def serve(artifacts: Artifacts, address: Path) -> None:
     """Serve until SIGTERM or SIGINT. Raises OSError when the socket cannot be had."""
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     runner = web.AppRunner(
-        create_app(Decoder(artifacts)),
+        create_app(artifacts, Decoder(artifacts)),
         handler_cancellation=True,
         access_log=None,
         shutdown_timeout=_SHUTDOWN_SECONDS,
@@ -314,7 +323,7 @@ def main() -> int:
     if arguments.threads is not None:
         os.environ["OMP_NUM_THREADS"] = str(arguments.threads)
     try:
-        asyncio.run(serve(arguments.artifacts, arguments.socket))
+        asyncio.run(serve(Artifacts(arguments.artifacts), arguments.socket))
     except OSError as error:
         sys.stderr.write(f"model server: {error}\n")
         return 1

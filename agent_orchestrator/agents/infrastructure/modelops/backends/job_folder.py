@@ -10,26 +10,34 @@ number alone may be reused, so its start time stands beside it), ``worker.log`` 
 from __future__ import annotations
 
 import contextlib
+import errno
+import fcntl
 import json
 import os
 import shutil
 import signal
 import subprocess
+import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, cast, get_args
 
 import psutil
 
 from agent_orchestrator.domain.jobs import Failure, FailureKind, Progress
-from agent_orchestrator.errors import NotFoundError, StorageError
+from agent_orchestrator.errors import ConfigurationError, NotFoundError, StorageError
 from agent_orchestrator.stores.files import replace_atomically, storage_error
 
 #: A cancelled process that still runs after this is killed by the next look at it.
 GRACE_SECONDS: Final = 20.0
 _SAME_START_SECONDS: Final = 0.5
 _LOG_TAIL_BYTES: Final = 64 * 1024
+#: A disk with less room than this could not take a diagnosis either.
+_NO_ROOM_BYTES: Final = 16 * 1024
+_FULL: Final = Failure(
+    "disk_full", "The process ended on a full disk.", "Free some space and submit the job again."
+)
 #: What a log says when the process had no chance to write a diagnosis.
 _LAST_WORDS: Final[tuple[tuple[str, FailureKind, str], ...]] = (
     ("No space left on device", "disk_full", "Free some space and submit the job again."),
@@ -51,22 +59,43 @@ class JobFolder:
         """
         if self.path.exists():
             return False
-        partial = self.path.with_name(f".{self.path.name}.{os.getpid()}.tmp")
         try:
-            partial.mkdir(parents=True)
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            partial = Path(tempfile.mkdtemp(prefix=f".{self.path.name}.", dir=self.path.parent))
+        except OSError as error:
+            raise storage_error(self.path, error) from error
+        try:
             for name, content in files.items():
                 (partial / name).write_bytes(content)
             partial.rename(self.path)
         except OSError as error:
             shutil.rmtree(partial, ignore_errors=True)
+            if error.errno in {errno.EEXIST, errno.ENOTEMPTY}:  # somebody else made it meanwhile
+                return False
             raise storage_error(self.path, error) from error
         return True
 
     def start(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
-        """Start the job's process, detached, unless it was started before. Raises StorageError."""
-        record = self.path / "process.json"
-        if record.exists():
-            return
+        """Start the job's process, detached, unless it was started before.
+
+        Raises ConfigurationError when there is no such program, StorageError.
+        """
+        with self._starting():
+            if not (self.path / "process.json").exists():
+                self._start(command, environment)
+
+    @contextlib.contextmanager
+    def _starting(self) -> Iterator[None]:
+        """Let one caller at a time start the process."""
+        try:
+            lock = (self.path / ".start").open("w")
+        except OSError as error:
+            raise storage_error(self.path, error) from error
+        with lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+    def _start(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
         try:
             with (self.path / "worker.log").open("ab") as log:
                 process = subprocess.Popen(  # noqa: S603 - our own command
@@ -78,12 +107,20 @@ class JobFolder:
                     stderr=log,
                     start_new_session=True,
                 )
-        except OSError as error:
-            raise StorageError(
-                f"Cannot start {command[0]!r}: {error.strerror}.", remedy="Check the interpreter."
+        except (FileNotFoundError, PermissionError) as error:
+            raise ConfigurationError(
+                f"Cannot start {command[0]!r}: {error.strerror}.",
+                remedy="Run `make setup-trainer`, or correct the path of the interpreter.",
             ) from error
+        except OSError as error:
+            raise storage_error(self.path, error) from error
         started = {"pid": process.pid, "started_at": _start_time(process.pid)}
-        replace_atomically(record, json.dumps(started).encode())
+        try:
+            replace_atomically(self.path / "process.json", json.dumps(started).encode())
+        except StorageError:  # a job that nobody could find again must not run
+            process.kill()
+            process.wait()
+            raise
 
     def progress(self) -> Progress:
         """Return where the job stands, from its files and whether its process lives.
@@ -124,7 +161,7 @@ class JobFolder:
                 text = log.read().decode(errors="replace")
         except FileNotFoundError:
             return []
-        return text.splitlines()[-tail:]
+        return text.splitlines()[-tail:] if tail > 0 else []
 
     def _ended(self, events: list[dict[str, Any]]) -> Progress:
         """Return how a job without process and manifest ended."""
@@ -140,10 +177,17 @@ class JobFolder:
         return _progress("failed", events, failure=self._post_mortem())
 
     def _post_mortem(self) -> Failure:
-        words = "\n".join(self.log(50))
+        if shutil.disk_usage(self.path).free < _NO_ROOM_BYTES:
+            return _FULL
+        lines = self.log(50)
+        words = "\n".join(lines)
         for text, kind, remedy in _LAST_WORDS:
             if text in words:
                 return Failure(kind, f"The process ended: {text}.", remedy)
+        if "Traceback (most recent call last)" in words:
+            return Failure(
+                "unknown", f"The process ended: {lines[-1][:300]}", "Read the job's worker.log."
+            )
         return Failure(
             "killed",
             "The process ended without a word: it was killed, or the machine was restarted.",
@@ -182,7 +226,9 @@ class JobFolder:
         events = []
         for line in text.splitlines():
             with contextlib.suppress(ValueError):
-                events.append(json.loads(line))
+                event = json.loads(line)
+                if isinstance(event, dict):
+                    events.append(event)
         return events
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,10 +12,13 @@ from typing import Any, Final
 from agent_orchestrator.agents.infrastructure.modelops.backends import Ref
 from agent_orchestrator.agents.infrastructure.modelops.backends.job_folder import JobFolder
 from agent_orchestrator.domain.jobs import Progress
+from agent_orchestrator.domain.models import check_model_id
 from agent_orchestrator.domain.training import Row, TrainingSpec
-from agent_orchestrator.errors import ConfigurationError
+from agent_orchestrator.errors import ConfigurationError, InputError
 
 _PROTOCOL: Final = 1
+#: A job id becomes the name of a folder.
+_JOB_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 #: What the worker may know of our environment.
 _ENVIRONMENT: Final = (
     "PATH",
@@ -27,8 +31,14 @@ _ENVIRONMENT: Final = (
     "OMP_NUM_THREADS",
     "HUGGINGFACE_TOKEN",
     "HF_HOME",
+    "HF_HUB_CACHE",
     "HF_ENDPOINT",
     "HF_HUB_OFFLINE",
+    "HF_HUB_DISABLE_XET",
+    "HTTPS_PROXY",
+    "NO_PROXY",
+    "REQUESTS_CA_BUNDLE",
+    "SSL_CERT_FILE",
 )
 
 
@@ -44,7 +54,13 @@ class LocalBackend:
     """The environment to take the worker's part from."""
 
     def submit(self, job_id: str, spec: TrainingSpec) -> Ref:
-        """See ``TrainerBackend``; also ConfigurationError when the interpreter is missing."""
+        """See ``TrainerBackend``; also ConfigurationError when the interpreter is missing.
+
+        Raises ModelIdError, and InputError for a job id that is not a plain name.
+        """
+        if not _JOB_ID.fullmatch(job_id):
+            raise InputError(f"Not a job id: {job_id!r}.", remedy="Use letters, digits, - and _.")
+        check_model_id(spec.output_model)
         if not self.trainer_python.exists():
             raise ConfigurationError(
                 f"No interpreter at CHEF_TRAINER_PYTHON={str(self.trainer_python)!r}.",
@@ -73,13 +89,13 @@ class LocalBackend:
         return JobFolder(Path(ref["folder"])).log(tail)
 
     def _spec(self, job_id: str, spec: TrainingSpec) -> dict[str, Any]:
-        base = self.artifacts_dir / spec.base_model
+        base = self._base(spec.base_model)
         return {
             "protocol": _PROTOCOL,
             "job_id": job_id,
             "engine": "trl",
             "method": spec.method,
-            "base_model": str(base) if base.is_dir() else spec.base_model,
+            "base_model": base,
             "dataset": {
                 "train": "train.jsonl",
                 "validation": "validation.jsonl" if spec.validation_rows else None,
@@ -91,6 +107,12 @@ class LocalBackend:
             "push_to_hub": {"repo": spec.output_model} if spec.push_to_hub else None,
             "max_seconds": spec.max_seconds,
         }
+
+    def _base(self, model: str) -> str:
+        """Return the folder of one of our own artifacts, else what the Hub or the user calls it."""
+        own = self.artifacts_dir / model
+        inside = own.resolve().is_relative_to(self.artifacts_dir.resolve())
+        return str(own) if inside and (own / "config.json").is_file() else model
 
     def _environment(self) -> dict[str, str]:
         return {name: self.environment[name] for name in _ENVIRONMENT if name in self.environment}
