@@ -23,6 +23,8 @@ from agent_orchestrator.trainer.rows import parse_row
 
 END: Final = "<|end|>"
 PAD: Final = "<|pad|>"
+WINDOW: Final = 128
+"""Tokens of one pre-training example."""
 ROLES: Final = ("<|system|>", "<|user|>", "<|assistant|>")
 CHAT_TEMPLATE: Final = (
     "{% for message in messages %}"
@@ -140,7 +142,7 @@ def pretrain(
     end = tokenizer.eos_token_id
     ids = [token for text in tokenizer(corpus).input_ids for token in (*text, end)]
     stream = torch.tensor(ids)
-    window = 128
+    window = min(WINDOW, len(ids) // 2)
     drawn = random.Random(seed)  # noqa: S311
     optimizer = torch.optim.AdamW(model.parameters(), lr=learning_rate, betas=(0.9, 0.98))
     schedule = torch.optim.lr_scheduler.OneCycleLR(

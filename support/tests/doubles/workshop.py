@@ -1,0 +1,108 @@
+"""The trainer's interpreter in tests: where it is, and a base model that trains in seconds."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from filelock import FileLock
+
+ROOT = Path(__file__).resolve().parents[3]
+PYTHON = ROOT / ".venv-trainer" / "bin" / "python"
+ROWS = [
+    {
+        "messages": [
+            {"role": "user", "content": f"Say {word} {number}."},
+            {"role": "assistant", "content": word},
+        ]
+    }
+    for number in range(8)
+    for word in ("yes", "no", "maybe")
+]
+QUICK: Mapping[str, Any] = {
+    "learning_rate": 3e-3,
+    "max_steps": 5,
+    "batch_size": 8,
+    "gradient_accumulation": 1,
+    "max_length": 128,
+}
+
+
+def trainer_python() -> Path:
+    """Return the trainer's interpreter; fail with what to do when it is missing."""
+    if not PYTHON.exists():
+        pytest.fail(f"No {PYTHON.relative_to(ROOT)}: run `make setup-trainer`.", pytrace=False)
+    return PYTHON
+
+
+def environment() -> dict[str, str]:
+    """Return what a trainer process needs from ours; it stays off the network."""
+    names = ("PATH", "HOME", "TMPDIR", "LD_LIBRARY_PATH")
+    kept = {name: os.environ[name] for name in names if name in os.environ}
+    return {**kept, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+
+
+def tiny_base(shared: Path) -> Path:
+    """Make the base model once for all test processes; ``shared`` is a folder they share."""
+    folder = shared / "tiny-base"
+    with FileLock(shared / "tiny-base.lock"):
+        if not folder.exists():
+            corpus = shared / "corpus.jsonl"
+            write_rows(corpus, ROWS)
+            size = "--vocabulary 300 --hidden 32 --layers 1 --heads 2 --intermediate 64 --steps 2"
+            module = ("-m", "agent_orchestrator.trainer.tiny_base")
+            done = subprocess.run(
+                [trainer_python(), *module, "--corpus", corpus, "--output", folder, *size.split()],
+                env=environment(),
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            assert done.returncode == 0, done.stderr
+    return folder
+
+
+def write_rows(path: Path, rows: Any) -> None:
+    """Write JSON lines."""
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+
+
+def job_folder(folder: Path, base: Path | str, **changes: Any) -> Path:
+    """Make a job's folder for the worker; ``changes`` go into its specification."""
+    folder.mkdir(parents=True)
+    hyperparameters = {**QUICK, **changes.pop("hyperparameters", {})}
+    spec = {
+        "protocol": 1,
+        "job_id": folder.name,
+        "base_model": str(base),
+        "dataset": {"train": "train.jsonl", "name": "say-it"},
+        "output_dir": "artifact",
+        "hyperparameters": hyperparameters,
+        **changes,
+    }
+    (folder / "spec.json").write_text(json.dumps(spec), encoding="utf-8")
+    write_rows(folder / "train.jsonl", ROWS)
+    return folder
+
+
+def run_worker(folder: Path, **variables: str) -> int:
+    """Run the worker on a job's folder to its end; return its exit status."""
+    with (folder / "worker.log").open("wb") as log:
+        return subprocess.run(
+            [trainer_python(), "-m", "agent_orchestrator.trainer", folder],
+            env={**environment(), **variables},
+            stdout=log,
+            stderr=log,
+            check=False,
+        ).returncode
+
+
+def events(folder: Path) -> list[dict[str, Any]]:
+    """Return a job's progress lines."""
+    lines = (folder / "progress.jsonl").read_text(encoding="utf-8").splitlines()
+    return [json.loads(line) for line in lines]
