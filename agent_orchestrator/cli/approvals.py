@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
 
 import anyio
 import click
 from pydantic import TypeAdapter
 
-from agent_orchestrator.cli import render, session
+from agent_orchestrator.cli import options, render, session
 from agent_orchestrator.domain.approvals import Approval
 
 
 @click.command()
-@click.option("--json", "as_json", is_flag=True, help="One JSON document.")
+@options.as_json
 def approvals(as_json: bool) -> None:
     """List the approvals that wait for an answer."""
     pending = anyio.run(session.embedded().coordinator.pending_approvals)
@@ -27,7 +26,7 @@ def approvals(as_json: bool) -> None:
             approval.summary,
             f"${approval.price_ceiling_usd:.2f}",
             approval.requester,
-            datetime.fromtimestamp(approval.expires_at, UTC).strftime("%Y-%m-%d %H:%M UTC"),
+            render.clock(approval.expires_at),
         )
         for approval in pending
     ]
@@ -36,9 +35,9 @@ def approvals(as_json: bool) -> None:
 
 @click.command()
 @click.argument("approval_id")
-@click.option("--reason", default="", help="Why; recorded.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON document.")
-@click.option("--wait", is_flag=True, help="Follow the job to its end.")
+@options.reason
+@options.as_json
+@options.wait
 @click.option("--only", is_flag=True, help="Approve, but let somebody else carry it out.")
 def approve(approval_id: str, reason: str, as_json: bool, wait: bool, only: bool) -> None:
     """Approve a request and carry it out. An approval can be used once."""
@@ -60,8 +59,8 @@ def approve(approval_id: str, reason: str, as_json: bool, wait: bool, only: bool
 
 @click.command()
 @click.argument("approval_id")
-@click.option("--reason", default="", help="Why; recorded.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON document.")
+@options.reason
+@options.as_json
 def reject(approval_id: str, reason: str, as_json: bool) -> None:
     """Reject a request; it cannot be carried out any more."""
     coordinator = session.embedded().coordinator

@@ -8,16 +8,17 @@ from typing import Any
 
 import click
 
+from agent_orchestrator.cli import options
 from agent_orchestrator.domain.intents import Intent, parse
 from agent_orchestrator.errors import InputError
 
 
 @click.command()
 @click.argument("sentence", nargs=-1, required=True)
-@click.option("--json", "as_json", is_flag=True, help="One JSON document.")
+@options.as_json
 @click.option("--dry-run", is_flag=True, help="Only say what was understood.")
-@click.option("--yes", is_flag=True, help="Approve as the user who runs this.")
-@click.option("--wait", is_flag=True, help="Follow the job to its end.")
+@options.yes
+@options.wait
 def ask(sentence: tuple[str, ...], as_json: bool, dry_run: bool, yes: bool, wait: bool) -> None:
     """Say what you want: "@chef feature_dev keeps missing error handling, train it better"."""
     intent = parse(" ".join(sentence))
@@ -32,14 +33,12 @@ def ask(sentence: tuple[str, ...], as_json: bool, dry_run: bool, yes: bool, wait
             else "Try 'train feature_dev', 'deploy v1.2.0 to docs' or 'list the models of cicd'.",
         )
     # Everything from here on needs the stores; a dry run does without their import time.
-    from agent_orchestrator.agents.infrastructure.modelops.usecases import USE_CASES
     from agent_orchestrator.cli import session
     from agent_orchestrator.cli.usecase import build_request
 
     if not as_json:
         _show(intent, as_json=False)
-    kind = USE_CASES[intent.use_case].request
-    request = build_request(kind, fields(intent))
+    request = build_request(intent.use_case, fields(intent))
     session.run(intent.use_case, request, as_json=as_json, yes=yes, wait=wait)
 
 

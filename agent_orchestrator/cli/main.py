@@ -6,16 +6,21 @@ here and a test compares them with the commands themselves.
 
 from __future__ import annotations
 
+import difflib
 import importlib
-import json
 import logging
+import os
 import sys
 from collections.abc import Mapping
 
 import click
 
 from agent_orchestrator import __version__
-from agent_orchestrator.errors import ApprovalRequired, ChefError, InputError
+from agent_orchestrator.cli import failures
+from agent_orchestrator.errors import ChefError, InputError
+
+#: What shells use for a command that Ctrl-C ended.
+_INTERRUPTED = 130
 
 #: Command → (module, attribute, one-line help), in the order of ``chef --help``.
 COMMANDS: Mapping[str, tuple[str, str, str]] = {
@@ -52,9 +57,11 @@ class LazyGroup(click.Group):
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import one command."""
+        """Import one command. Raises UsageError that names the nearest one."""
         if cmd_name not in COMMANDS:
-            return None
+            near = difflib.get_close_matches(cmd_name, COMMANDS, n=1)
+            hint = f" Did you mean {near[0]!r}?" if near else ""
+            raise click.UsageError(f"No such command {cmd_name!r}.{hint}", ctx)
         module, attribute, _ = COMMANDS[cmd_name]
         command = getattr(importlib.import_module(f"agent_orchestrator.cli.{module}"), attribute)
         if not isinstance(command, click.Command):
@@ -89,37 +96,22 @@ def main() -> None:
     """Run ``chef``; a ChefError becomes one line on stderr and its exit code."""
     as_json = "--json" in sys.argv
     try:
-        cli.main(prog_name="chef", standalone_mode=False)
+        # Without standalone mode, what --help and --version end with is returned.
+        sys.exit(cli.main(prog_name="chef", standalone_mode=False))
     except ChefError as error:
-        _report(error, as_json=as_json)
+        failures.show(error, as_json=as_json)
         sys.exit(error.exit_code)
-    except click.UsageError as error:
-        _report(InputError(error.format_message(), remedy=_usage_hint(error)), as_json=as_json)
+    except click.exceptions.NoArgsIsHelpError as shown:
+        click.echo(shown.format_message(), err=True)
         sys.exit(InputError.exit_code)
-    except click.exceptions.Exit as exit_:
-        sys.exit(exit_.exit_code)
+    except click.UsageError as error:
+        path = error.ctx.command_path if error.ctx else "chef"
+        wrong = InputError(error.format_message(), remedy=f"See `{path} --help`.")
+        failures.show(wrong, as_json=as_json)
+        sys.exit(wrong.exit_code)
     except (click.Abort, KeyboardInterrupt):
         click.echo("Stopped.", err=True)
-        sys.exit(130)
-    except BrokenPipeError:
+        sys.exit(_INTERRUPTED)
+    except BrokenPipeError:  # whoever read our output has gone, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush at the end
         sys.exit(1)
-
-
-def _usage_hint(error: click.UsageError) -> str:
-    path = error.ctx.command_path if error.ctx else "chef"
-    return f"See `{path} --help`."
-
-
-def _report(error: ChefError, *, as_json: bool) -> None:
-    """Print an error: one line on stderr and, for machines, one document on stdout."""
-    if as_json:
-        document = {
-            "error": type(error).__name__,
-            "message": error.message,
-            "remedy": error.remedy,
-        }
-        if isinstance(error, ApprovalRequired):
-            document["approval_id"] = error.approval_id
-        click.echo(json.dumps(document))
-    mark = "Waiting:" if isinstance(error, ApprovalRequired) else "Error:"
-    click.echo(" ".join(f"{mark} {error}".split()), err=True)

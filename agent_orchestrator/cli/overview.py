@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from datetime import UTC, datetime
 
 import click
 from pydantic import TypeAdapter
 
 from agent_orchestrator.agents.infrastructure.modelops.overview import Overview
-from agent_orchestrator.cli import render, session
+from agent_orchestrator.cli import options, render, session
 
 
 @click.command()
-@click.option("--json", "as_json", is_flag=True, help="One JSON document.")
+@options.as_json
 def status(as_json: bool) -> None:
     """Show what serves whom, and what waits or runs."""
     overview = session.embedded().overview.read()
@@ -47,24 +46,26 @@ def status(as_json: bool) -> None:
 
 @click.command()
 @click.option("--agent", help="Only this agent's.")
-@click.option("--limit", default=20, show_default=True, help="The newest N.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON document.")
+@options.limit
+@options.as_json
 def jobs(agent: str | None, limit: int, as_json: bool) -> None:
     """List the jobs, newest first."""
-    found = session.embedded().jobs.newest(agent=agent, limit=limit)
+    embedded = session.embedded()
+    embedded.job_desk.refresh_all()
+    found = embedded.jobs.newest(agent=agent, limit=limit)
     if as_json:
         click.echo(json.dumps([asdict(job) for job in found], default=dict))
         return
     render.table(
         "Jobs",
         ("id", "kind", "agent", "status", "backend", "created"),
-        [(j.id, j.kind, j.agent, j.status, j.backend, _time(j.created_at)) for j in found],
+        [(j.id, j.kind, j.agent, j.status, j.backend, render.clock(j.created_at)) for j in found],
     )
 
 
 @click.command()
-@click.option("--limit", default=50, show_default=True, help="The newest N.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON document.")
+@options.limit
+@options.as_json
 def audit(limit: int, as_json: bool) -> None:
     """Show who did what, newest last."""
     entries = session.embedded().audit.tail(limit)
@@ -74,9 +75,8 @@ def audit(limit: int, as_json: bool) -> None:
     render.table(
         "Audit log",
         ("at", "who", "what", "subject", "detail"),
-        [(_time(e.at), e.actor, e.action, e.subject, json.dumps(dict(e.detail))) for e in entries],
+        [
+            (render.clock(e.at), e.actor, e.action, e.subject, json.dumps(dict(e.detail)))
+            for e in entries
+        ],
     )
-
-
-def _time(at: float) -> str:
-    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S")

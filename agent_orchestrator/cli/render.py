@@ -1,17 +1,16 @@
-"""How results look: JSON on stdout for machines, tables for people, progress on stderr."""
+"""How results look: JSON on stdout for machines, tables for people."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
 from functools import singledispatch
-from types import TracebackType
-from typing import Self
 
 import click
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
 from agent_orchestrator.agents.infrastructure.modelops import usecases as uc
 
@@ -38,22 +37,21 @@ def show(result: uc.Result, *, as_json: bool) -> None:
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Print a table; None is shown as a dash."""
-    grid = Table(title=title, title_justify="left", title_style="bold", header_style="dim")
+    grid = Table(title=Text(title), title_justify="left", title_style="bold", header_style="dim")
     for column in columns:
-        grid.add_column(column, overflow="fold")
-    count = 0
+        grid.add_column(Text(column), overflow="fold")
     for row in rows:
-        grid.add_row(*("–" if cell is None else _plain(cell) for cell in row))
-        count += 1
-    if count:
+        # Text, because names and answers may hold what rich reads as markup.
+        grid.add_row(*(Text("–" if cell is None else str(cell)) for cell in row))
+    if grid.row_count:
         console().print(grid)
     else:
-        console().print(f"{title}: none.")
+        console().print(f"{title}: none.", markup=False)
 
 
-def _plain(cell: object) -> str:
-    """Escape rich's markup: names and answers are text."""
-    return str(cell).replace("[", r"\[")
+def clock(at: float) -> str:
+    """Return a time in seconds since the epoch as text, UTC."""
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
 @singledispatch
@@ -145,8 +143,11 @@ def _(result: uc.Deployed) -> None:
         ("check", "verdict", "finding"),
         [(item.name, item.verdict.value, item.message) for item in result.checklist],
     )
-    where = f"{result.rollout_pct} % of the traffic of {result.agent}"
-    click.echo(f"{result.version or result.model} has {where} (rollout {result.rollout_id}).")
+    rollout = f" (rollout {result.rollout_id})" if result.rollout_id else ""
+    click.echo(
+        f"{result.version or result.model} has {result.rollout_pct} % of the traffic of "
+        f"{result.agent}{rollout}."
+    )
 
 
 @_show.register
@@ -177,15 +178,19 @@ def _(result: uc.RolloutReport) -> None:
             for arm in result.arms
         ],
     )
+    if result.verdict is None:
+        click.echo("No verdict yet.")
+    else:
+        click.echo(f"Verdict: {result.verdict.value}. {result.verdict_reason}".rstrip())
     table(
-        f"Verdict: {result.verdict.value if result.verdict else 'none'} {result.verdict_reason}",
+        "Evidence",
         ("guardrail", "verdict", "candidate", "stable", "evidence", "needed", "lower bound"),
         [
             (
                 rail.guardrail,
                 rail.verdict.value,
-                f"{_number(rail.candidate_rate)} of {rail.candidate_n}",
-                f"{_number(rail.stable_rate)} of {rail.stable_n}",
+                f"{_number(rail.candidate_rate) or '–'} of {rail.candidate_n}",
+                f"{_number(rail.stable_rate) or '–'} of {rail.stable_n}",
                 f"{rail.e_value:.3g}",
                 f"{rail.threshold:.3g}",
                 _number(rail.lower_bound),
@@ -194,7 +199,7 @@ def _(result: uc.RolloutReport) -> None:
         ],
     )
     for decision in result.decisions:
-        click.echo(f"{_clock(decision.at)} {decision.actor}: {decision.message}")
+        click.echo(f"{clock(decision.at)} {decision.actor}: {decision.message}")
 
 
 @_show.register
@@ -212,9 +217,10 @@ def _(result: uc.CanarySimulated) -> None:
         f"undecided {result.undecided_rate:.1%} of the runs."
     )
     click.echo(
-        f"Candidate requests to rollback: median {_number(result.median_candidate_requests)}, "
-        f"90 % within {_number(result.p90_candidate_requests)}; "
-        f"a test that knew both rates: {_number(result.sprt_median)}."
+        f"Candidate requests to rollback: "
+        f"median {_number(result.median_candidate_requests) or '–'}, "
+        f"90 % within {_number(result.p90_candidate_requests) or '–'}; "
+        f"a test that knew both rates: {_number(result.sprt_median) or '–'}."
     )
     click.echo(
         f"Expected a run: {result.expected_requests:.0f} requests of both arms, "
@@ -243,72 +249,7 @@ def _(result: uc.AgentModels) -> None:
 
 
 def _number(value: float | None) -> str | None:
+    """Return counts as whole numbers, rates and scores with three digits."""
     if value is None:
         return None
-    return f"{value:.0f}" if value == int(value) and abs(value) >= 10 else f"{value:.3f}"  # noqa: PLR2004
-
-
-def _clock(at: float) -> str:
-    from datetime import UTC, datetime
-
-    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S")
-
-
-class JobProgress:
-    """A live bar on a terminal; elsewhere one line for each tenth of the way."""
-
-    def __init__(self) -> None:
-        self._console = console(stderr=True)
-        self._bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TextColumn("{task.percentage:>3.0f} %"),
-            TextColumn("{task.fields[numbers]}"),
-            TimeElapsedColumn(),
-            console=self._console,
-        )
-        self._task: TaskID | None = None
-        self._last_line = ""
-
-    def __enter__(self) -> Self:
-        """Start the bar."""
-        if self._console.is_terminal:
-            self._bar.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Leave the bar as it stands."""
-        self._bar.stop()
-
-    def update(self, report: uc.JobReport) -> None:
-        """Show where the job stands."""
-        what = report.message or report.status
-        numbers = _numbers(report)
-        if self._console.is_terminal:
-            if self._task is None:
-                self._task = self._bar.add_task(what, total=100, numbers=numbers)
-            self._bar.update(
-                self._task, completed=report.progress_pct, description=what, numbers=numbers
-            )
-            return
-        tenth = int((report.progress_pct or 0) // 10)
-        line = f"{what} {tenth * 10} %" if report.progress_pct is not None else what
-        if line != self._last_line:
-            self._last_line = line
-            self._console.print(f"{line} {numbers}".rstrip(), markup=False)
-
-
-def _numbers(report: uc.JobReport) -> str:
-    parts = []
-    if report.current_step is not None and report.total_steps is not None:
-        parts.append(f"step {report.current_step}/{report.total_steps}")
-    if report.current_loss is not None:
-        parts.append(f"loss {report.current_loss:.4f}")
-    if report.eta_minutes is not None:
-        parts.append(f"{report.eta_minutes * 60:.0f} s left")
-    return ", ".join(parts)
+    return f"{value:.0f}" if value.is_integer() and abs(value) >= 10 else f"{value:.3f}"  # noqa: PLR2004

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import getpass
+import os
+import pwd
 import sys
 
 import anyio
@@ -17,23 +18,43 @@ from agent_orchestrator.agents.infrastructure.modelops.usecases import (
     Result,
 )
 from agent_orchestrator.cli import render
+from agent_orchestrator.cli.failures import ShownFailure
+from agent_orchestrator.cli.progress import JobProgress
 from agent_orchestrator.domain.intents import UseCase
 from agent_orchestrator.domain.jobs import TERMINAL
-from agent_orchestrator.errors import ApprovalRequired, JobFailed
-from agent_orchestrator.settings import load_settings
+from agent_orchestrator.errors import ApprovalRequired, SettingsError
+from agent_orchestrator.settings import Settings, load_settings
 from agent_orchestrator.wiring.embedded import Embedded, compose
 
 POLL_SECONDS = 0.3
 
 
+def settings() -> Settings:
+    """Read the environment. Raises SettingsError when there is no configuration folder."""
+    found = load_settings()
+    if not found.config_dir.is_dir():
+        raise SettingsError(
+            f"There is no configuration folder {str(found.config_dir)!r}.",
+            remedy="Run chef in the project's folder, or set CHEF_CONFIG.",
+        )
+    return found
+
+
 def embedded() -> Embedded:
-    """Compose the embedded system from the environment."""
-    return compose(load_settings())
+    """Compose the embedded system from the environment. Raises SettingsError."""
+    return compose(settings())
 
 
 def caller() -> Caller:
-    """Return who runs this: the operating system has authenticated them."""
-    return Caller(getpass.getuser(), "cli")
+    """Return who runs this: the operating system has authenticated them.
+
+    By the process's user id, which no variable can change, unlike ``getpass.getuser``.
+    """
+    uid = os.getuid()
+    try:
+        return Caller(pwd.getpwuid(uid).pw_name, "cli")
+    except KeyError:  # a container may run as a user that has no name
+        return Caller(f"uid-{uid}", "cli")
 
 
 def run(
@@ -53,7 +74,10 @@ def run(
 
 
 async def finish(coordinator: Coordinator, result: Result, *, as_json: bool, wait: bool) -> None:
-    """Show a result; with ``wait`` follow the job that it names first."""
+    """Show a result; with ``wait`` follow the job that it names first.
+
+    Raises ShownFailure when that job did not complete.
+    """
     job_id = getattr(result, "job_id", None)
     if not wait or job_id is None:
         render.show(result, as_json=as_json)
@@ -64,15 +88,15 @@ async def finish(coordinator: Coordinator, result: Result, *, as_json: bool, wai
     render.show(report, as_json=as_json)
     if report.status != "completed":
         error = report.error
-        raise JobFailed(
-            f"Job {job_id} ended as {report.status}{': ' + error.message if error else ''}.",
-            remedy=error.remedy if error else "",
+        what = f": {error.message}" if error else "."
+        raise ShownFailure(
+            f"Job {job_id} ended as {report.status}{what}", remedy=error.remedy if error else ""
         )
 
 
 async def follow(coordinator: Coordinator, job_id: str) -> JobReport:
     """Show a job's progress on stderr until it has ended; return its last report."""
-    with render.JobProgress() as progress:
+    with JobProgress() as progress:
         while True:
             report = await coordinator.run(
                 "monitor_training_job", MonitorTrainingJob(job_id=job_id), caller()

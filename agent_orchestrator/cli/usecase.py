@@ -5,6 +5,7 @@ So every field of a request is on the command line, under its own name, with its
 
 from __future__ import annotations
 
+import json
 import typing
 from collections.abc import Mapping
 from typing import Any
@@ -18,48 +19,72 @@ from agent_orchestrator.agents.infrastructure.modelops.usecases import (
     ChangingRequest,
     Request,
 )
-from agent_orchestrator.cli import session
+from agent_orchestrator.cli import options, session
 from agent_orchestrator.domain.intents import UseCase
 from agent_orchestrator.errors import InputError
 
+#: What a person types for each use case.
+_NAMES: Mapping[UseCase, str] = {
+    "build_dataset": "build-dataset",
+    "train_subagent_model": "train",
+    "evaluate_model_vs_baseline": "evaluate",
+    "deploy_model_to_agent": "deploy",
+    "promote_canary": "promote",
+    "rollback_deployment": "rollback",
+    "rollout_status": "rollout",
+    "reset_breaker": "reset-breaker",
+    "simulate_canary": "simulate canary",
+    "list_agent_models": "models",
+    "monitor_training_job": "job",
+    "cancel_training_job": "cancel",
+    "convert_model_to_gguf": "convert",
+}
 #: Use cases that return a job, which ``--wait`` follows.
 _JOB_STARTERS = {"train_subagent_model", "evaluate_model_vs_baseline", "convert_model_to_gguf"}
 
 
-def build_request(kind: type[Request], values: Mapping[str, Any]) -> Request:
+def build_request(use_case: UseCase, values: Mapping[str, Any]) -> Request:
     """Return the request; InputError names the field and the value that is wrong."""
+    kind = USE_CASES[use_case].request
     try:
         return kind.model_validate(values)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         field = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "extra_forbidden":
+            raise InputError(
+                f"{use_case} takes no {field!r} (got {first['input']!r}).",
+                remedy=f"It takes {', '.join(kind.model_fields)}.",
+            ) from None
         raise InputError(
             f"{field}: {first['msg']} (got {first['input']!r}).",
-            remedy=f"Known fields: {', '.join(kind.model_fields)}.",
+            remedy=f"See `chef {_NAMES[use_case]} --help`.",
         ) from None
 
 
-def _command(use_case: UseCase, name: str) -> click.Command:
+def _command(use_case: UseCase) -> click.Command:
+    """Return the use case's command: an option for each field, and those about how to run it."""
     kind = USE_CASES[use_case].request
-    params = [_parameter(use_case, field, info) for field, info in kind.model_fields.items()]
-    params.append(click.Option(["--json", "as_json"], is_flag=True, help="One JSON document."))
-    if issubclass(kind, ChangingRequest):
-        params.append(
-            click.Option(["--yes"], is_flag=True, help="Approve as the user who runs this.")
-        )
-    if use_case in _JOB_STARTERS:
-        params.append(click.Option(["--wait"], is_flag=True, help="Follow the job to its end."))
-    if use_case == "monitor_training_job":
-        params.append(click.Option(["--follow"], is_flag=True, help="Follow the job to its end."))
 
     def run(
         as_json: bool, yes: bool = False, wait: bool = False, follow: bool = False, **given: Any
     ) -> None:
         values = {key: value for key, value in given.items() if value not in (None, (), [])}
-        request = build_request(kind, values)
+        request = build_request(use_case, values)
         session.run(use_case, request, as_json=as_json, yes=yes, wait=wait or follow)
 
-    return click.Command(name, params=params, callback=run, help=kind.__doc__)
+    command = click.Command(_NAMES[use_case].split()[-1], callback=run, help=kind.__doc__)
+    command.params = [
+        _parameter(use_case, field, info) for field, info in kind.model_fields.items()
+    ]
+    options.as_json(command)
+    if issubclass(kind, ChangingRequest):
+        options.yes(command)
+    if use_case in _JOB_STARTERS:
+        options.wait(command)
+    if use_case == "monitor_training_job":
+        options.follow(command)
+    return command
 
 
 def _positional(use_case: UseCase) -> str | None:
@@ -98,34 +123,38 @@ def _parameter(use_case: UseCase, field: str, info: FieldInfo) -> click.Paramete
 def _pairs(
     _ctx: click.Context, param: click.Parameter, values: tuple[str, ...]
 ) -> dict[str, Any] | None:
-    """Read ``key=value`` pairs; values are YAML scalars, lists or null."""
-    if not values:
-        return None
-    from ruamel.yaml import YAML
-
+    """Read ``key=value`` pairs; a value is JSON, else text."""
     pairs: dict[str, Any] = {}
     for text in values:
         key, equals, value = text.partition("=")
-        if not equals or not key:
+        if not equals or not key.strip():
             raise InputError(
                 f"--{param.name}: {text!r} is not KEY=VALUE.", remedy="Write e.g. num_epochs=2."
             )
-        pairs[key.strip()] = YAML(typ="safe", pure=True).load(value)
-    return pairs
+        pairs[key.strip()] = _value(value)
+    return pairs or None
 
 
-build_dataset = _command("build_dataset", "build-dataset")
-train_subagent_model = _command("train_subagent_model", "train")
-evaluate_model_vs_baseline = _command("evaluate_model_vs_baseline", "evaluate")
-deploy_model_to_agent = _command("deploy_model_to_agent", "deploy")
-promote_canary = _command("promote_canary", "promote")
-rollback_deployment = _command("rollback_deployment", "rollback")
-rollout_status = _command("rollout_status", "rollout")
-reset_breaker = _command("reset_breaker", "reset-breaker")
-list_agent_models = _command("list_agent_models", "models")
-monitor_training_job = _command("monitor_training_job", "job")
-cancel_training_job = _command("cancel_training_job", "cancel")
-convert_model_to_gguf = _command("convert_model_to_gguf", "convert")
+def _value(text: str) -> Any:
+    """Return what JSON reads; ``NaN`` and the infinities, which it should not, stay text."""
+    try:
+        return json.loads(text, parse_constant=str)
+    except ValueError:
+        return text
+
+
+build_dataset = _command("build_dataset")
+train_subagent_model = _command("train_subagent_model")
+evaluate_model_vs_baseline = _command("evaluate_model_vs_baseline")
+deploy_model_to_agent = _command("deploy_model_to_agent")
+promote_canary = _command("promote_canary")
+rollback_deployment = _command("rollback_deployment")
+rollout_status = _command("rollout_status")
+reset_breaker = _command("reset_breaker")
+list_agent_models = _command("list_agent_models")
+monitor_training_job = _command("monitor_training_job")
+cancel_training_job = _command("cancel_training_job")
+convert_model_to_gguf = _command("convert_model_to_gguf")
 
 simulate = click.Group("simulate", help="Plan a canary by simulation.")
-simulate.add_command(_command("simulate_canary", "canary"))
+simulate.add_command(_command("simulate_canary"))
