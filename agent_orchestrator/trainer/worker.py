@@ -35,6 +35,7 @@ def run(job_dir: Path) -> int:
     progress = ProgressLog(job_dir)
     signals = Signals()
     try:
+        os.chdir(job_dir)  # what a library drops beside itself stays with the job
         with _alone(job_dir):
             progress.event("started", "starting", pid=os.getpid())
             progress.reserve()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,6 +12,9 @@ from typing import Any
 
 import pytest
 from filelock import FileLock
+
+from agent_orchestrator.agents.infrastructure.modelops.backends.local import LocalBackend
+from agent_orchestrator.domain.training import TrainingSpec
 
 ROOT = Path(__file__).resolve().parents[3]
 PYTHON = ROOT / ".venv-trainer" / "bin" / "python"
@@ -106,3 +110,32 @@ def events(folder: Path) -> list[dict[str, Any]]:
     """Return a job's progress lines."""
     lines = (folder / "progress.jsonl").read_text(encoding="utf-8").splitlines()
     return [json.loads(line) for line in lines]
+
+
+def training_spec(base_model: str = "local/tiny", **changes: Any) -> TrainingSpec:
+    """Return a job that a real worker finishes in seconds."""
+    hyperparameters = {**QUICK, **changes.pop("hyperparameters", {})}
+    return TrainingSpec(
+        agent="code_review",
+        method="sft",
+        base_model=base_model,
+        output_model=changes.pop("output_model", "local/better"),
+        rows=ROWS,
+        dataset="say-it",
+        hyperparameters=hyperparameters,
+        **changes,
+    )
+
+
+def local_backend(folder: Path, base: Path, **changes: Any) -> LocalBackend:
+    """Return a local backend that lives in ``folder``; ``base`` is its model ``local/tiny``."""
+    artifacts = folder / "artifacts"
+    if not (artifacts / "local" / "tiny").exists():
+        shutil.copytree(base, artifacts / "local" / "tiny")
+    settings = {
+        "jobs_dir": folder / "jobs",
+        "artifacts_dir": artifacts,
+        "trainer_python": trainer_python(),
+        "environment": environment(),
+    }
+    return LocalBackend(**{**settings, **changes})

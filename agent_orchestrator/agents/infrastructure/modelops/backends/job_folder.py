@@ -16,7 +16,6 @@ import json
 import os
 import shutil
 import signal
-import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -29,7 +28,6 @@ from agent_orchestrator.domain.jobs import Failure, FailureKind, Progress
 from agent_orchestrator.errors import ConfigurationError, NotFoundError, StorageError
 from agent_orchestrator.stores.files import replace_atomically, storage_error
 
-#: A cancelled process that still runs after this is killed by the next look at it.
 GRACE_SECONDS: Final = 20.0
 _SAME_START_SECONDS: Final = 0.5
 _LOG_TAIL_BYTES: Final = 64 * 1024
@@ -49,8 +47,10 @@ _LAST_WORDS: Final[tuple[tuple[str, FailureKind, str], ...]] = (
 class JobFolder:
     """One job's folder."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, grace_seconds: float = GRACE_SECONDS) -> None:
+        """A cancelled process that runs on for ``grace_seconds`` is killed by the next look."""
         self.path = path
+        self._grace_seconds = grace_seconds
 
     def create(self, files: Mapping[str, bytes]) -> bool:
         """Make the folder with these files, whole or not at all; return whether it is new.
@@ -97,16 +97,7 @@ class JobFolder:
 
     def _start(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
         try:
-            with (self.path / "worker.log").open("ab") as log:
-                process = subprocess.Popen(  # noqa: S603 - our own command
-                    [*command, str(self.path)],
-                    cwd=self.path,
-                    env=dict(environment),
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=log,
-                    start_new_session=True,
-                )
+            pid = _spawn((*command, str(self.path)), environment, self.path / "worker.log")
         except (FileNotFoundError, PermissionError) as error:
             raise ConfigurationError(
                 f"Cannot start {command[0]!r}: {error.strerror}.",
@@ -114,12 +105,12 @@ class JobFolder:
             ) from error
         except OSError as error:
             raise storage_error(self.path, error) from error
-        started = {"pid": process.pid, "started_at": _start_time(process.pid)}
+        started = {"pid": pid, "started_at": _start_time(pid)}
         try:
             replace_atomically(self.path / "process.json", json.dumps(started).encode())
         except StorageError:  # a job that nobody could find again must not run
-            process.kill()
-            process.wait()
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
             raise
 
     def progress(self) -> Progress:
@@ -142,7 +133,7 @@ class JobFolder:
         return self._ended(events)
 
     def cancel(self) -> None:
-        """Ask the process to stop; it is killed when it has not after ``GRACE_SECONDS``."""
+        """Ask the process to stop; it is killed when it has not in time."""
         process = self._process()
         if process is None:
             return
@@ -204,7 +195,7 @@ class JobFolder:
             if abs(process.create_time() - record["started_at"]) > _SAME_START_SECONDS:
                 return None
             if process.status() == psutil.STATUS_ZOMBIE:
-                with contextlib.suppress(ChildProcessError):
+                with contextlib.suppress(ChildProcessError):  # somebody else's child
                     os.waitpid(process.pid, os.WNOHANG)
                 return None
         except psutil.NoSuchProcess:
@@ -213,7 +204,7 @@ class JobFolder:
 
     def _kill_when_overdue(self, process: psutil.Process | None) -> None:
         asked = _read_json(self.path / "cancel.json")
-        if process is not None and asked and time.time() - asked["at"] > GRACE_SECONDS:
+        if process is not None and asked and time.time() - asked["at"] > self._grace_seconds:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
 
@@ -230,6 +221,26 @@ class JobFolder:
                 if isinstance(event, dict):
                     events.append(event)
         return events
+
+
+def _spawn(command: tuple[str, ...], environment: Mapping[str, str], log: Path) -> int:
+    """Start a program in a session of its own, its output in ``log``; return its process id.
+
+    Not ``subprocess``, whose objects complain when they are dropped while the process runs.
+    """
+    append = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+    return os.posix_spawn(
+        command[0],
+        command,
+        environment,
+        file_actions=[
+            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+            (os.POSIX_SPAWN_OPEN, 1, str(log), append, 0o600),
+            (os.POSIX_SPAWN_DUP2, 1, 2),
+        ],
+        setsid=True,
+        setsigdef=[signal.SIGPIPE],
+    )
 
 
 def _start_time(pid: int) -> float:

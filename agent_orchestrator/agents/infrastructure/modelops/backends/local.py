@@ -10,7 +10,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from agent_orchestrator.agents.infrastructure.modelops.backends import Ref
-from agent_orchestrator.agents.infrastructure.modelops.backends.job_folder import JobFolder
+from agent_orchestrator.agents.infrastructure.modelops.backends.job_folder import (
+    GRACE_SECONDS,
+    JobFolder,
+)
 from agent_orchestrator.domain.jobs import Progress
 from agent_orchestrator.domain.models import check_model_id
 from agent_orchestrator.domain.training import Row, TrainingSpec
@@ -52,6 +55,8 @@ class LocalBackend:
     trainer_python: Path
     environment: Mapping[str, str]
     """The environment to take the worker's part from."""
+    grace_seconds: float = GRACE_SECONDS
+    """How long a cancelled worker may take to write its checkpoint."""
 
     def submit(self, job_id: str, spec: TrainingSpec) -> Ref:
         """See ``TrainerBackend``; also ConfigurationError when the interpreter is missing.
@@ -78,15 +83,18 @@ class LocalBackend:
 
     def poll(self, ref: Ref) -> Progress:
         """See ``TrainerBackend``."""
-        return JobFolder(Path(ref["folder"])).progress()
+        return self._folder(ref).progress()
 
     def cancel(self, ref: Ref) -> None:
         """See ``TrainerBackend``; a process that does not stop is killed after a while."""
-        JobFolder(Path(ref["folder"])).cancel()
+        self._folder(ref).cancel()
 
     def logs(self, ref: Ref, tail: int) -> list[str]:
         """See ``TrainerBackend``."""
-        return JobFolder(Path(ref["folder"])).log(tail)
+        return self._folder(ref).log(tail)
+
+    def _folder(self, ref: Ref) -> JobFolder:
+        return JobFolder(Path(ref["folder"]), grace_seconds=self.grace_seconds)
 
     def _spec(self, job_id: str, spec: TrainingSpec) -> dict[str, Any]:
         base = self._base(spec.base_model)

@@ -1,0 +1,168 @@
+"""What every training backend must do, checked on the fake and with real workers."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.doubles import workshop
+from tests.doubles.workshop import local_backend, training_spec
+
+from agent_orchestrator.agents.infrastructure.modelops.backends import Ref, TrainerBackend
+from agent_orchestrator.agents.infrastructure.modelops.backends.fake import FakeBackend, Scenario
+from agent_orchestrator.domain.jobs import TERMINAL, Failure, Progress
+from agent_orchestrator.domain.training import TrainingSpec
+from agent_orchestrator.errors import NotFoundError
+
+PATIENCE_SECONDS = 180.0
+
+
+@dataclass(frozen=True)
+class Case:
+    """A backend and a job for it."""
+
+    backend: TrainerBackend
+    spec: TrainingSpec
+
+    def submit(self, job_id: str = "job_1") -> Ref:
+        """Start the job."""
+        return self.backend.submit(job_id, self.spec)
+
+    def wait(self, ref: Ref, until: Callable[[Progress], bool]) -> Progress:
+        """Poll until the job stands so."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while time.monotonic() < deadline:
+            progress = self.backend.poll(ref)
+            if until(progress):
+                return progress
+            assert progress.status not in TERMINAL, progress
+            time.sleep(0.05)
+        pytest.fail("The job did not come so far.")
+
+    def end(self, ref: Ref) -> Progress:
+        """Poll until the job has ended."""
+        return self.wait(ref, lambda progress: progress.status in TERMINAL)
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Jobs on one kind of backend."""
+
+    good: Case
+    endless: Case
+    failing: Case
+    ref_of_nobody: Ref
+
+
+def fake_bench(_request: pytest.FixtureRequest, _folder: Path) -> Bench:
+    """Return jobs that only seem to run."""
+    failure = Failure("unknown_base_model", "No such model.", "Name another.")
+
+    def case(**scenario: Any) -> Case:
+        return Case(FakeBackend(Scenario(steps=5, **scenario)), training_spec())
+
+    return Bench(
+        good=case(seconds=0.5),
+        endless=case(seconds=1000.0),
+        failing=case(seconds=0.1, failure=failure),
+        ref_of_nobody={"job_id": "job_nobody"},
+    )
+
+
+def local_bench(request: pytest.FixtureRequest, folder: Path) -> Bench:
+    """Return jobs of real workers."""
+    factory: pytest.TempPathFactory = request.getfixturevalue("tmp_path_factory")
+    backend = local_backend(folder, workshop.tiny_base(factory.getbasetemp().parent))
+    return Bench(
+        good=Case(backend, training_spec()),
+        endless=Case(backend, training_spec(hyperparameters={"max_steps": 100_000})),
+        failing=Case(backend, training_spec("./no-such-folder")),
+        ref_of_nobody={"folder": str(folder / "jobs" / "job_nobody")},
+    )
+
+
+@pytest.fixture(params=["fake", pytest.param("local", marks=pytest.mark.trainer)])
+def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Bench:
+    """Return each kind of backend in turn."""
+    make = {"fake": fake_bench, "local": local_bench}[request.param]
+    return make(request, tmp_path)
+
+
+def test_a_job_runs_to_its_manifest(bench: Bench):
+    """A completed job has gone all its steps and hands out the worker's manifest."""
+    ref = bench.good.submit()
+    progress = bench.good.end(ref)
+    assert progress.status == "completed", progress
+    assert progress.progress_pct == 100.0
+    assert progress.current_step == progress.total_steps == 5
+    assert progress.eta_seconds is None
+    assert progress.result is not None
+    assert progress.result["job_id"] == "job_1"
+    assert progress.result["weights_sha256"] != progress.result["base_weights_sha256"]
+    assert progress.result["metrics"]["examples"] == len(workshop.ROWS)
+    assert [step for step, _ in progress.losses] == sorted({step for step, _ in progress.losses})
+    assert progress.current_loss == progress.losses[-1][1]
+
+
+def test_polling_changes_nothing(bench: Bench):
+    """An ended job reads the same however often one asks."""
+    ref = bench.good.submit()
+    progress = bench.good.end(ref)
+    assert bench.good.backend.poll(ref) == bench.good.backend.poll(ref) == progress
+
+
+def test_the_same_id_again_starts_nothing_new(bench: Bench):
+    """Whoever is not sure whether a submission arrived repeats it."""
+    first, second = bench.good.submit(), bench.good.submit()
+    assert first == second
+    assert bench.good.end(first).status == "completed"
+    assert bench.good.submit() == first
+    assert bench.good.backend.poll(first).status == "completed"
+
+
+def test_a_running_job_can_be_cancelled(bench: Bench):
+    """It ends as cancelled, without a result; asking twice does no harm."""
+    ref = bench.endless.submit()
+    bench.endless.wait(ref, lambda progress: progress.status == "running")
+    bench.endless.backend.cancel(ref)
+    bench.endless.backend.cancel(ref)
+    progress = bench.endless.end(ref)
+    assert (progress.status, progress.result, progress.failure) == ("cancelled", None, None)
+
+
+def test_cancelling_an_ended_job_does_nothing(bench: Bench):
+    """A completed job stays completed."""
+    ref = bench.good.submit()
+    bench.good.end(ref)
+    bench.good.backend.cancel(ref)
+    assert bench.good.backend.poll(ref).status == "completed"
+
+
+def test_a_failing_job_says_why(bench: Bench):
+    """The diagnosis has a kind, what happened and what to do."""
+    ref = bench.failing.submit()
+    progress = bench.failing.end(ref)
+    assert progress.status == "failed"
+    assert progress.result is None
+    assert progress.failure is not None
+    assert progress.failure.kind == "unknown_base_model"
+    assert progress.failure.message
+    assert progress.failure.remedy
+
+
+def test_a_job_that_nobody_submitted_is_not_found(bench: Bench):
+    """The backend does not invent a state."""
+    with pytest.raises(NotFoundError):
+        bench.good.backend.poll(bench.ref_of_nobody)
+
+
+def test_the_log_is_cut_to_its_tail(bench: Bench):
+    """At most as many lines as asked for, none for none."""
+    ref = bench.good.submit()
+    bench.good.end(ref)
+    assert len(bench.good.backend.logs(ref, 1)) <= 1
+    assert bench.good.backend.logs(ref, 0) == []
+    everything = bench.good.backend.logs(ref, 1000)
+    assert everything[-1:] == bench.good.backend.logs(ref, 1)
