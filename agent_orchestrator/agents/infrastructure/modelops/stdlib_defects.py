@@ -73,15 +73,16 @@ def build(
     *,
     train_per_label: int = TRAIN_PER_LABEL,
     eval_per_label: int = EVAL_PER_LABEL,
+    library: Path | None = None,
 ) -> tuple[list[Row], list[Row]]:
     """Return the training and the held-out examples, as many for each of ``LABELS``.
 
     Files are drawn in an order that the seed gives; the first ones are held out. The same Python
-    and seed give the same examples. Raises DatasetError when this Python's library has too few
+    and seed give the same examples. ``library`` is this Python's own by default. Raises DatasetError when this Python's library has too few
     functions, or comes without its source.
     """
     rng = random.Random(seed)  # noqa: S311 - a reproducible draw, not a secret
-    root = Path(sysconfig.get_path("stdlib"))
+    root = library or Path(sysconfig.get_path("stdlib"))
     files = sorted(_library_files(root))
     rng.shuffle(files)
     remaining = iter(files)
