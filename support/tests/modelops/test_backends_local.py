@@ -218,8 +218,7 @@ def test_a_process_number_that_was_used_again_is_not_the_worker(tmp_path: Path, 
     local = backend(tmp_path, "true")
     ref = local.submit("job_1", training_spec())
     wait(lambda: local.poll(ref), ended)
-    mine = {"pid": os.getpid(), "started_at": psutil.Process().create_time() - 100}
-    (jobs / "job_1" / "process.json").write_text(json.dumps(mine))
+    (jobs / "job_1" / "process.json").write_text(json.dumps({"pid": os.getpid()}))
     assert local.poll(ref).status == "failed"
     local.cancel(ref)  # must not send this test a signal
 

@@ -7,6 +7,7 @@ scores are written down. Settling is idempotent, so two at once do no harm.
 
 from __future__ import annotations
 
+import logging
 import secrets
 import time
 from collections.abc import Callable, Mapping
@@ -28,17 +29,31 @@ from agent_orchestrator.agents.infrastructure.modelops.usecases import (
 from agent_orchestrator.domain.jobs import (
     TERMINAL,
     Failure,
+    FailureKind,
     Job,
     JobKind,
-    JobStatus,
     Progress,
 )
-from agent_orchestrator.errors import ChefError, ConflictError, InputError, NotFoundError
+from agent_orchestrator.errors import (
+    ChefError,
+    ConflictError,
+    InputError,
+    NotAvailable,
+    NotFoundError,
+    StorageError,
+    UnavailableError,
+)
 from agent_orchestrator.stores.audit import AuditLog
 from agent_orchestrator.stores.jobs import JobStore
 
-#: Submitting takes milliseconds; a job that is pending for longer was never submitted.
+log = logging.getLogger(__name__)
+
+#: Submitting takes seconds at most; a backend that does not know a job after this never got it.
 _SUBMIT_SECONDS: Final = 60.0
+_NEVER_SUBMITTED: Final = Failure(
+    "killed", "The orchestrator stopped before the job was submitted.", "Start it again."
+)
+_LOST: Final = Failure("unknown", "The backend does not know the job any more.", "Start it again.")
 
 
 class Settler(Protocol):
@@ -81,40 +96,68 @@ class Jobs:
         try:
             ref = submit()
         except ChefError as error:
-            failure = Failure("unavailable", error.message, error.remedy)
-            self._finish(job, "failed", failure=failure)
+            self._write(job, status="failed", failure=failure_of(error))
             raise
-        return self._store.update(job.id, status="running", ref=ref, at=self._clock())
+        return self._write(job, status="running", ref=ref)
 
     def refresh(self, job_id: str) -> tuple[Job, Progress]:
-        """Ask the backend where a job stands; settle it when it has completed.
+        """Ask the backend where a job stands; write down how it ended when it has.
 
-        Raises NotFoundError for an unknown id.
+        Raises NotFoundError for an unknown id, NotAvailable when this build lacks the backend of a
+        job that has not ended, UnavailableError when the backend does not answer, and what the
+        settler raises: such a job is settled by the next look.
         """
         job = self._store.get(job_id)
-        if job.status == "pending" and self._clock() - job.created_at > _SUBMIT_SECONDS:
-            failure = Failure(
-                "killed",
-                "The orchestrator stopped before the job was submitted.",
-                "Start it again.",
-            )
-            job = self._finish(job, "failed", failure=failure)
-        if not job.ref:
-            return job, Progress(status=job.status, failure=job.failure)
-        progress = self._backends[job.backend].poll(job.ref)
-        if job.status in TERMINAL:
+        ended = job.status in TERMINAL
+        try:
+            progress = self._backend(job).poll(_ref(job))
+        except ChefError as error:
+            if not ended and not isinstance(error, NotFoundError):
+                raise
+            return self._without_trace(job)
+        if ended:
             return job, replace(progress, status=job.status, failure=job.failure)
         if progress.status not in TERMINAL:
-            return job, progress
+            return self._taken_over(job), progress
+        result = None
         if progress.status == "completed":
-            return self._settle(job, progress)
-        job = self._finish(job, progress.status, failure=progress.failure)
+            result = self._settlers[job.kind](job, progress.result or {})
+        failure = progress.failure
+        job = self._write(job, status=progress.status, failure=failure, result=result)
         return job, progress
 
     def refresh_all(self) -> None:
-        """Settle every job that has ended; the timer's part."""
-        for job in self._store.newest(status="running"):
-            self.refresh(job.id)
+        """Settle every job that has ended; the timer's part. One that cannot be is only logged."""
+        for status in ("running", "pending"):
+            for job in self._store.newest(status=status):
+                try:
+                    self.refresh(job.id)
+                except ChefError as error:
+                    log.warning("Job %s: %s", job.id, error)
+
+    def _backend(self, job: Job) -> TrainerBackend:
+        if job.backend not in self._backends:
+            raise NotAvailable(
+                f"Backend {job.backend!r} of job {job.id} is not available in this build.",
+                remedy="Ask the program that started the job.",
+            )
+        return self._backends[job.backend]
+
+    def _taken_over(self, job: Job) -> Job:
+        """Return a job that runs; write that down when its submitter died before it could."""
+        if job.status != "pending" or self._is_being_submitted(job):
+            return job
+        return self._write(job, status="running", ref=_ref(job))
+
+    def _without_trace(self, job: Job) -> tuple[Job, Progress]:
+        """Return how a job stands of which its backend knows nothing (any more)."""
+        if job.status not in TERMINAL and not self._is_being_submitted(job):
+            failure = _NEVER_SUBMITTED if job.status == "pending" else _LOST
+            job = self._write(job, status="failed", failure=failure)
+        return job, Progress(status=job.status, failure=job.failure)
+
+    def _is_being_submitted(self, job: Job) -> bool:
+        return job.status == "pending" and self._clock() - job.created_at < _SUBMIT_SECONDS
 
     def find(self, job_id: str | None, agent: str | None) -> Job:
         """Return a job by id, or an agent's newest.
@@ -133,7 +176,7 @@ class Jobs:
     def report(self, request: MonitorTrainingJob) -> JobReport:
         """Return where a job stands."""
         job, progress = self.refresh(self.find(request.job_id, request.agent).id)
-        result = dict(job.result or {})
+        result = job.result or {}
         eta = progress.eta_seconds
         return JobReport(
             job_id=job.id,
@@ -163,7 +206,7 @@ class Jobs:
             raise ConflictError(f"Job {job.id} has ended already: {progress.status}.")
 
         def cancel() -> JobCancelled:
-            self._backends[job.backend].cancel(job.ref)
+            self._backend(job).cancel(_ref(job))
             at = self._clock()
             self._audit.append(at, caller.name, "job_cancelled", job.agent, {"job": job.id})
             _, after = self.refresh(job.id)
@@ -174,25 +217,27 @@ class Jobs:
 
         return Plan(summary=f"Job {job.id} ({job.kind}, {job.agent}) is cancelled.", act=act)
 
-    def _settle(self, job: Job, progress: Progress) -> tuple[Job, Progress]:
-        result = self._settlers[job.kind](job, progress.result or {})
-        return self._finish(job, "completed", result=result), progress
-
-    def _finish(
-        self,
-        job: Job,
-        status: JobStatus,
-        *,
-        failure: Failure | None = None,
-        result: Mapping[str, Any] | None = None,
-    ) -> Job:
-        """Write down how a job ended, unless another process just did."""
+    def _write(self, job: Job, **changes: Any) -> Job:
+        """Change the stored job, unless another process has just written down its end."""
         try:
-            return self._store.update(
-                job.id, status=status, failure=failure, result=result, at=self._clock()
-            )
+            return self._store.update(job.id, at=self._clock(), **changes)
         except ConflictError:
             return self._store.get(job.id)
+
+
+def failure_of(error: ChefError) -> Failure:
+    """Return an error as a job's failure."""
+    kind: FailureKind = "bad_spec"
+    if isinstance(error, StorageError):
+        kind = "disk_full"
+    elif isinstance(error, UnavailableError):
+        kind = "unavailable"
+    return Failure(kind, error.message, error.remedy)
+
+
+def _ref(job: Job) -> Mapping[str, Any]:
+    """Return how the backend finds the job: until its own ref is written down, by the id."""
+    return job.ref or {"job_id": job.id}
 
 
 def _error(failure: Failure | None) -> JobError | None:

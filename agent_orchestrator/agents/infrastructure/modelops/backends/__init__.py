@@ -13,7 +13,11 @@ from agent_orchestrator.domain.jobs import Progress
 from agent_orchestrator.domain.training import TrainingSpec
 
 Ref = Mapping[str, Any]
-"""JSON by which a backend finds a job again, also after a restart."""
+"""JSON by which a backend finds a job again, also after a restart.
+
+``{"job_id": …}`` alone must do as well: it is all that is left when who submitted the job died
+before writing down what ``submit`` returned.
+"""
 
 
 class TrainerBackend(Protocol):

@@ -2,9 +2,8 @@
 
 The process outlives whoever started it; a restarted orchestrator, or another process, finds the job
 as it stands (support/docs/decisions/0006). The worker's side of the folder is described in
-``agent_orchestrator.trainer``; on this side there are ``process.json`` (which process it is: the
-number alone may be reused, so its start time stands beside it), ``worker.log`` and, once asked,
-``cancel.json``.
+``agent_orchestrator.trainer``; on this side there are ``process.json`` (which process it is),
+``worker.log`` and, once asked, ``cancel.json``.
 """
 
 from __future__ import annotations
@@ -29,7 +28,9 @@ from agent_orchestrator.errors import ConfigurationError, NotFoundError, Storage
 from agent_orchestrator.stores.files import replace_atomically, storage_error
 
 GRACE_SECONDS: Final = 20.0
-_SAME_START_SECONDS: Final = 0.5
+#: A folder that nobody has started a process in for this long was left by one who died.
+_START_SECONDS: Final = 60.0
+_NEVER_STARTED: Final = Failure("killed", "The job was never started.", "Submit it again.")
 _LOG_TAIL_BYTES: Final = 64 * 1024
 #: A disk with less room than this could not take a diagnosis either.
 _NO_ROOM_BYTES: Final = 16 * 1024
@@ -81,7 +82,7 @@ class JobFolder:
         Raises ConfigurationError when there is no such program, StorageError.
         """
         with self._starting():
-            if not (self.path / "process.json").exists():
+            if self._pid() is None:
                 self._start(command, environment)
 
     @contextlib.contextmanager
@@ -105,9 +106,8 @@ class JobFolder:
             ) from error
         except OSError as error:
             raise storage_error(self.path, error) from error
-        started = {"pid": pid, "started_at": _start_time(pid)}
         try:
-            replace_atomically(self.path / "process.json", json.dumps(started).encode())
+            replace_atomically(self.path / "process.json", json.dumps({"pid": pid}).encode())
         except StorageError:  # a job that nobody could find again must not run
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
@@ -161,8 +161,10 @@ class JobFolder:
         written = _read_json(self.path / "failure.json") or _last(events, "failed")
         if written is not None:
             return _progress("failed", events, failure=_failure(written))
-        if not (self.path / "process.json").exists():
-            return _progress("pending", events)
+        if self._pid() is None:
+            if time.time() - self.path.stat().st_mtime < _START_SECONDS:
+                return _progress("pending", events)
+            return _progress("failed", events, failure=_NEVER_STARTED)
         if _last(events, "cancelled") is not None:
             return _progress("cancelled", events)
         return _progress("failed", events, failure=self._post_mortem())
@@ -185,26 +187,38 @@ class JobFolder:
             "Submit the job again; look for the kernel's out-of-memory killer if it recurs.",
         )
 
+    def _pid(self) -> int | None:
+        """Return the process's id; None when none was started.
+
+        Who started it may have died before writing ``process.json``: then the process's first
+        event says it.
+        """
+        record = _read_json(self.path / "process.json") or _last(self._events(), "started") or {}
+        pid = record.get("pid")
+        return pid if isinstance(pid, int) else None
+
     def _process(self) -> psutil.Process | None:
-        """Return the job's process while it lives; a dead child is reaped on the way."""
-        record = _read_json(self.path / "process.json")
-        if record is None:
+        """Return the job's process while it lives; a dead child is reaped on the way.
+
+        Ids are used again: a process is the job's when its command line names the folder. (Times
+        of creation do not serve: they move with every step of the clock.)
+        """
+        pid = self._pid()
+        if pid is None:
             return None
         try:
-            process = psutil.Process(record["pid"])
-            if abs(process.create_time() - record["started_at"]) > _SAME_START_SECONDS:
-                return None
+            process = psutil.Process(pid)
             if process.status() == psutil.STATUS_ZOMBIE:
                 with contextlib.suppress(ChildProcessError):  # somebody else's child
-                    os.waitpid(process.pid, os.WNOHANG)
+                    os.waitpid(pid, os.WNOHANG)
                 return None
-        except psutil.NoSuchProcess:
+            return process if str(self.path) in process.cmdline() else None
+        except (psutil.NoSuchProcess, psutil.AccessDenied):
             return None
-        return process
 
     def _kill_when_overdue(self, process: psutil.Process | None) -> None:
         asked = _read_json(self.path / "cancel.json")
-        if process is not None and asked and time.time() - asked["at"] > self._grace_seconds:
+        if process and asked and time.time() - asked.get("at", 0) > self._grace_seconds:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
 
@@ -243,18 +257,11 @@ def _spawn(command: tuple[str, ...], environment: Mapping[str, str], log: Path) 
     )
 
 
-def _start_time(pid: int) -> float:
-    try:
-        return float(psutil.Process(pid).create_time())
-    except psutil.NoSuchProcess:
-        return 0.0
-
-
 def _read_json(path: Path) -> dict[str, Any] | None:
     """Return a JSON object; None when the file is not there or not whole yet."""
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
+    except (FileNotFoundError, NotADirectoryError, ValueError):
         return None
     return data if isinstance(data, dict) else None
 

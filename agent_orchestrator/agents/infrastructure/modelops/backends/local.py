@@ -94,7 +94,8 @@ class LocalBackend:
         return self._folder(ref).log(tail)
 
     def _folder(self, ref: Ref) -> JobFolder:
-        return JobFolder(Path(ref["folder"]), grace_seconds=self.grace_seconds)
+        folder = Path(ref["folder"]) if "folder" in ref else self.jobs_dir / ref["job_id"]
+        return JobFolder(folder, grace_seconds=self.grace_seconds)
 
     def _spec(self, job_id: str, spec: TrainingSpec) -> dict[str, Any]:
         base = self._base(spec.base_model)
