@@ -15,7 +15,9 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final, Literal, Protocol
@@ -116,7 +118,7 @@ class EvalRunner:
             examples=examples,
             expected=expected,
             metrics=wanted,
-            slots=asyncio.Semaphore(self._defaults.concurrency),
+            turns=_Turns(len(subjects), self._defaults.concurrency),
             tick=_counter(len(examples) * len(subjects), progress),
         )
         try:
@@ -140,7 +142,7 @@ class EvalRunner:
         allowed = math.ceil(MAX_FAILED_SHARE * len(plan.examples))
 
         async def ask(example: Example) -> Reply:
-            async with plan.slots:
+            async with plan.turns.of(subject.model):
                 if len(failures) > allowed:  # hopeless: spare the rest
                     return CallFailure("not asked: too many calls had failed")
                 try:
@@ -210,6 +212,38 @@ class EvalRunner:
         )
 
 
+class _Turns:
+    """At most ``concurrency`` calls at once, and no model further ahead of another than that."""
+
+    def __init__(self, models: int, concurrency: int) -> None:
+        self._models = models
+        self._concurrency = concurrency
+        self._begun: Counter[str] = Counter()
+        self._running = 0
+        self._changed = asyncio.Condition()
+
+    @asynccontextmanager
+    async def of(self, model: str) -> AsyncIterator[None]:
+        """Wait for the model's turn and hold it."""
+        async with self._changed:
+            await self._changed.wait_for(lambda: self._may_begin(model))
+            self._begun[model] += 1
+            self._running += 1
+            self._changed.notify_all()
+        try:
+            yield
+        finally:
+            async with self._changed:
+                self._running -= 1
+                self._changed.notify_all()
+
+    def _may_begin(self, model: str) -> bool:
+        everyone_began = len(self._begun) == self._models
+        least = min(self._begun.values()) if everyone_began else 0
+        ahead = self._begun.get(model, 0) - least
+        return self._running < self._concurrency and ahead < self._concurrency
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Plan:
     """What both models' runs share."""
@@ -220,8 +254,7 @@ class _Plan:
     expected: Mapping[str, Expectation]
     """By example id."""
     metrics: tuple[str, ...]
-    slots: asyncio.Semaphore
-    """First come, first served: each model queues behind the other's calls."""
+    turns: _Turns
     tick: Callable[[], None]
 
     def score(self, example: Example, reply: Reply) -> Mapping[str, float]:
