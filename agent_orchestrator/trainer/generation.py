@@ -85,20 +85,25 @@ class Artifacts:
 
     def names(self) -> list[str]:
         """Return the ids of the models."""
-        configs = self._root.glob("*/*/config.json")
-        names = ("/".join(config.parent.parts[-2:]) for config in configs)
-        return sorted(name for name in names if _NAME.fullmatch(name))
+        folders = (path.relative_to(self._root).as_posix() for path in self._root.glob("*/*"))
+        return sorted(name for name in folders if self._find(name) is not None)
 
     def folder(self, model: str) -> Path:
         """Return a model's folder.
 
         Raises ModelNotFoundError, also for a name or a link that leads out of the artifacts.
         """
-        if _NAME.fullmatch(model):
-            folder = (self._root / model).resolve()
-            if folder.is_relative_to(self._root) and (folder / "config.json").is_file():
-                return folder
-        raise ModelNotFoundError(f"No model {model[:200]!r} among the artifacts.")
+        folder = self._find(model)
+        if folder is None:
+            raise ModelNotFoundError(f"No model {model[:200]!r} among the artifacts.")
+        return folder
+
+    def _find(self, model: str) -> Path | None:
+        if not _NAME.fullmatch(model):
+            return None
+        folder = (self._root / model).resolve()
+        inside = folder.is_relative_to(self._root)
+        return folder if inside and (folder / "config.json").is_file() else None
 
 
 class Decoder:

@@ -78,8 +78,8 @@ def build(
     """Return the training and the held-out examples, as many for each of ``LABELS``.
 
     Files are drawn in an order that the seed gives; the first ones are held out. The same Python
-    and seed give the same examples. ``library`` is this Python's own by default. Raises DatasetError when this Python's library has too few
-    functions, or comes without its source.
+    and seed give the same examples. ``library`` is this Python's own by default. Raises
+    DatasetError when the library has too few functions, or comes without its source.
     """
     rng = random.Random(seed)  # noqa: S311 - a reproducible draw, not a secret
     root = library or Path(sysconfig.get_path("stdlib"))
