@@ -9,13 +9,14 @@ from hypothesis import strategies as st
 from agent_orchestrator.trainer.generation import Generation, Loaded, Update, _advance
 
 END = 0
-TOKENS = {
+HALVES = ("\u00e9".encode()[:1], "\u00e9".encode()[1:])
+TOKENS: dict[int, str | bytes] = {
     1: "bare",
     2: "_",
     3: "except",
     4: "\n",
-    5: "\u00e9".encode()[:1],
-    6: "\u00e9".encode()[1:],
+    5: HALVES[0],
+    6: HALVES[1],
 }
 
 

@@ -29,9 +29,7 @@ ANSWER = (Update("bare", 7, 1), Update("_except", 7, 2), Update("", 7, 2, "stop"
 class Scripted:
     """Answers every request with the same pieces, from a thread as the decoder does."""
 
-    def __init__(
-        self, pieces: Sequence[Update | Exception] = ANSWER, *, full: bool = False
-    ) -> None:
+    def __init__(self, pieces: Pieces = ANSWER, *, full: bool = False) -> None:
         self.pieces = pieces
         self.full = full
         self.seen: list[Generation] = []
