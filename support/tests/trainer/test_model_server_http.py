@@ -23,6 +23,7 @@ ASKED: dict[str, Any] = {
     "model": "owner/model",
     "messages": [{"role": "user", "content": "Which defect?"}],
 }
+Pieces = Sequence[Update | Exception]
 ANSWER = (Update("bare", 7, 1), Update("_except", 7, 2), Update("", 7, 2, "stop"))
 
 
