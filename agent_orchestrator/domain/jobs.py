@@ -51,6 +51,8 @@ class Progress:
     eta_seconds: float | None = None
     losses: tuple[tuple[int, float], ...] = ()
     """(step, loss) in order."""
+    tensorboard_url: str | None = None
+    """Where the event files lie."""
     failure: Failure | None = None
     result: Mapping[str, Any] | None = None
     """The manifest of a completed job, as the worker wrote it."""

@@ -192,7 +192,7 @@ class Jobs:
             eta_minutes=None if eta is None else eta / 60,
             hub_repo=job.request.get("hub_repo"),
             version=result.get("version"),
-            tensorboard_url=result.get("tensorboard_url"),
+            tensorboard_url=progress.tensorboard_url,
             estimated_cost_usd=job.estimated_cost_usd,
             actual_cost_usd=job.actual_cost_usd,
             error=_error(progress.failure),

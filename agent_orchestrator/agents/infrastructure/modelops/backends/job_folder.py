@@ -18,6 +18,7 @@ import signal
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, cast, get_args
 
@@ -122,6 +123,11 @@ class JobFolder:
             raise NotFoundError(
                 f"The folder of job {self.path.name} is gone.", remedy="Start the job again."
             )
+        events = self.path / "tensorboard"
+        url = events.as_uri() if events.is_dir() else None
+        return replace(self._progress(), tensorboard_url=url)
+
+    def _progress(self) -> Progress:
         process = self._process()  # looked at first: what it wrote before it ended is then there
         self._kill_when_overdue(process)
         manifest = _read_json(self.path / "manifest.json")
