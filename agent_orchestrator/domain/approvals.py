@@ -1,4 +1,9 @@
-"""Approvals: a person's consent to exactly one request at no more than one price. Fails closed."""
+"""Approvals: a person's consent to exactly one request at no more than one price. Fails closed.
+
+A request may leave things open (the newest version, the next step, the configured policy). What
+they mean is resolved when the approval is asked for, and is part of what it covers: an approval of
+"deploy the newest version" does not deploy one that was registered since.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +14,10 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from agent_orchestrator.domain.intents import UseCase
-from agent_orchestrator.errors import ApprovalDenied
+from agent_orchestrator.errors import ApprovalDenied, InputError
 
-ApprovalStatus = Literal["pending", "approved", "rejected", "consumed", "expired"]
+ApprovalStatus = Literal["pending", "approved", "rejected", "consumed"]
+"""One that has expired keeps its status: the time of every use decides."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,7 +29,7 @@ class Approval:
     request: Mapping[str, Any]
     """The whole request, JSON."""
     request_hash: str
-    """``canonical_hash`` of use case and request."""
+    """``canonical_hash`` of use case, request and what it was resolved to."""
     summary: str
     """What the approver reads."""
     price_ceiling_usd: float
@@ -38,11 +44,25 @@ class Approval:
     consumed_at: float | None = None
 
 
-def canonical_hash(use_case: str, request: Mapping[str, Any]) -> str:
-    """Return the SHA-256 of a use case and its whole request, in hex, whatever the keys' order."""
-    text = json.dumps(
-        [use_case, dict(request)], sort_keys=True, separators=(",", ":"), ensure_ascii=False
-    )
+def canonical_hash(
+    use_case: str, request: Mapping[str, Any], resolved: Mapping[str, Any] | None = None
+) -> str:
+    """Return the SHA-256, in hex, of a use case, its whole request and what that was resolved to.
+
+    The order of keys does not matter. Raises InputError for what JSON cannot say (nan, infinity).
+    """
+    try:
+        text = json.dumps(
+            [use_case, dict(request), dict(resolved or {})],
+            sort_keys=True,
+            separators=(",", ":"),
+            allow_nan=False,
+        )
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"The request cannot be written as JSON: {error}.",
+            remedy="Use finite numbers, texts, lists and mappings.",
+        ) from None
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -56,7 +76,7 @@ def check_answerable(
         )
     if now >= approval.expires_at:
         raise ApprovalDenied(f"Approval {approval.id} has expired.", remedy="Ask again.")
-    if not approver:
+    if not approver.strip():
         raise ApprovalDenied(
             f"Nobody answers approval {approval.id}.", remedy="Sign in as an approver."
         )

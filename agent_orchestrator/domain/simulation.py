@@ -9,8 +9,11 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from agent_orchestrator.domain.evidence import StepWatch
-from agent_orchestrator.domain.rollout import RolloutPolicy
+from agent_orchestrator.domain.rollout import FULL, Guardrail, RolloutPolicy
 from agent_orchestrator.errors import InputError
+
+MOST_REQUESTS = 100_000_000
+"""Requests of both arms over all runs that one simulation may come to: minutes of work."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,17 +58,27 @@ def simulate_canary(
 
     Each request goes to the candidate with probability ``weight`` percent and is good with its
     arm's rate. A run ends when the evidence rolls back, when a planned look passes, or after
-    ``max_requests`` candidate requests. ``guardrails`` share the policy's alpha: with more of them
-    each needs more evidence. Raises InputError for a rate outside 0..1 or a count below 1.
+    ``max_requests`` candidate requests. ``guardrails`` is the number that share the policy's alpha:
+    with more of them a rollback needs more evidence. Raises InputError for a rate outside 0..1, a
+    weight outside 1..99, a count below 1, or more work than a request may ask for.
     """
     for name, rate in (("stable_rate", stable_rate), ("candidate_rate", candidate_rate)):
         if not 0.0 <= rate <= 1.0:
             raise InputError(f"{name} is {rate!r}.", remedy="Use a rate from 0 to 1.")
+    if not 1 <= weight < FULL:
+        raise InputError(f"weight is {weight!r}.", remedy="Use 1 to 99 percent.")
     for name, count in (("runs", runs), ("max_requests", max_requests), ("guardrails", guardrails)):
         if count < 1:
             raise InputError(f"{name} is {count!r}.", remedy="Use 1 or more.")
+    if runs * max_requests * FULL > MOST_REQUESTS * weight:
+        raise InputError(
+            f"{runs} runs of {max_requests} candidate requests at {weight} % may take more than "
+            f"{MOST_REQUESTS} requests in all.",
+            remedy="Use fewer runs or a smaller max_requests.",
+        )
     rng = random.Random(seed)  # noqa: S311 - simulated traffic, not a secret
-    shared = replace(policy, alpha=policy.alpha / guardrails, guardrails=("quality",))
+    quality: Guardrail = "quality"
+    shared = replace(policy, guardrails=(quality,) * guardrails)  # their number is what counts
     rates = (stable_rate, candidate_rate)
     results = [_run(rng, rates, weight, max_requests, shared) for _ in range(runs)]
     to_rollback = sorted(r.candidate_requests for r in results if r.end == "rollback")
@@ -78,7 +91,7 @@ def simulate_canary(
         p90_candidate_requests=p90,
         expected_requests=statistics.fmean(r.requests for r in results),
         expected_errors=statistics.fmean(r.bad for r in results),
-        sprt_median=wald_requests(stable_rate, candidate_rate, weight, shared.alpha),
+        sprt_median=wald_requests(stable_rate, candidate_rate, weight, policy.alpha / guardrails),
     )
 
 

@@ -113,6 +113,16 @@ class RolloutStore:
         """Return the agent's newest rollout, ended or not; None without one."""
         return self._first(_ROLLOUTS.c.agent == agent)
 
+    def of(self, agent: str) -> list[RolloutState]:
+        """Return all rollouts that the agent ever had, oldest first."""
+        query = (
+            select(_ROLLOUTS.c.state)
+            .where(_ROLLOUTS.c.agent == agent)
+            .order_by(_ROLLOUTS.c.started_at)
+        )
+        with self._database.read() as connection:
+            return [_STATE.validate_python(row.state) for row in connection.execute(query)]
+
     def open(self) -> list[RolloutState]:
         """Return all rollouts that have not ended."""
         query = select(_ROLLOUTS.c.state).where(_ROLLOUTS.c.open).order_by(_ROLLOUTS.c.started_at)

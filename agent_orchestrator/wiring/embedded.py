@@ -25,6 +25,7 @@ from agent_orchestrator.agents.infrastructure.modelops.dataset_building import D
 from agent_orchestrator.agents.infrastructure.modelops.datasets import DatasetStore
 from agent_orchestrator.agents.infrastructure.modelops.deployment import Deployment
 from agent_orchestrator.agents.infrastructure.modelops.evaluation_jobs import Evaluations
+from agent_orchestrator.agents.infrastructure.modelops.hand_edits import HandEdits
 from agent_orchestrator.agents.infrastructure.modelops.inventory import Inventory, plan_conversion
 from agent_orchestrator.agents.infrastructure.modelops.jobs import Jobs, Settler
 from agent_orchestrator.agents.infrastructure.modelops.monitoring import (
@@ -37,6 +38,7 @@ from agent_orchestrator.agents.infrastructure.modelops.overview import (
     ProcessState,
 )
 from agent_orchestrator.agents.infrastructure.modelops.registry import ModelRegistry
+from agent_orchestrator.agents.infrastructure.modelops.rollback import Rollbacks
 from agent_orchestrator.agents.infrastructure.modelops.rollout_timer import RolloutTimer
 from agent_orchestrator.agents.infrastructure.modelops.training import Training
 from agent_orchestrator.agents.infrastructure.modelops.transitions import Transitions
@@ -74,7 +76,6 @@ class Embedded:
     jobs: JobStore
     job_desk: Jobs
     audit: AuditLog
-    transitions: Transitions
     timer: RolloutTimer
 
 
@@ -98,18 +99,10 @@ def compose(settings: Settings) -> Embedded:
     """Compose the embedded system. Raises SettingsError for broken defaults files."""
     stores = _open_stores(settings)
     catalogue = Catalogue(stores.models_yaml, stores.registry, settings.artifacts_dir)
-    transitions = Transitions(
-        models_yaml=stores.models_yaml,
-        registry=stores.registry,
-        rollouts=stores.rollouts,
-        journal=stores.journal,
-        audit=stores.audit,
-        position=stores.outcomes.position,
-        lock_path=settings.run_dir / "deployment",
-    )
     jobs = _compose_jobs(settings, stores, catalogue)
+    rollouts = _compose_rollouts(settings, stores, catalogue)
     return Embedded(
-        coordinator=_compose_coordinator(settings, stores, catalogue, transitions, jobs),
+        coordinator=_compose_coordinator(settings, stores, catalogue, jobs, rollouts),
         overview=OverviewReader(
             models_yaml=stores.models_yaml,
             catalogue=catalogue,
@@ -122,14 +115,7 @@ def compose(settings: Settings) -> Embedded:
         jobs=stores.jobs,
         job_desk=jobs.desk,
         audit=stores.audit,
-        transitions=transitions,
-        timer=RolloutTimer(
-            RolloutMonitor(stores.outcomes, stores.rollouts),
-            stores.rollouts,
-            transitions,
-            stores.models_yaml,
-            lambda alert: log.error("%s", alert),
-        ),
+        timer=rollouts.timer,
     )
 
 
@@ -192,36 +178,77 @@ def _compose_jobs(settings: Settings, stores: _Stores, catalogue: Catalogue) -> 
     return _JobParts(desk, training, evaluations)
 
 
+@dataclass(frozen=True, slots=True)
+class _RolloutParts:
+    deployment: Deployment
+    rollbacks: Rollbacks
+    reports: RolloutReports
+    timer: RolloutTimer
+
+
+def _compose_rollouts(settings: Settings, stores: _Stores, catalogue: Catalogue) -> _RolloutParts:
+    transitions = Transitions(
+        models_yaml=stores.models_yaml,
+        registry=stores.registry,
+        rollouts=stores.rollouts,
+        journal=stores.journal,
+        audit=stores.audit,
+        position=stores.outcomes.position,
+        lock_path=settings.run_dir / "deployment",
+    )
+    hand_edits = HandEdits(stores.models_yaml, transitions, _alert)
+    monitor = RolloutMonitor(stores.outcomes, stores.rollouts)
+    reports = RolloutReports(monitor, stores.rollouts, stores.outcomes, stores.health, catalogue)
+    evaluation = defaults.load_evaluation_defaults(settings.config_dir)
+    return _RolloutParts(
+        deployment=Deployment(
+            catalogue=catalogue,
+            rollouts=stores.rollouts,
+            transitions=transitions,
+            hand_edits=hand_edits,
+            open_gate=lambda endpoint: _open_gate(settings, endpoint),
+            load_policy=lambda changes: defaults.load_rollout_policy(settings.config_dir, changes),
+            sample_prompts=lambda agent: _sample_prompts(stores.datasets, agent),
+            evaluation_max_age_hours=evaluation.max_age_hours,
+            gateway_url=f"http://{settings.gateway_host}:{settings.gateway_port}/v1",
+            report=reports.report,
+        ),
+        rollbacks=Rollbacks(
+            catalogue=catalogue,
+            registry=stores.registry,
+            rollouts=stores.rollouts,
+            transitions=transitions,
+        ),
+        reports=reports,
+        timer=RolloutTimer(
+            monitor=monitor,
+            rollouts=stores.rollouts,
+            transitions=transitions,
+            hand_edits=hand_edits,
+            models_yaml=stores.models_yaml,
+            alert=_alert,
+        ),
+    )
+
+
+def _alert(line: str) -> None:
+    log.error("%s", line)
+
+
 def _compose_coordinator(
     settings: Settings,
     stores: _Stores,
     catalogue: Catalogue,
-    transitions: Transitions,
     jobs: _JobParts,
+    rollouts: _RolloutParts,
 ) -> Coordinator:
-    training_defaults = defaults.load_training_defaults(settings.config_dir)
-    monitor = RolloutMonitor(stores.outcomes, stores.rollouts)
-    reports = RolloutReports(monitor, stores.rollouts, stores.outcomes, stores.health, catalogue)
-    deployment = Deployment(
-        catalogue=catalogue,
-        registry=stores.registry,
-        rollouts=stores.rollouts,
-        transitions=transitions,
-        open_gate=lambda endpoint: _open_gate(settings, endpoint),
-        load_policy=lambda changes: defaults.load_rollout_policy(settings.config_dir, changes),
-        sample_prompts=lambda agent: _sample_prompts(stores.datasets, agent),
-        evaluation_max_age_hours=defaults.load_evaluation_defaults(
-            settings.config_dir
-        ).max_age_hours,
-        gateway_url=f"http://{settings.gateway_host}:{settings.gateway_port}/v1",
-        report=reports.report,
-    )
     inventory = Inventory(catalogue, stores.registry)
     policy = defaults.load_rollout_policy(settings.config_dir, {})
+    limits = defaults.load_training_defaults(settings.config_dir).limits
     return Coordinator(
         readers={
             "monitor_training_job": jobs.desk.report,
-            "rollout_status": lambda request: reports.report(request.agent),
+            "rollout_status": lambda request: rollouts.reports.report(request.agent),
             "simulate_canary": lambda request: simulate(request, policy),
             "list_agent_models": inventory.list_models,
         },
@@ -230,16 +257,16 @@ def _compose_coordinator(
             "train_subagent_model": jobs.training.plan,
             "cancel_training_job": jobs.desk.plan_cancel,
             "evaluate_model_vs_baseline": jobs.evaluations.plan,
-            "deploy_model_to_agent": deployment.plan_deploy,
-            "promote_canary": deployment.plan_promote,
-            "rollback_deployment": deployment.plan_rollback,
+            "deploy_model_to_agent": rollouts.deployment.plan_deploy,
+            "promote_canary": rollouts.deployment.plan_promote,
+            "rollback_deployment": rollouts.rollbacks.plan,
             "reset_breaker": BreakerResets(catalogue, stores.health, stores.audit).plan,
             "convert_model_to_gguf": plan_conversion,
         },
         authorisation=Authorisation(
             stores.approvals,
             stores.audit,
-            approval_above_usd=training_defaults.limits.approval_above_usd,
+            approval_above_usd=limits.approval_above_usd,
             requester_may_approve=settings.requester_may_approve,
         ),
     )
@@ -261,24 +288,23 @@ async def _open_gate(settings: Settings, endpoint: Endpoint) -> AsyncIterator[ga
     """Reach one model as the gateway does; start its server for the while if none runs."""
     async with direct_access(settings, [endpoint]) as complete:
 
-        async def ask(prompt: str) -> gate.GateAnswer:
+        async def ask(prompt: str) -> gate.Answer:
             body = {
                 "messages": [{"role": "user", "content": prompt}],
                 "max_tokens": _SMOKE_TOKENS,
                 "temperature": 0,
             }
-            found = await complete(endpoint.model, body)
-            return gate.GateAnswer(text=found.text, valid_output=found.valid_output)
+            return await complete(endpoint.model, body)
 
         yield ask
 
 
 def _sample_prompts(datasets: DatasetStore, agent: str) -> Sequence[str]:
     """Return held-out tasks of the agent's newest data set, else two general ones."""
-    own = [dataset for dataset in datasets.list() if dataset.agent == agent]
-    if not own:
-        return _DEFAULT_PROMPTS
-    return [example.task for example in own[0].examples("eval")[: gate.BATCH]]
+    own = (dataset for dataset in datasets.list() if dataset.agent == agent)
+    newest = next(own, None)
+    tasks = [e.task for e in newest.examples("eval")[: gate.BATCH]] if newest else []
+    return tasks or _DEFAULT_PROMPTS
 
 
 def _processes(settings: Settings) -> list[ProcessState]:

@@ -22,19 +22,25 @@ _LEASE_WAIT_SECONDS = 1.0
 
 
 def run(settings: Settings, stop: threading.Event) -> None:
-    """Tick until ``stop`` is set; every tick is on its own, so a failed one is only logged."""
+    """Tick until ``stop`` is set, from when the lease is free.
+
+    Raises SettingsError for broken defaults files, StorageError when there is no place for the
+    lease.
+    """
+    waiting = False
     while not stop.is_set():
         try:
             with locked(settings.run_dir / "timer", _LEASE_WAIT_SECONDS):
                 _tick_until(stop, settings)
         except LockTimeout:
-            log.info("Another process holds the timer's lease; waiting.")
+            if not waiting:
+                log.info("Another process holds the timer's lease; waiting.")
+            waiting = True
 
 
 def _tick_until(stop: threading.Event, settings: Settings) -> None:
+    """Tick; every tick is on its own, and whatever goes wrong in one is only logged."""
     embedded = compose(settings)
-    for intent in embedded.transitions.recover():
-        log.warning("Finished deployment %s, which had been cut off.", intent)
     log.info("The timer ticks every %g s.", settings.timer_seconds)
     while not stop.wait(settings.timer_seconds):
         for task in (embedded.timer.tick, embedded.job_desk.refresh_all):
@@ -42,17 +48,23 @@ def _tick_until(stop: threading.Event, settings: Settings) -> None:
                 task()
             except ChefError as error:
                 log.error("%s", error)
+            except Exception:  # the process's boundary: somebody has to watch the rollouts
+                log.exception("A tick broke off; the next one tries again.")
 
 
 def main() -> int:
-    """Run until SIGTERM or SIGINT."""
+    """Run until SIGTERM or SIGINT; return the exit code."""
     logging.basicConfig(
         stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s"
     )
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    run(load_settings(), stop)
+    try:
+        run(load_settings(), stop)
+    except ChefError as error:
+        log.error("%s", error)
+        return error.exit_code
     return 0
 
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from agent_orchestrator.agents.infrastructure.modelops.plans import Plan
 from agent_orchestrator.agents.infrastructure.modelops.usecases import ChangingRequest
 from agent_orchestrator.domain.approvals import Approval, canonical_hash
 from agent_orchestrator.domain.intents import UseCase
-from agent_orchestrator.errors import ApprovalRequired
+from agent_orchestrator.errors import ApprovalDenied, ApprovalRequired, ChefError, FailedError
 from agent_orchestrator.stores.approvals import ApprovalStore
 from agent_orchestrator.stores.audit import AuditLog
 
@@ -25,7 +27,7 @@ class Caller:
     name: str
     """In the embedded mode the operating-system user."""
     door: str
-    """cli, chat, http, mcp …"""
+    """cli, chat, http, mcp …; recorded with every approval."""
 
 
 class Authorisation:
@@ -47,8 +49,8 @@ class Authorisation:
         self._clock = clock
 
     def needed(self, plan: Plan) -> bool:
-        """Return whether a person must approve the plan."""
-        return plan.changes_serving or plan.cost_usd > self._approval_above_usd
+        """Return whether a person must approve the plan; so also when its price is not a number."""
+        return plan.changes_serving or not plan.cost_usd <= self._approval_above_usd
 
     def require(
         self,
@@ -60,23 +62,38 @@ class Authorisation:
     ) -> str | None:
         """Return the id of the approval that was spent on the request, None when none is needed.
 
-        Raises ApprovalRequired with a new pending approval when none was given, ApprovalDenied when
-        the given one does not cover exactly this request at this price, now.
+        An approval that is given is always spent, also where none would be needed by now. Raises
+        ApprovalRequired with a new pending approval when none was given, ApprovalDenied or
+        NotFoundError when the given one does not cover exactly this request, resolved to the same
+        and at this price, now; FailedError for a price that is no amount of money.
         """
+        if not (math.isfinite(plan.cost_usd) and plan.cost_usd >= 0):
+            raise FailedError(
+                f"The price of this comes out as {plan.cost_usd!r}: {plan.summary}",
+                remedy="Check prices and sizes in config/modelops/training_defaults.yaml.",
+            )
+        if approval_id is not None:
+            self._spend(use_case, request, plan, caller, approval_id)
+            return approval_id
         if not self.needed(plan):
             return None
-        body = request.model_dump(mode="json")
+        approval = self._ask(use_case, request, plan, caller)
+        raise ApprovalRequired(
+            approval.id,
+            f"Needs approval {approval.id}: {plan.summary}",
+            remedy=f"Approve with `chef approve {approval.id}`.",
+        )
+
+    def _ask(
+        self, use_case: UseCase, request: ChangingRequest, plan: Plan, caller: Caller
+    ) -> Approval:
         now = self._clock()
-        if approval_id is not None:
-            digest = canonical_hash(use_case, body)
-            self._approvals.consume(approval_id, use_case, digest, plan.cost_usd, now)
-            self._audit.append(now, caller.name, "approval_spent", approval_id, {})
-            return approval_id
+        body = request.model_dump(mode="json")
         approval = Approval(
             id=f"ap_{secrets.token_hex(6)}",
             use_case=use_case,
             request=body,
-            request_hash=canonical_hash(use_case, body),
+            request_hash=canonical_hash(use_case, body, plan.resolved),
             summary=plan.summary,
             price_ceiling_usd=plan.cost_usd,
             requester=caller.name,
@@ -84,14 +101,33 @@ class Authorisation:
             expires_at=now + APPROVAL_LIFETIME_SECONDS,
         )
         self._approvals.create(approval)
-        self._audit.append(
-            now, caller.name, "approval_asked", approval.id, {"summary": plan.summary}
-        )
-        raise ApprovalRequired(
-            approval.id,
-            f"Needs approval {approval.id}: {plan.summary}",
-            remedy=f"Approve with `chef approve {approval.id}`.",
-        )
+        self._write_down(caller, "approval_asked", approval.id, {"summary": plan.summary})
+        return approval
+
+    def _spend(
+        self,
+        use_case: UseCase,
+        request: ChangingRequest,
+        plan: Plan,
+        caller: Caller,
+        approval_id: str,
+    ) -> None:
+        body = request.model_dump(mode="json")
+        digest = canonical_hash(use_case, body, plan.resolved)
+        given = self._approvals.get(approval_id)
+        same_words = given.use_case == use_case and given.request == body
+        if given.status == "approved" and same_words and given.request_hash != digest:
+            raise ApprovalDenied(
+                f"Approval {approval_id} was given for: {given.summary} "
+                f"The same request means by now: {plan.summary}",
+                remedy="Ask again.",
+            )
+        self._approvals.consume(approval_id, use_case, digest, plan.cost_usd, self._clock())
+        self._write_down(caller, "approval_spent", approval_id, {"summary": plan.summary})
+
+    def record_failure(self, approval_id: str, error: ChefError, caller: Caller) -> None:
+        """Write down that what an approval was spent on did not work."""
+        self._write_down(caller, "approved_action_failed", approval_id, {"error": error.message})
 
     def answer(self, approval_id: str, caller: Caller, *, approve: bool, reason: str) -> Approval:
         """Record a person's answer to a pending approval.
@@ -99,17 +135,16 @@ class Authorisation:
         Raises NotFoundError, or ApprovalDenied when it is not pending any more, has expired, or
         the requester may not answer.
         """
-        now = self._clock()
         approval = self._approvals.answer(
             approval_id,
             approve=approve,
             approver=caller.name,
             reason=reason,
-            now=now,
+            now=self._clock(),
             requester_may_approve=self._requester_may_approve,
         )
         verb = "approved" if approve else "rejected"
-        self._audit.append(now, caller.name, verb, approval_id, {"reason": reason})
+        self._write_down(caller, verb, approval_id, {"reason": reason})
         return approval
 
     def get(self, approval_id: str) -> Approval:
@@ -119,3 +154,10 @@ class Authorisation:
     def pending(self) -> list[Approval]:
         """Return the approvals that wait for an answer, oldest first."""
         return self._approvals.pending(self._clock())
+
+    def _write_down(
+        self, caller: Caller, action: str, approval_id: str, detail: Mapping[str, Any]
+    ) -> None:
+        self._audit.append(
+            self._clock(), caller.name, action, approval_id, {**detail, "door": caller.door}
+        )

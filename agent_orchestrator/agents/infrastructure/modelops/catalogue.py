@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from agent_orchestrator.agents.infrastructure.modelops.registry import ModelRegistry
 from agent_orchestrator.domain.models import EvalScores, check_model_id
-from agent_orchestrator.domain.routing import Arm, Endpoint, Provider
-from agent_orchestrator.errors import InputError, UnknownAgentError, VersionNotFoundError
+from agent_orchestrator.domain.routing import Arm, Endpoint, Provider, RoutingTable
+from agent_orchestrator.errors import (
+    ConflictError,
+    InputError,
+    UnknownAgentError,
+    VersionNotFoundError,
+)
 from agent_orchestrator.stores.models_yaml import ModelsYaml
+
+#: What people mean as a version, also when it is mistyped: v2, v1.2.x.
+_VERSION_LIKE = re.compile(r"v\d")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,27 +44,44 @@ class Catalogue:
 
     def check_agent(self, agent: str) -> str:
         """Return the agent's name; UnknownAgentError when models.yaml does not have it."""
-        known = self._yaml.read().agent_models
-        if agent not in known:
-            raise UnknownAgentError(agent, sorted(known))
+        self._table(agent)
         return agent
 
     def arms(self, agent: str) -> tuple[Arm, ...]:
         """Return the agent's arms as they are routed now; raises UnknownAgentError."""
-        return self._yaml.read().arms(self.check_agent(agent))
+        return self._table(agent).arms(agent)
 
     def serving(self, agent: str) -> ModelRef:
         """Return the agent's stable model; raises UnknownAgentError."""
-        self.check_agent(agent)
-        return self._ref(agent, self._yaml.read().agent_models[agent])
+        return self.reference(agent, self._table(agent).agent_models[agent])
+
+    def check_serving(self, agent: str, planned: ModelRef) -> None:
+        """Raise ConflictError when another model serves than the plan was made for."""
+        serving = self.serving(agent)
+        if serving != planned:
+            raise ConflictError(
+                f"{serving} serves {agent} by now, not {planned}.",
+                remedy=f"See `chef models {agent}`.",
+            )
+
+    def reference(self, agent: str, model: str) -> ModelRef:
+        """Return a model with the version that the registry knows it by, if any.
+
+        Of several versions with that model id it is the one that serves, else the newest.
+        """
+        record = self._registry.agent(agent)
+        versions = [v.version for v in record.history if v.model_id == model]
+        if record.current in versions:
+            return ModelRef(model, record.current)
+        return ModelRef(model, versions[-1] if versions else None)
 
     def resolve(self, agent: str, name: str | None) -> ModelRef:
         """Return the model that ``name`` means for an agent: a version, a model id, or its newest.
 
-        Raises UnknownAgentError, VersionNotFoundError for an unknown version, ModelIdError, or
+        Raises UnknownAgentError, VersionNotFoundError for what nobody knows, ModelIdError, or
         InputError when the agent has no version and none was named.
         """
-        self.check_agent(agent)
+        table = self._table(agent)
         if name is None:
             newest = self._registry.list_versions(agent, limit=1)
             if not newest:
@@ -64,11 +90,12 @@ class Catalogue:
                     remedy=f"Train one with `chef train {agent}`, or name a model id.",
                 )
             return ModelRef(newest[0].model_id, newest[0].version)
-        if name[:1] == "v" and name[1:2].isdigit():
+        if "/" not in name and _VERSION_LIKE.match(name):
             version = self._registry.get_version(agent, name)
             return ModelRef(version.model_id, version.version)
-        ref = self._ref(agent, check_model_id(name))
-        if ref.version is None and not self._is_known(ref.model):
+        ref = self.reference(agent, check_model_id(name))
+        listed = ref.model in table.models or ref.model in table.agent_models.values()
+        if ref.version is None and not listed and not self.has_artifact(ref.model):
             raise VersionNotFoundError(
                 f"{agent} has no model {name!r}, and neither the models catalogue nor the "
                 "artifacts do.",
@@ -106,17 +133,9 @@ class Catalogue:
             return None
         return self._registry.get_version(agent, ref.version).eval_scores
 
-    def _is_known(self, model: str) -> bool:
+    def _table(self, agent: str) -> RoutingTable:
+        """Return models.yaml as it is now; raises UnknownAgentError."""
         table = self._yaml.read()
-        return (
-            model in table.models
-            or model in table.agent_models.values()
-            or self.has_artifact(model)
-        )
-
-    def _ref(self, agent: str, model: str) -> ModelRef:
-        """Return the newest version with that model id, or the bare model."""
-        for version in self._registry.list_versions(agent):
-            if version.model_id == model:
-                return ModelRef(model, version.version)
-        return ModelRef(model)
+        if agent not in table.agent_models:
+            raise UnknownAgentError(agent, sorted(table.agent_models))
+        return table

@@ -7,9 +7,11 @@ it costs, whether a person must approve); only then, approved, is it carried out
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 import anyio.to_thread
+from pydantic import ValidationError
 
 from agent_orchestrator.agents.infrastructure.modelops.authorisation import Authorisation, Caller
 from agent_orchestrator.agents.infrastructure.modelops.plans import Plan
@@ -21,13 +23,14 @@ from agent_orchestrator.agents.infrastructure.modelops.usecases import (
 )
 from agent_orchestrator.domain.approvals import Approval
 from agent_orchestrator.domain.intents import UseCase
+from agent_orchestrator.errors import ApprovalDenied, ChefError
 
 Planner = Callable[[Any, Caller], Plan]
 Reader = Callable[[Any], Result]
 
 
 class Coordinator:
-    """Runs use cases: ``readers`` answer, ``planners`` plan; together they cover ``USE_CASES``."""
+    """Runs use cases: ``readers`` answer what changes nothing, ``planners`` plan the rest."""
 
     def __init__(
         self,
@@ -36,9 +39,9 @@ class Coordinator:
         planners: Mapping[UseCase, Planner],
         authorisation: Authorisation,
     ) -> None:
-        missing = USE_CASES.keys() - readers.keys() - planners.keys()
-        if missing:
-            raise ValueError(f"No reader or planner for {sorted(missing)}.")
+        changing = {use_case for use_case, spec in USE_CASES.items() if spec.changes}
+        if planners.keys() != changing or readers.keys() != USE_CASES.keys() - changing:
+            raise ValueError("Give what changes something a planner, everything else a reader.")
         self._readers = readers
         self._planners = planners
         self._authorisation = authorisation
@@ -55,28 +58,43 @@ class Coordinator:
 
         Raises InputError and its kin for a bad request, ApprovalRequired when a person must
         approve first (then ``resume``), ApprovalDenied when ``approval_id`` does not cover the
-        request, FailedError when it was tried and did not work. Nothing half-done stays behind.
+        request, FailedError when it was tried and did not work. An approval stays spent when what
+        it was spent on fails; the error says so.
         """
-        if use_case in self._readers:
-            return await anyio.to_thread.run_sync(self._readers[use_case], request)
+        if type(request) is not USE_CASES[use_case].request:
+            raise TypeError(f"{use_case} does not take a {type(request).__name__}.")
         if not isinstance(request, ChangingRequest):
-            raise TypeError(f"{use_case} takes a ChangingRequest, not {type(request).__name__}.")
+            return await anyio.to_thread.run_sync(self._readers[use_case], request)
         plan = await anyio.to_thread.run_sync(self._planners[use_case], request, caller)
         if request.dry_run:
             return plan.preview(self._authorisation.needed(plan))
         spent = await anyio.to_thread.run_sync(
             self._authorisation.require, use_case, request, plan, caller, approval_id
         )
-        return await plan.act(spent)
+        try:
+            return await plan.act(spent)
+        except ChefError as error:
+            if spent is not None:
+                error.remedy = f"{error.remedy} Approval {spent} is spent: ask again.".strip()
+                with suppress(ChefError):  # a full disk must not hide what failed first
+                    await anyio.to_thread.run_sync(
+                        self._authorisation.record_failure, spent, error, caller
+                    )
+            raise
 
     async def resume(self, approval_id: str, caller: Caller) -> Result:
         """Carry out the request that an approval was given for, from any door, once.
 
-        Raises what ``run`` raises.
+        Raises what ``run`` raises, NotFoundError for an unknown approval.
         """
         approval = await anyio.to_thread.run_sync(self._authorisation.get, approval_id)
-        spec = USE_CASES[approval.use_case]
-        request = spec.request.model_validate(approval.request)
+        try:
+            request = USE_CASES[approval.use_case].request.model_validate(approval.request)
+        except ValidationError as error:
+            raise ApprovalDenied(
+                f"Approval {approval_id} was given for a request that this version does not know.",
+                remedy="Ask again.",
+            ) from error
         return await self.run(approval.use_case, request, caller, approval_id=approval_id)
 
     async def answer(

@@ -1,41 +1,44 @@
-"""Deploy, promote, roll back: what changes who serves an agent."""
+"""Deploy and promote: what gives a model traffic."""
 
 from __future__ import annotations
 
 import re
-import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import anyio.to_thread
+from pydantic import TypeAdapter
 
 from agent_orchestrator.agents.infrastructure.modelops import gate
 from agent_orchestrator.agents.infrastructure.modelops.authorisation import Caller
 from agent_orchestrator.agents.infrastructure.modelops.catalogue import Catalogue, ModelRef
+from agent_orchestrator.agents.infrastructure.modelops.hand_edits import HandEdits
 from agent_orchestrator.agents.infrastructure.modelops.plans import Plan
-from agent_orchestrator.agents.infrastructure.modelops.registry import ModelRegistry
-from agent_orchestrator.agents.infrastructure.modelops.transitions import Decision, Transitions
+from agent_orchestrator.agents.infrastructure.modelops.transitions import (
+    Decision,
+    Transitions,
+    new_rollout_id,
+)
 from agent_orchestrator.agents.infrastructure.modelops.usecases import (
     ChecklistItem,
     Deployed,
     DeployModelToAgent,
     PromoteCanary,
-    RollbackDeployment,
-    RolledBack,
     RolloutReport,
 )
 from agent_orchestrator.domain import rollout
 from agent_orchestrator.domain.rollout import RolloutPolicy, RolloutState
 from agent_orchestrator.domain.routing import Endpoint, Strategy
 from agent_orchestrator.domain.verdict import Verdict
-from agent_orchestrator.errors import ConflictError, InputError, NotAvailable
+from agent_orchestrator.errors import ConflictError, InputError, NotAvailable, UnavailableError
 from agent_orchestrator.stores.rollouts import RolloutStore
 
 _CANARY = re.compile(r"canary(?:_(\d{1,3})pct)?")
 _LATER = ("blue_green", "shadow", "ab", "champion_challenger", "ensemble")
+_POLICY: TypeAdapter[RolloutPolicy] = TypeAdapter(RolloutPolicy)
 
 OpenGate = Callable[[Endpoint], AbstractAsyncContextManager[gate.Ask]]
 """Reach the candidate as the gateway will; a local model's server is started if none runs."""
@@ -44,22 +47,35 @@ SamplePrompts = Callable[[str], Sequence[str]]
 """Agent → prompts of the kind it gets, at least one."""
 
 
-Change = Callable[[RolloutState], tuple[RolloutState, rollout.Effects]]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Deployment:
+    """A deployment as the request was resolved and checked."""
 
-#: All traffic at once.
-_SWITCH = RolloutPolicy(steps=(rollout.FULL,))
+    agent: str
+    strategy: Strategy
+    policy: RolloutPolicy
+    stable: ModelRef
+    candidate: ModelRef
+    endpoint: Endpoint
+    evaluation: ChecklistItem
+    recommendation: str | None
+    summary: str
 
 
 class Deployment:
-    """Plans and carries out changes of what serves."""
+    """Plans and carries out changes of what serves.
+
+    A plan is made from the present state; under the deployment lock it is carried out only if that
+    state still is the present one.
+    """
 
     def __init__(
         self,
         *,
         catalogue: Catalogue,
-        registry: ModelRegistry,
         rollouts: RolloutStore,
         transitions: Transitions,
+        hand_edits: HandEdits,
         open_gate: OpenGate,
         load_policy: LoadPolicy,
         sample_prompts: SamplePrompts,
@@ -69,9 +85,9 @@ class Deployment:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._catalogue = catalogue
-        self._registry = registry
         self._rollouts = rollouts
         self._transitions = transitions
+        self._hand_edits = hand_edits
         self._open_gate = open_gate
         self._load_policy = load_policy
         self._sample_prompts = sample_prompts
@@ -80,70 +96,129 @@ class Deployment:
         self._report = report
         self._clock = clock
 
+    # -- deploy ---------------------------------------------------------------------------------
+
     def plan_deploy(self, request: DeployModelToAgent, caller: Caller) -> Plan:
         """Plan a deployment; the checklist runs when it is carried out, before any traffic moves.
 
-        Raises UnknownAgentError, VersionNotFoundError, InputError, ConflictError (a rollout runs,
-        or the model serves already), GateFailed (the evaluation forbids it).
+        Raises UnknownAgentError, VersionNotFoundError, InputError, NotAvailable (the strategy),
+        ConflictError (a rollout runs, or the model serves already), GateFailed (the evaluation
+        forbids it).
         """
-        strategy, policy = parse_strategy(request.strategy, self._load_policy(request.policy))
-        rollout.validate_policy(policy)
-        candidate = self._catalogue.resolve(request.agent, request.version or request.model)
-        stable = self._catalogue.serving(request.agent)
-        self._refuse_running(request.agent)
-        if candidate.model == stable.model:
-            raise ConflictError(f"{candidate} serves {request.agent} already.")
-        endpoint = self._catalogue.endpoint(candidate.model, request.target)
-        evaluation = self._check_evaluation(request.agent, candidate, request.override_reason)
-        gate.require_pass(str(candidate), [evaluation])
-        summary = (
-            f"{candidate} gets {policy.steps[0]} % of {request.agent}'s traffic "
-            f"({request.strategy})."
-        )
-        if request.override_reason:
-            summary += f" Overrides the checklist: {evaluation.message}"
+        planned = self._prepare(request)
 
         async def act(approval_id: str | None) -> Deployed:
-            smoke = await self._smoke_test(request.agent, endpoint, policy)
-            checklist = [evaluation, *smoke, _approved(approval_id)]
-            gate.require_pass(str(candidate), checklist)
-            state = self._start(
-                request.agent,
-                strategy,
-                policy,
-                stable=stable,
-                candidate=candidate,
-                approval_id=approval_id,
-            )
-            decision = Decision(
-                actor=caller.name,
-                kind="start",
-                message=summary,
-                evidence={"checklist": [item.model_dump(mode="json") for item in checklist]},
-            )
-            await anyio.to_thread.run_sync(self._begin, state, decision, endpoint)
-            return Deployed(
-                agent=request.agent,
-                deployed=True,
-                version=candidate.version,
-                model=candidate.model,
-                rollout_id=state.id,
-                rollout_pct=state.weight,
-                endpoint_url=self._gateway_url,
-                checklist=checklist,
-            )
+            return await self._deploy(planned, caller, approval_id)
 
         return Plan(
-            summary=summary,
+            summary=planned.summary,
             act=act,
             changes_serving=True,
+            resolved={
+                "candidate": asdict(planned.candidate),
+                "endpoint": asdict(planned.endpoint),
+                "stable": asdict(planned.stable),
+                "policy": _POLICY.dump_python(planned.policy, mode="json"),
+                "recommendation": planned.recommendation,
+            },
             details={
-                "steps": list(policy.steps),
-                "stable": str(stable),
-                "candidate": str(candidate),
-                "evaluation": evaluation.message,
+                "steps": list(planned.policy.steps),
+                "stable": str(planned.stable),
+                "candidate": str(planned.candidate),
+                "evaluation": planned.evaluation.message,
             },
         )
+
+    def _prepare(self, request: DeployModelToAgent) -> _Deployment:
+        agent = request.agent
+        strategy, policy = parse_strategy(request.strategy, self._load_policy(request.policy))
+        rollout.validate_policy(policy)
+        candidate = self._candidate(request)
+        stable = self._catalogue.serving(agent)
+        self._refuse_running(agent)
+        if candidate.model == stable.model:
+            raise ConflictError(f"{candidate} serves {agent} already.")
+        scores = self._catalogue.scores(agent, candidate)
+        fault = gate.evaluation_fault(scores, self._max_age_hours, self._clock())
+        override = _override_reason(request)
+        evaluation = gate.check_evaluation(scores, fault, override)
+        gate.require_pass(str(candidate), [evaluation])
+        summary = f"{candidate} gets {policy.steps[0]} % of {agent}'s traffic ({request.strategy})."
+        if fault is not None:
+            summary += f" This overrides the checklist. {evaluation.message}"
+        return _Deployment(
+            agent=agent,
+            strategy=strategy,
+            policy=policy,
+            stable=stable,
+            candidate=candidate,
+            endpoint=self._catalogue.endpoint(candidate.model, request.target),
+            evaluation=evaluation,
+            recommendation=scores.recommendation if scores else None,
+            summary=summary,
+        )
+
+    def _candidate(self, request: DeployModelToAgent) -> ModelRef:
+        candidate = self._catalogue.resolve(request.agent, request.version or request.model)
+        if request.version and request.model and candidate.model != request.model:
+            raise InputError(
+                f"{request.agent}'s {request.version} is {candidate.model}, not {request.model!r}.",
+                remedy="Name the version or the model.",
+            )
+        return candidate
+
+    async def _deploy(
+        self, planned: _Deployment, caller: Caller, approval_id: str | None
+    ) -> Deployed:
+        smoke = await self._smoke_test(planned)
+        checklist = [planned.evaluation, *smoke, _approved(approval_id)]
+        gate.require_pass(str(planned.candidate), checklist)
+        now = self._clock()
+        state, _ = rollout.start(
+            id=new_rollout_id(now),
+            agent=planned.agent,
+            strategy=planned.strategy,
+            policy=planned.policy,
+            stable_model=planned.stable.model,
+            stable_version=planned.stable.version,
+            candidate_model=planned.candidate.model,
+            candidate_version=planned.candidate.version,
+            approval_id=approval_id,
+            now=now,
+        )
+        decision = Decision(
+            actor=caller.name,
+            kind="start",
+            message=planned.summary,
+            evidence={"checklist": [item.model_dump(mode="json") for item in checklist]},
+        )
+        await anyio.to_thread.run_sync(self._begin, state, decision, planned)
+        return Deployed(
+            agent=planned.agent,
+            deployed=True,
+            version=planned.candidate.version,
+            model=planned.candidate.model,
+            rollout_id=state.id,
+            rollout_pct=state.weight,
+            endpoint_url=self._gateway_url,
+            checklist=checklist,
+        )
+
+    async def _smoke_test(self, planned: _Deployment) -> list[ChecklistItem]:
+        prompts = await anyio.to_thread.run_sync(self._sample_prompts, planned.agent)
+        try:
+            async with self._open_gate(planned.endpoint) as ask:
+                return await gate.smoke_test(ask, prompts, planned.policy.latency_limit_s)
+        except UnavailableError as error:
+            return [gate.does_not_load(error)]
+
+    def _begin(self, state: RolloutState, decision: Decision, planned: _Deployment) -> None:
+        with self._transitions.exclusive(state.agent):
+            self._refuse_running(state.agent)
+            self._catalogue.check_serving(state.agent, planned.stable)
+            self._transitions.apply(state, decision, planned.endpoint)
+
+    # -- promote --------------------------------------------------------------------------------
 
     def plan_promote(self, request: PromoteCanary, caller: Caller) -> Plan:
         """Plan the next step (or a given share) of a running rollout, asked by a person.
@@ -151,120 +226,47 @@ class Deployment:
         Raises UnknownAgentError, ConflictError (no rollout runs), InputError (the share is not
         above the present one).
         """
-        state = self._running(request.agent)
+        agent = self._catalogue.check_agent(request.agent)
+        state = self._rollouts.running(agent)
+        if state is None:
+            raise ConflictError(
+                f"No rollout of {agent} runs.", remedy=f"Start one with `chef deploy {agent}`."
+            )
         after, _ = rollout.promote(state, request.percent, self._clock())
         summary = (
             f"{state.candidate_version or state.candidate_model} goes from {state.weight} % to "
-            f"{after.weight} % of {request.agent}'s traffic."
+            f"{after.weight} % of {agent}'s traffic."
         )
+        decision = Decision(actor=caller.name, kind="promote", message=summary)
 
         async def act(_approval_id: str | None) -> RolloutReport:
-            decision = Decision(actor=caller.name, kind="promote", message=summary)
-            await anyio.to_thread.run_sync(
-                self._change,
-                request.agent,
-                lambda present: rollout.promote(present, request.percent, self._clock()),
-                decision,
-            )
-            return await anyio.to_thread.run_sync(self._report, request.agent)
+            await anyio.to_thread.run_sync(self._promote, state, after.weight, decision)
+            return await anyio.to_thread.run_sync(self._report, agent)
 
-        return Plan(summary=summary, act=act, changes_serving=True)
+        return Plan(
+            summary=summary,
+            act=act,
+            changes_serving=True,
+            resolved={"rollout": state.id, "from": state.weight, "to": after.weight},
+        )
 
-    def plan_rollback(self, request: RollbackDeployment, caller: Caller) -> Plan:
-        """Plan the way back: out of a running rollout, or to a version that served before.
-
-        Raises UnknownAgentError, VersionNotFoundError, ConflictError (nothing to go back to).
-        """
-        if request.drill:
-            raise NotAvailable("Rollback drills are not available in this build.")
-        running = self._rollouts.running(self._catalogue.check_agent(request.agent))
-        if running is not None and request.version in (None, running.stable_version):
-            back_to = ModelRef(running.stable_model, running.stable_version)
-        elif running is not None:
-            raise ConflictError(
-                f"Rollout {running.id} of {request.agent} runs; it goes back to "
-                f"{running.stable_version or running.stable_model}, not {request.version!r}.",
-                remedy="Roll back first without a version, then deploy the other one.",
-            )
-        else:
-            back_to = self._previous(request.agent, request.version)
-        summary = f"All of {request.agent}'s traffic goes back to {back_to}."
-
-        async def act(approval_id: str | None) -> RolledBack:
-            started = time.monotonic()
-            decision = Decision(actor=caller.name, kind="rollback", message=summary)
-            await anyio.to_thread.run_sync(
-                self._roll_back, request.agent, back_to, decision, approval_id
-            )
-            return RolledBack(
-                agent=request.agent,
-                version=back_to.version,
-                model=back_to.model,
-                seconds=time.monotonic() - started,
-            )
-
-        return Plan(summary=summary, act=act, changes_serving=True)
-
-    # -- carrying out ---------------------------------------------------------------------------
-
-    def _begin(self, state: RolloutState, decision: Decision, endpoint: Endpoint) -> None:
-        with self._transitions.exclusive():
-            self._refuse_running(state.agent)
-            self._transitions.apply(state, decision, endpoint)
-
-    def _change(self, agent: str, change: Change, decision: Decision) -> None:
-        with self._transitions.exclusive():
-            after, _ = change(self._running(agent))
+    def _promote(self, planned_from: RolloutState, weight: int, decision: Decision) -> None:
+        agent = planned_from.agent
+        with self._transitions.exclusive(agent):
+            edited = self._settle_hand_edit(planned_from)
+            if edited or self._rollouts.running(agent) != planned_from:
+                raise ConflictError(
+                    f"The rollout of {agent} has moved on. {edited or ''}".strip(),
+                    remedy=f"See `chef rollout {agent}`.",
+                )
+            after, _ = rollout.promote(planned_from, weight, self._clock())
             self._transitions.apply(after, decision)
 
-    def _roll_back(
-        self, agent: str, back_to: ModelRef, decision: Decision, approval_id: str | None
-    ) -> None:
-        with self._transitions.exclusive():
-            running = self._rollouts.running(agent)
-            if running is not None:
-                after, _ = rollout.roll_back(running, decision.message, self._clock())
-                self._transitions.apply(after, decision)
-                return
-            # No rollout to end: a switch to the older version, without a guard period for the
-            # one that people want to be rid of.
-            state = self._start(
-                agent,
-                "immediate",
-                _SWITCH,
-                stable=self._catalogue.serving(agent),
-                candidate=back_to,
-                approval_id=approval_id,
-            )
-            switched = replace(state, phase="promoted", ended_at=state.started_at)
-            endpoint = self._catalogue.endpoint(back_to.model)
-            self._transitions.apply(switched, decision, endpoint)
-
-    def _start(
-        self,
-        agent: str,
-        strategy: Strategy,
-        policy: RolloutPolicy,
-        *,
-        stable: ModelRef,
-        candidate: ModelRef,
-        approval_id: str | None,
-    ) -> RolloutState:
-        state, _ = rollout.start(
-            id=_new_id(),
-            agent=agent,
-            strategy=strategy,
-            policy=policy,
-            stable_model=stable.model,
-            stable_version=stable.version,
-            candidate_model=candidate.model,
-            candidate_version=candidate.version,
-            approval_id=approval_id,
-            now=self._clock(),
-        )
-        return state
-
-    # -- looking things up ----------------------------------------------------------------------
+    def _settle_hand_edit(self, planned_from: RolloutState) -> str | None:
+        """What a person wrote into models.yaml comes before what was planned without it."""
+        if self._rollouts.running(planned_from.agent) != planned_from:
+            return None
+        return self._hand_edits.settle(planned_from)
 
     def _refuse_running(self, agent: str) -> None:
         running = self._rollouts.running(agent)
@@ -273,48 +275,6 @@ class Deployment:
                 f"Rollout {running.id} of {agent} is {running.phase}.",
                 remedy=f"See `chef rollout {agent}`; promote it, roll it back or wait.",
             )
-
-    def _running(self, agent: str) -> RolloutState:
-        state = self._rollouts.running(self._catalogue.check_agent(agent))
-        if state is None:
-            raise ConflictError(
-                f"No rollout of {agent} runs.", remedy=f"Start one with `chef deploy {agent}`."
-            )
-        return state
-
-    def _previous(self, agent: str, version: str | None) -> ModelRef:
-        serving = self._catalogue.serving(agent)
-        if version is not None:
-            back_to = self._catalogue.resolve(agent, version)
-        else:
-            before = self._registry.previous_version(agent)
-            if before is None:
-                raise ConflictError(
-                    f"No version served {agent} before {serving}.",
-                    remedy=f"See `chef models {agent}`.",
-                )
-            back_to = ModelRef(before.model_id, before.version)
-        if back_to.model == serving.model:
-            raise ConflictError(f"{back_to} serves {agent} already.")
-        return back_to
-
-    def _check_evaluation(
-        self, agent: str, candidate: ModelRef, override_reason: str | None
-    ) -> ChecklistItem:
-        scores = self._catalogue.scores(agent, candidate)
-        return gate.check_evaluation(
-            scores,
-            max_age_hours=self._max_age_hours,
-            now=self._clock(),
-            override_reason=override_reason,
-        )
-
-    async def _smoke_test(
-        self, agent: str, endpoint: Endpoint, policy: RolloutPolicy
-    ) -> list[ChecklistItem]:
-        prompts = await anyio.to_thread.run_sync(self._sample_prompts, agent)
-        async with self._open_gate(endpoint) as ask:
-            return await gate.smoke_test(ask, prompts, policy.latency_limit_s)
 
 
 def parse_strategy(text: str, policy: RolloutPolicy) -> tuple[Strategy, RolloutPolicy]:
@@ -330,7 +290,7 @@ def parse_strategy(text: str, policy: RolloutPolicy) -> tuple[Strategy, RolloutP
             remedy="Use immediate, canary or canary_<n>pct.",
         )
     if text == "immediate":
-        return "immediate", replace(policy, steps=_SWITCH.steps)
+        return "immediate", replace(policy, steps=(rollout.FULL,))
     match = _CANARY.fullmatch(text)
     if match is None or (match[1] is not None and not 1 <= int(match[1]) <= rollout.FULL):
         raise InputError(
@@ -344,12 +304,17 @@ def parse_strategy(text: str, policy: RolloutPolicy) -> tuple[Strategy, RolloutP
     return "canary", replace(policy, steps=(first, *rest))
 
 
+def _override_reason(request: DeployModelToAgent) -> str | None:
+    """Return why the checklist is overridden, None when it is not; a blank reason is none."""
+    if request.override_reason is None:
+        return None
+    reason = " ".join(request.override_reason.split())
+    if not reason:
+        raise InputError("override_reason is blank.", remedy="Say why, for the record.")
+    return reason
+
+
 def _approved(approval_id: str | None) -> ChecklistItem:
     """The approval was spent before the plan was carried out; without one nothing gets here."""
     verdict = Verdict.PASS if approval_id else Verdict.FAIL
     return ChecklistItem(name="approval", verdict=verdict, message=approval_id or "There is none.")
-
-
-def _new_id() -> str:
-    stamp = time.strftime("%Y%m%d", time.gmtime())
-    return f"ro_{stamp}_{secrets.token_hex(3)}"

@@ -4,34 +4,38 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Protocol, get_args
 
 import anyio
 
 from agent_orchestrator.agents.infrastructure.modelops.usecases import ChecklistItem
 from agent_orchestrator.domain.models import EvalScores
+from agent_orchestrator.domain.scoring import Recommendation
 from agent_orchestrator.domain.verdict import Verdict, worst
-from agent_orchestrator.errors import GateFailed, UpstreamError
+from agent_orchestrator.errors import ChefError, GateFailed, UpstreamError
 
 BATCH = 8
 
 
-@dataclass(frozen=True, slots=True)
-class GateAnswer:
-    """What the gate looks at in an answer."""
+class Answer(Protocol):
+    """What the gate looks at in an answer; ``serving.router.Completion`` is one."""
 
-    text: str
-    valid_output: bool
-    """Whether it passed output validation."""
+    @property
+    def text(self) -> str:
+        """The answer's text."""
+
+    @property
+    def valid_output(self) -> bool:
+        """Whether it passed output validation."""
 
 
-Ask = Callable[[str], Awaitable[GateAnswer]]
+Ask = Callable[[str], Awaitable[Answer]]
 """Send one prompt to the candidate; UpstreamError when there is no answer."""
 
 
 async def smoke_test(ask: Ask, prompts: Sequence[str], limit_s: float) -> list[ChecklistItem]:
-    """Load the candidate, ask it one prompt, then ``BATCH`` at once.
+    """Load the candidate, ask it one prompt, then ``BATCH`` at once; ``prompts`` are repeated.
 
     The first call may take long (the server loads the model then), so only the batch is held
     against ``limit_s``. Stops at the first point that fails: the later ones need it.
@@ -40,7 +44,7 @@ async def smoke_test(ask: Ask, prompts: Sequence[str], limit_s: float) -> list[C
     try:
         first = await ask(prompts[0])
     except UpstreamError as error:
-        return [ChecklistItem(name="loads", verdict=Verdict.FAIL, message=str(error))]
+        return [does_not_load(error)]
     loading = time.monotonic() - started
     items = [
         ChecklistItem(
@@ -58,7 +62,7 @@ async def smoke_test(ask: Ask, prompts: Sequence[str], limit_s: float) -> list[C
 
 
 async def _batch(ask: Ask, prompts: Sequence[str], limit_s: float) -> list[ChecklistItem]:
-    answers: list[GateAnswer] = []
+    answers: list[Answer] = []
     seconds: list[float] = []
     failures: list[str] = []
 
@@ -91,7 +95,7 @@ async def _batch(ask: Ask, prompts: Sequence[str], limit_s: float) -> list[Check
     ]
 
 
-def _answers(answer: GateAnswer) -> ChecklistItem:
+def _answers(answer: Answer) -> ChecklistItem:
     answered = bool(answer.text.strip())
     return ChecklistItem(
         name="answers",
@@ -100,40 +104,52 @@ def _answers(answer: GateAnswer) -> ChecklistItem:
     )
 
 
-def _valid(answers: Sequence[GateAnswer], name: str = "valid output") -> ChecklistItem:
-    invalid = sum(not answer.valid_output for answer in answers)
+def _valid(answers: Sequence[Answer], name: str = "valid output") -> ChecklistItem:
+    valid = sum(answer.valid_output for answer in answers)
     return ChecklistItem(
         name=name,
-        verdict=Verdict.FAIL if invalid or not answers else Verdict.PASS,
-        message=f"{invalid} of {len(answers)} answers were not valid." if invalid else "Valid.",
+        verdict=Verdict.PASS if 0 < valid == len(answers) else Verdict.FAIL,
+        message=f"{valid} of {len(answers)} answers were valid.",
     )
 
 
-def check_evaluation(
-    scores: EvalScores | None, *, max_age_hours: float, now: float, override_reason: str | None
-) -> ChecklistItem:
-    """Judge the candidate's last evaluation; an override with a reason lets it pass."""
-    fault = _evaluation_fault(scores, max_age_hours, now)
-    if fault is None:
-        recommendation = scores.recommendation if scores else None
-        message = f"Recommendation {recommendation}."
-        return ChecklistItem(name="evaluation", verdict=Verdict.PASS, message=message)
-    if override_reason:
-        message = f"{fault} Overridden: {override_reason}"
-        return ChecklistItem(name="evaluation", verdict=Verdict.PASS, message=message)
-    return ChecklistItem(name="evaluation", verdict=Verdict.FAIL, message=fault)
+def does_not_load(error: ChefError) -> ChecklistItem:
+    """Return the finding that nothing answers for the candidate."""
+    return ChecklistItem(name="loads", verdict=Verdict.FAIL, message=str(error))
 
 
-def _evaluation_fault(scores: EvalScores | None, max_age_hours: float, now: float) -> str | None:
+def evaluation_fault(scores: EvalScores | None, max_age_hours: float, now: float) -> str | None:
+    """Say why a candidate's last evaluation does not let it through; None when it does.
+
+    ``now`` is in seconds since the epoch.
+    """
     if scores is None or scores.recommendation is None or scores.evaluated_at is None:
         return "It has not been evaluated."
     if scores.recommendation == "reject":
         return "Its evaluation says reject."
-    at = datetime.fromisoformat(scores.evaluated_at).astimezone(UTC).timestamp()
-    hours = (now - at) / 3600
+    if scores.recommendation not in get_args(Recommendation):
+        return f"Its evaluation says {scores.recommendation!r}, which is no recommendation."
+    try:
+        at = datetime.fromisoformat(scores.evaluated_at)
+    except ValueError:
+        return f"Its evaluation is of {scores.evaluated_at!r}, which is no time."
+    hours = (now - (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()) / 3600
     if hours > max_age_hours:
         return f"Its evaluation is {hours:.0f} h old; the limit is {max_age_hours:g} h."
     return None
+
+
+def check_evaluation(
+    scores: EvalScores | None, fault: str | None, override_reason: str | None
+) -> ChecklistItem:
+    """Return the checklist's point on ``fault``; an override with a reason lets it pass."""
+    if fault is None:
+        verdict, message = Verdict.PASS, f"Recommendation {scores and scores.recommendation}."
+    elif override_reason:
+        verdict, message = Verdict.PASS, f"{fault} Overridden: {override_reason}"
+    else:
+        verdict, message = Verdict.FAIL, fault
+    return ChecklistItem(name="evaluation", verdict=verdict, message=message)
 
 
 def require_pass(model: str, items: Sequence[ChecklistItem]) -> None:

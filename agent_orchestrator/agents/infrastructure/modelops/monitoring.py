@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
+import threading
 import time
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Final
 
 from agent_orchestrator.agents.infrastructure.modelops.catalogue import Catalogue
@@ -23,7 +25,7 @@ from agent_orchestrator.domain.routing import CANDIDATE, STABLE
 from agent_orchestrator.domain.simulation import simulate_canary
 from agent_orchestrator.stores.health import HealthBoard
 from agent_orchestrator.stores.outcomes import OutcomeStore
-from agent_orchestrator.stores.rollouts import RolloutStore
+from agent_orchestrator.stores.rollouts import RecordedDecision, RolloutStore
 
 _BATCH: Final = 5000
 
@@ -32,58 +34,77 @@ class RolloutMonitor:
     """Folds a rollout's outcomes into its evidence, as they come or again from the start.
 
     Each change of the split is written into the rollout's history together with the place in the
-    outcomes' order that it was decided at, so that a restarted process folds the same records into
-    the same steps.
+    outcomes' order that it was decided at, so that any process, restarted or not, folds the same
+    records into the same steps. May be shared by threads.
     """
 
     def __init__(self, outcomes: OutcomeStore, rollouts: RolloutStore) -> None:
         self._outcomes = outcomes
         self._rollouts = rollouts
-        self._folded: dict[str, tuple[int, RolloutEvidence]] = {}
+        self._folded: dict[str, _Folded] = {}
+        self._folding = threading.Lock()
 
     def verdict(self, state: RolloutState, now: float) -> RolloutVerdict:
-        """Return the verdict on a rollout at ``now``."""
-        return self._evidence(state).verdict(now)
+        """Return the verdict on a rollout at ``now``; on one that has ended, as of its end."""
+        with self._folding:
+            return self._evidence(state).verdict(now if state.ended_at is None else state.ended_at)
 
     def _evidence(self, state: RolloutState) -> RolloutEvidence:
         """Return the evidence with everything in that has been recorded so far."""
         changes = [d for d in self._rollouts.decisions(state.id) if "position" in d.evidence]
-        done, evidence = self._folded.get(state.id, (0, None))
-        for change in changes[done:]:
-            if evidence is None:
-                evidence = RolloutEvidence(state.policy, change.evidence["weight"], change.at)
-                continue
-            self._fold(
-                state.id,
-                evidence,
-                until_outcome=change.evidence["position"]["outcome"],
-                until_feedback=change.evidence["position"]["feedback"],
-            )
-            evidence.start_step(change.evidence["weight"], change.at)
-        if evidence is None:
-            evidence = RolloutEvidence(state.policy, state.weight, state.started_at)
-        self._fold(state.id, evidence)
-        self._folded[state.id] = (len(changes), evidence)
-        return evidence
+        if not changes:
+            return RolloutEvidence(state.policy, state.weight, state.started_at)
+        folded = self._folded.get(state.id)
+        if folded is None or any(map(folded.is_past, changes[folded.changes :])):
+            # Somebody moved the split while this process folded on: those records belong to the
+            # new step, so begin again.
+            first = changes[0]
+            evidence = RolloutEvidence(state.policy, first.evidence["weight"], first.at)
+            folded = self._folded[state.id] = _Folded(evidence, changes=1)
+        for change in changes[folded.changes :]:
+            position = change.evidence["position"]
+            self._fold(state.id, folded.evidence, position["outcome"], position["feedback"])
+            folded.evidence.start_step(change.evidence["weight"], change.at)
+            folded.changes += 1
+        self._fold(state.id, folded.evidence)
+        return folded.evidence
 
     def _fold(
         self,
         rollout_id: str,
         evidence: RolloutEvidence,
-        *,
-        until_outcome: int | None = None,
-        until_feedback: int | None = None,
+        until_outcome: float = math.inf,
+        until_feedback: float = math.inf,
     ) -> None:
-        for read, last_seq, until in (
-            (self._outcomes.outcomes_after, "last_outcome_seq", until_outcome),
-            (self._outcomes.feedback_after, "last_feedback_seq", until_feedback),
+        """Take what has been recorded since, up to and with the given places in the order."""
+        while batch := self._outcomes.outcomes_after(rollout_id, evidence.last_outcome_seq, _BATCH):
+            wanted = [outcome for outcome in batch if outcome.seq <= until_outcome]
+            evidence.fold(wanted)
+            if len(wanted) < _BATCH:
+                break
+        while judged := self._outcomes.feedback_after(
+            rollout_id, evidence.last_feedback_seq, _BATCH
         ):
-            while True:
-                batch = read(rollout_id, getattr(evidence, last_seq), _BATCH)
-                wanted = [r for r in batch if until is None or r.seq <= until]
-                evidence.fold(wanted)
-                if len(wanted) < _BATCH:
-                    break
+            due = [judgement for judgement in judged if judgement.seq <= until_feedback]
+            evidence.fold(due)
+            if len(due) < _BATCH:
+                break
+
+
+@dataclass(slots=True)
+class _Folded:
+    """One rollout's evidence, and how many changes of the split are in it."""
+
+    evidence: RolloutEvidence
+    changes: int
+
+    def is_past(self, change: RecordedDecision) -> bool:
+        """Return whether records from after ``change`` have been folded in."""
+        position = change.evidence["position"]
+        return bool(
+            self.evidence.last_outcome_seq > position["outcome"]
+            or self.evidence.last_feedback_seq > position["feedback"]
+        )
 
 
 class RolloutReports:
@@ -130,16 +151,7 @@ class RolloutReports:
             guardrails=[
                 GuardrailStatus.model_validate(asdict(rail)) for rail in verdict.guardrails
             ],
-            decisions=[
-                DecisionRecord(
-                    at=d.at,
-                    actor=d.actor,
-                    kind=d.kind,
-                    message=d.message,
-                    evidence=dict(d.evidence),
-                )
-                for d in self._rollouts.decisions(state.id)
-            ],
+            decisions=[_record(d) for d in self._rollouts.decisions(state.id)],
         )
 
     def _arms(self, state: RolloutState, verdict: RolloutVerdict) -> list[ArmStatus]:
@@ -169,6 +181,16 @@ class RolloutReports:
                 )
             )
         return statuses
+
+
+def _record(decision: RecordedDecision) -> DecisionRecord:
+    return DecisionRecord(
+        at=decision.at,
+        actor=decision.actor,
+        kind=decision.kind,
+        message=decision.message,
+        evidence=dict(decision.evidence),
+    )
 
 
 def simulate(request: SimulateCanary, policy: RolloutPolicy) -> CanarySimulated:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,6 +20,9 @@ class Plan:
     cost_usd: float = 0.0
     changes_serving: bool = False
     """Whether it changes what serves: that always needs an approval."""
+    resolved: Mapping[str, Any] = field(default_factory=dict)
+    """What the request leaves open, as it stands now (the newest version, the next step, the
+    configured policy …), JSON. An approval covers only this."""
     details: dict[str, Any] = field(default_factory=dict)
     """JSON, shown beside the summary."""
 

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable
 
 from pydantic import TypeAdapter
 
+from agent_orchestrator.agents.infrastructure.modelops.hand_edits import HandEdits
 from agent_orchestrator.agents.infrastructure.modelops.monitoring import RolloutMonitor
-from agent_orchestrator.agents.infrastructure.modelops.transitions import Decision, Transitions
+from agent_orchestrator.agents.infrastructure.modelops.transitions import (
+    Decision,
+    DecisionKind,
+    Transitions,
+)
 from agent_orchestrator.domain import rollout
 from agent_orchestrator.domain.rollout import (
+    Effect,
     Finish,
     Promote,
     RollBack,
@@ -19,8 +24,7 @@ from agent_orchestrator.domain.rollout import (
     RolloutVerdict,
     SetWeight,
 )
-from agent_orchestrator.domain.routing import CANDIDATE, Rollout
-from agent_orchestrator.errors import ConflictError, InputError
+from agent_orchestrator.errors import ChefError
 from agent_orchestrator.stores.models_yaml import ModelsYaml
 from agent_orchestrator.stores.rollouts import RolloutStore
 
@@ -32,92 +36,105 @@ class RolloutTimer:
 
     def __init__(
         self,
+        *,
         monitor: RolloutMonitor,
         rollouts: RolloutStore,
         transitions: Transitions,
+        hand_edits: HandEdits,
         models_yaml: ModelsYaml,
         alert: Callable[[str], None],
-        *,
         clock: Callable[[], float] = time.time,
     ) -> None:
+        """``alert`` takes a line for the people who run this; the same trouble is told once."""
         self._monitor = monitor
         self._rollouts = rollouts
         self._transitions = transitions
+        self._hand_edits = hand_edits
         self._yaml = models_yaml
         self._alert = alert
         self._clock = clock
+        self._troubles: dict[str, str] = {}
 
     def tick(self) -> None:
         """Judge every open rollout once and carry out what follows.
 
+        What was cut off is finished first. Trouble with one agent's rollout (a broken file, a lock
+        that is held) is an alert; that rollout holds, the others go on. Raises LockTimeout or
+        StorageError when the database cannot be used at all.
+        """
+        recovery = self._transitions.recover()
+        for line in recovery.settled:
+            self._alert(line)
+        troubles = {f"recovery of {a}": f"{a}: {error}" for a, error in recovery.stuck.items()}
+        for state in self._rollouts.open():
+            try:
+                self._judge(state)
+            except ChefError as error:
+                troubles[f"rollout {state.id}"] = f"{state.agent}, rollout {state.id}: {error}"
+        troubles.update(self._strangers())
+        for subject, line in troubles.items():
+            if self._troubles.get(subject) != line:
+                self._alert(line)
+        self._troubles = troubles
+
+    def _judge(self, state: RolloutState) -> None:
+        """Advance one rollout.
+
         The verdict is reached outside the deployment lock; inside it the state is read again, so
         that what a person did in between stands.
         """
-        for state in self._rollouts.open():
-            now = self._clock()
-            verdict = self._monitor.verdict(state, now)
-            after, effects = rollout.advance(state, verdict, now)
-            entry = self._yaml.read().rollouts.get(state.agent)
-            if not effects and entry is not None and _shares(entry) == state.weight:
-                continue
-            with self._transitions.exclusive():
-                if self._rollouts.get(state.id) != state:
-                    continue
-                if not self._adopt_hand_edit(state) and effects:
-                    self._transitions.apply(after, _decision(effects, verdict))
-
-    def _adopt_hand_edit(self, state: RolloutState) -> bool:
-        """Take over what a person wrote into models.yaml; return whether there was anything."""
-        table = self._yaml.read()
-        entry = table.rollouts.get(state.agent)
         now = self._clock()
-        if entry is None or entry.id != state.id:
-            message = "The rollout's entry was taken out of models.yaml by hand."
-            served_by_candidate = table.agent_models.get(state.agent) == state.candidate_model
-            phase: rollout.Phase = "promoted" if served_by_candidate else "rolled_back"
-            after = replace(
-                state,
-                phase=phase,
-                weight=rollout.FULL if served_by_candidate else 0,
-                ended_at=now,
-                reason=message,
-            )
-            self._transitions.apply(after, _hand_edit(message))
-            return True
-        weight = _shares(entry)
-        if weight == state.weight:
-            return False
+        verdict = self._monitor.verdict(state, now)
+        after, effects = rollout.advance(state, verdict, now)
+        decision = _decision(effects[0], verdict) if effects else None
         try:
-            after = rollout.adopt_weight(state, weight, now)
-        except (ConflictError, InputError) as refused:
-            self._alert(f"models.yaml, rollout of {state.agent}: {refused}")
-            self._transitions.apply(state, _hand_edit(f"A hand edit was undone: {refused}"))
-            return True
-        message = f"The weight {weight} % was written into models.yaml by hand."
-        self._transitions.apply(after, _hand_edit(message))
-        return True
+            if decision is None and not self._hand_edits.found(state):
+                return
+            rolling_back = after.phase == "rolled_back"
+            with self._transitions.exclusive(state.agent, rolling_back=rolling_back):
+                if self._rollouts.get(state.id) != state:
+                    return
+                if self._hand_edits.settle(state) is None and decision is not None:
+                    self._transitions.apply(after, decision)
+        except ChefError as error:
+            if decision is not None:
+                error.message = f"{error.message} Its {decision.kind} waits."
+            raise
+
+    def _strangers(self) -> dict[str, str]:
+        """Name the splits in models.yaml that no open rollout stands behind."""
+        troubles = {}
+        try:
+            for agent in self._unwatched():
+                with self._transitions.exclusive(agent):  # nobody is just starting or ending one
+                    entry = self._unwatched().get(agent)
+                if entry is not None:
+                    troubles[f"entry of {agent}"] = (
+                        f"models.yaml splits {agent}'s traffic by {entry!r}, which is no open "
+                        "rollout: nobody watches it. Take the entry out."
+                    )
+        except ChefError as error:
+            troubles["models.yaml"] = str(error)
+        return troubles
+
+    def _unwatched(self) -> dict[str, str]:
+        """Return agent → id of the entries in models.yaml that are no open rollout."""
+        entries = self._yaml.read().rollouts
+        watched = {state.agent: state.id for state in self._rollouts.open()}
+        return {a: entry.id for a, entry in entries.items() if a not in watched}
 
 
-def _shares(entry: Rollout) -> int:
-    """Return the candidate's share in an entry of models.yaml."""
-    return sum(arm.weight for arm in entry.arms if arm.name == CANDIDATE)
-
-
-def _hand_edit(message: str) -> Decision:
-    return Decision(actor="models.yaml", kind="adopt", message=message)
-
-
-def _decision(effects: Sequence[rollout.Effect], verdict: RolloutVerdict) -> Decision:
+def _decision(effect: Effect, verdict: RolloutVerdict) -> Decision:
     """Return the record of what the verdict decided."""
-    for effect in effects:
-        match effect:
-            case RollBack(reason):
-                kind, message = "rollback", f"Rolled back. {reason}"
-            case Promote():
-                kind, message = "promote", f"Promoted. {verdict.reason}"
-            case Finish():
-                kind, message = "finish", "The guard period is over; the old arm is gone."
-            case SetWeight(weight):
-                kind, message = "step", f"Step to {weight} %. {verdict.reason}"
+    kind: DecisionKind
+    match effect:
+        case RollBack(reason):
+            kind, message = "rollback", f"Rolled back. {reason}"
+        case Promote():
+            kind, message = "promote", f"Promoted. {verdict.reason}"
+        case Finish():
+            kind, message = "finish", "The guard period is over; the old arm is gone."
+        case SetWeight(weight):
+            kind, message = "step", f"Step to {weight} %. {verdict.reason}"
     evidence = {"verdict": _VERDICT.dump_python(verdict, mode="json")}
     return Decision(actor="timer", kind=kind, message=message, evidence=evidence)

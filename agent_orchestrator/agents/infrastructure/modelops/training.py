@@ -108,6 +108,12 @@ class Training:
             summary=summary,
             act=act,
             cost_usd=estimate.cost_usd,
+            resolved={
+                "dataset_hash": prepared.dataset.hash,
+                "base_model": prepared.base_model,
+                "backend": prepared.backend,
+                "hyperparameters": prepared.hyperparameters.model_dump(mode="json"),
+            },
             details={
                 "dataset": prepared.dataset.id,
                 "base_model": prepared.base_model,

@@ -1,10 +1,13 @@
-"""Carries out what a rollout's state machine decides: models.yaml, the registry, the rollout's row.
+"""Carries out what a rollout's state machine decides: models.yaml, the rollout's row, the registry.
 
 A rollout's state says completely what models.yaml and the registry must hold (``desired``). A
 transition therefore is: write the intent (the new state) to the journal, make the files say what
 the state says, read them back, complete the intent. Every part is absolute, so doing it twice
 changes nothing, and whoever takes the deployment lock next finishes what a dead process left
 (support/docs/decisions/0003).
+
+Traffic comes first, then the rollout's row (by which the timer watches it), then the registry. So a
+registry that is broken stops no rollback; it stops what would give a candidate more traffic.
 """
 
 from __future__ import annotations
@@ -15,9 +18,9 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
 from agent_orchestrator.agents.infrastructure.modelops.registry import ModelRegistry
 from agent_orchestrator.domain.rollout import RolloutState
@@ -30,7 +33,7 @@ from agent_orchestrator.domain.routing import (
     RolloutPhase,
     RoutingTable,
 )
-from agent_orchestrator.errors import FailedError
+from agent_orchestrator.errors import ChefError, ConflictError, FailedError
 from agent_orchestrator.stores.audit import AuditLog
 from agent_orchestrator.stores.files import locked
 from agent_orchestrator.stores.journal import IntentJournal, JournalEntry
@@ -43,15 +46,20 @@ from agent_orchestrator.stores.models_yaml import (
 )
 from agent_orchestrator.stores.rollouts import RolloutStore
 
+DecisionKind = Literal["start", "step", "promote", "rollback", "finish", "adopt"]
+
+#: What gives a candidate more traffic, and so wants the registry in order first.
+_FORWARD: frozenset[DecisionKind] = frozenset({"start", "step", "promote"})
+_LOCK_SECONDS = 30.0
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
     """Who changed a rollout, and why."""
 
     actor: str
-    """A person, or ``timer`` for what the verdicts decided."""
-    kind: str
-    """start, step, promote, rollback, finish, adopt."""
+    """A person, ``timer`` for what the verdicts decided, ``models.yaml`` for a hand edit."""
+    kind: DecisionKind
     message: str
     evidence: Mapping[str, Any] = field(default_factory=dict)
     """JSON; what the decision was based on."""
@@ -73,14 +81,34 @@ class Intent:
 class Desired:
     """What models.yaml and the registry hold for an agent when its rollout is in a state."""
 
-    agent_model: str
+    agent_model: str | None
+    """None for an agent that is gone from models.yaml."""
     rollout: Rollout | None
     current: str | None
     canary: str | None
     canary_percent: int
 
 
+@dataclass(frozen=True, slots=True)
+class Recovery:
+    """What became of the changes that dead processes left."""
+
+    settled: tuple[str, ...] = ()
+    """A line on each change that is finished, or given up for good, now."""
+    stuck: Mapping[str, ChefError] = field(default_factory=dict)
+    """Agent → why its last change cannot be finished yet."""
+
+
+class RecordsBehind(FailedError):  # noqa: N818 - a state of affairs
+    """The traffic is as decided and the rollout's row says so; the registry does not yet."""
+
+
 _INTENT: TypeAdapter[Intent] = TypeAdapter(Intent)
+
+
+def new_rollout_id(now: float) -> str:
+    """Return a fresh id, ``ro_<date>_<random>``; ``now`` is in seconds since the epoch."""
+    return f"ro_{time.strftime('%Y%m%d', time.gmtime(now))}_{secrets.token_hex(3)}"
 
 
 def desired(state: RolloutState) -> Desired:
@@ -105,6 +133,8 @@ def routed(
     table: RoutingTable, agent: str, want: Desired, endpoint: Endpoint | None
 ) -> RoutingTable:
     """Return the table of models.yaml as it must be: one atomic replace changes all of it."""
+    if want.agent_model is None:
+        return table
     table = with_model(table, agent, want.agent_model)
     if endpoint is not None and endpoint.provider != "openrouter":
         table = with_endpoint(table, endpoint)
@@ -138,24 +168,75 @@ class Transitions:
         self._lock_path = lock_path
         self._clock = clock
 
+    # -- the deployment lock --------------------------------------------------------------------
+
     @contextmanager
-    def exclusive(self, timeout: float = 30.0) -> Iterator[None]:
+    def exclusive(self, agent: str, *, rolling_back: bool = False) -> Iterator[None]:
         """Hold the deployment lock, with everything that was cut off carried out first.
 
-        Decide inside this lock what depends on the present state. Raises LockTimeout.
+        Decide inside this lock what depends on the present state. Raises LockTimeout, or
+        FailedError when an earlier change of ``agent`` cannot be finished; other agents' unfinished
+        changes do not matter. ``rolling_back`` goes on though the registry is behind.
         """
-        with locked(self._lock_path, timeout):
-            self._recover()
+        with locked(self._lock_path, _LOCK_SECONDS):
+            stuck = self._recover().stuck.get(agent)
+            if stuck is not None and not (rolling_back and isinstance(stuck, RecordsBehind)):
+                raise FailedError(
+                    f"An earlier change of {agent} is not finished: {stuck.message}",
+                    remedy=stuck.remedy,
+                ) from stuck
             yield
+
+    def recover(self) -> Recovery:
+        """Finish what dead processes left. Raises LockTimeout, StorageError."""
+        if not self._journal.pending():
+            return Recovery()
+        with locked(self._lock_path, _LOCK_SECONDS):
+            return self._recover()
+
+    def _recover(self) -> Recovery:
+        pending = self._journal.pending()
+        newest = {entry.agent: entry.id for entry in pending}
+        settled: list[str] = []
+        stuck: dict[str, ChefError] = {}
+        for entry in pending:
+            change = f"Change {entry.id} of {entry.agent} ({entry.kind})"
+            try:
+                if newest[entry.agent] == entry.id:
+                    self._carry_out(_read(entry), recovering=True)
+                else:
+                    # A later change was decided upon it, so its row was written: only the files
+                    # were behind, and those the later one sets.
+                    self._journal.complete(entry.id)
+            except ConflictError as error:
+                self._give_up(entry, error)
+                settled.append(f"{change} had been cut off and is given up: {error}")
+            except ChefError as error:
+                stuck[entry.agent] = error
+            else:
+                settled.append(f"{change} had been cut off and is finished now.")
+        return Recovery(tuple(settled), stuck)
+
+    def _give_up(self, entry: JournalEntry, error: ConflictError) -> None:
+        """Forget a change that something else has taken the place of; the timer tidies up."""
+        detail = {"intent": entry.id, "kind": entry.kind, "error": error.message}
+        self._audit.append(self._clock(), "recovery", "given_up", entry.agent, detail)
+        self._journal.complete(entry.id)
+
+    # -- one transition -------------------------------------------------------------------------
 
     def apply(
         self, state: RolloutState, decision: Decision, endpoint: Endpoint | None = None
     ) -> None:
-        """Move to ``state``: journal, models.yaml, registry, rollout, read back.
+        """Move to ``state``: journal, models.yaml, rollout, registry, read back.
 
-        Call it inside ``exclusive``. Raises StorageError when nothing could be written, and
-        FailedError when the files do not say afterwards what they should.
+        Call it inside ``exclusive``. Nothing has changed, and nothing will, when it raises
+        StorageError, LockTimeout, ConfigurationError (a broken file) or ConflictError (another
+        rollout is open, or the agent was given another model by hand). With RecordsBehind the
+        traffic has moved, and the rest is done by whoever takes the lock next.
         """
+        if decision.kind in _FORWARD:
+            self._registry.agent(state.agent)  # raises for a broken one
         intent = Intent(
             id=f"in_{secrets.token_hex(6)}",
             at=self._clock(),
@@ -169,7 +250,7 @@ class Transitions:
                 id=intent.id, agent=state.agent, kind=decision.kind, payload=payload, at=intent.at
             )
         )
-        self._carry_out(intent)
+        self._carry_out(intent, recovering=False)
 
     def _with_position(self, state: RolloutState, decision: Decision) -> Decision:
         """Add where in the order of outcomes and feedback a step begins: replays need it."""
@@ -181,67 +262,113 @@ class Transitions:
         begins = {"weight": state.weight, "position": {"outcome": outcome, "feedback": feedback}}
         return replace(decision, evidence={**decision.evidence, **begins})
 
-    def recover(self) -> list[str]:
-        """Finish what a dead process left; return the ids of the intents."""
-        with locked(self._lock_path, 30.0):
-            return self._recover()
-
-    def _recover(self) -> list[str]:
-        finished = []
-        for entry in self._journal.pending():
-            intent = _INTENT.validate_python(entry.payload)
-            self._carry_out(intent)
-            self._audit.append(
-                self._clock(), "recovery", "recovered", intent.state.agent, {"intent": intent.id}
-            )
-            finished.append(intent.id)
-        return finished
-
-    def _carry_out(self, intent: Intent) -> None:
+    def _carry_out(self, intent: Intent, *, recovering: bool) -> None:
         """Make the world say what the intent's state says. Idempotent."""
-        state, want = intent.state, desired(intent.state)
-        # Traffic first, records last: a rollback must not wait for bookkeeping.
-        self._yaml.update(lambda table: routed(table, state.agent, want, intent.endpoint))
-        self._registry.set_serving(
-            state.agent, current=want.current, canary=want.canary, percent=want.canary_percent
-        )
+        try:
+            state, want = self._target(intent, recovering=recovering)
+            self._yaml.update(lambda table: routed(table, state.agent, want, intent.endpoint))
+        except ChefError as error:
+            if not recovering:
+                self._withdraw(intent, error)
+            raise
         self._rollouts.save(state, intent.at)
-        decision = intent.decision
         self._rollouts.append_decision(
             state.id,
             at=intent.at,
-            actor=decision.actor,
-            kind=decision.kind,
-            message=decision.message,
-            evidence=dict(decision.evidence),
+            actor=intent.decision.actor,
+            kind=intent.decision.kind,
+            message=intent.decision.message,
+            evidence=dict(intent.decision.evidence),
             intent_id=intent.id,
         )
-        self._read_back(state, want)
-        self._audit.append(
-            intent.at,
-            decision.actor,
-            decision.kind,
-            state.agent,
-            {"rollout": state.id, "weight": state.weight, "message": decision.message},
-        )
+        try:
+            self._register(state, want)
+        except ChefError as error:
+            raise RecordsBehind(
+                f"{state.agent}: the traffic is as decided, the records are not: {error.message}",
+                remedy=f"{error.remedy} They are finished by themselves then.".lstrip(),
+            ) from error
+        self._write_down(intent, state, recovering=recovering)
         self._journal.complete(intent.id)
 
-    def _read_back(self, state: RolloutState, want: Desired) -> None:
-        """Compare what the files say with what they should; success is said only after this."""
-        table = self._yaml.read()
-        found: dict[str, Any] = {
-            "model in models.yaml": table.agent_models.get(state.agent),
-            "rollout in models.yaml": table.rollouts.get(state.agent),
-            "current in the registry": self._registry.agent(state.agent).current,
-        }
-        expected: dict[str, Any] = {
-            "model in models.yaml": want.agent_model,
-            "rollout in models.yaml": want.rollout,
-            "current in the registry": want.current,
-        }
-        for what, value in expected.items():
-            if found[what] != value:
+    def _withdraw(self, intent: Intent, error: ChefError) -> None:
+        """Nothing has changed yet for an intent: see that nothing changes later either."""
+        try:
+            self._journal.complete(intent.id)
+        except ChefError:
+            error.remedy += " It could not be withdrawn either: whoever comes next carries it out."
+
+    def _target(self, intent: Intent, *, recovering: bool) -> tuple[RolloutState, Desired]:
+        """Return the state to reach and what the files must say then.
+
+        A person may have given the agent a model that is neither arm's, or taken the agent out.
+        That stands: such a rollout is over. Raises ConflictError when it would only begin or go on
+        now, and when the agent has another open rollout.
+        """
+        state, want = intent.state, desired(intent.state)
+        running = self._rollouts.running(state.agent)
+        if state.ended_at is None and running is not None and running.id != state.id:
+            raise ConflictError(f"Rollout {running.id} of {state.agent} has not ended.")
+        found = self._yaml.read().agent_models.get(state.agent)
+        if found in (state.stable_model, state.candidate_model):
+            return state, want
+        if not recovering and intent.decision.kind == "rollback":
+            return state, want
+        reason = f"models.yaml names {found!r} for {state.agent}, written by hand."
+        if not recovering and state.ended_at is None:
+            raise ConflictError(reason, remedy="Look at it, then ask again.")
+        if state.ended_at is None:
+            state = replace(
+                state, phase="rolled_back", weight=0, ended_at=self._clock(), reason=reason
+            )
+        return state, Desired(
+            agent_model=found, rollout=None, current=None, canary=None, canary_percent=0
+        )
+
+    def _register(self, state: RolloutState, want: Desired) -> None:
+        """Say in the registry what serves, and read back; a version it does not know is none."""
+        record = self._registry.agent(state.agent)
+        models = {version.version: version.model_id for version in record.history}
+        current, canary = want.current, want.canary
+        if want.agent_model not in (state.stable_model, state.candidate_model):
+            same = [version for version, model in models.items() if model == want.agent_model]
+            current = same[-1] if same else None
+        current = current if current in models else None
+        canary = canary if canary in models else None
+        self._registry.set_serving(
+            state.agent, current=current, canary=canary, percent=want.canary_percent
+        )
+        table, after = self._yaml.read(), self._registry.agent(state.agent)
+        checks = (
+            ("model in models.yaml", table.agent_models.get(state.agent), want.agent_model),
+            ("rollout in models.yaml", table.rollouts.get(state.agent), want.rollout),
+            (
+                "current and canary in the registry",
+                (after.current, after.canary),
+                (current, canary),
+            ),
+        )
+        for what, found, expected in checks:
+            if found != expected:
                 raise FailedError(
-                    f"{state.agent}: {what} is {found[what]!r} after the change, not {value!r}.",
-                    remedy="Somebody edits the file at the same time; run `chef status`.",
+                    f"{what} is {found!r} after the change, not {expected!r}.",
+                    remedy="Somebody edits the file at the same time; look with `chef status`.",
                 )
+
+    def _write_down(self, intent: Intent, state: RolloutState, *, recovering: bool) -> None:
+        decision = intent.decision
+        detail = {"rollout": state.id, "weight": state.weight, "message": decision.message}
+        if recovering:
+            detail["decided_by"] = decision.actor
+        actor = "recovery" if recovering else decision.actor
+        self._audit.append(self._clock(), actor, decision.kind, state.agent, detail)
+
+
+def _read(entry: JournalEntry) -> Intent:
+    try:
+        return _INTENT.validate_python(entry.payload)
+    except ValidationError as error:
+        raise FailedError(
+            f"The change {entry.id} was written down by another version of this program.",
+            remedy="Finish it with that version: start its `chef serve` once.",
+        ) from error

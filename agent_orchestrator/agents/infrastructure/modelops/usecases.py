@@ -292,7 +292,7 @@ class RolledBack(Result):
     version: str | None
     model: str
     seconds: float
-    """From the command until models.yaml was read back with the old arm alone."""
+    """From the command until everything was written and read back."""
 
 
 class RolloutStatusRequest(Request):

@@ -1,0 +1,463 @@
+"""The use cases over real stores in one folder, with a clock of one's own and a candidate that says
+what the test wants. Making a second ``World`` of a folder is a restart.
+
+``Tripwire`` makes the stores die or fail before or after any of their effects.
+"""
+
+from __future__ import annotations
+
+import random
+import uuid
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from agent_orchestrator.agents.infrastructure.modelops import gate
+from agent_orchestrator.agents.infrastructure.modelops.authorisation import Authorisation, Caller
+from agent_orchestrator.agents.infrastructure.modelops.breakers import BreakerResets
+from agent_orchestrator.agents.infrastructure.modelops.catalogue import Catalogue
+from agent_orchestrator.agents.infrastructure.modelops.coordinator import Coordinator
+from agent_orchestrator.agents.infrastructure.modelops.dataset_building import DatasetBuilding
+from agent_orchestrator.agents.infrastructure.modelops.datasets import DatasetStore
+from agent_orchestrator.agents.infrastructure.modelops.deployment import Deployment
+from agent_orchestrator.agents.infrastructure.modelops.hand_edits import HandEdits
+from agent_orchestrator.agents.infrastructure.modelops.inventory import Inventory, plan_conversion
+from agent_orchestrator.agents.infrastructure.modelops.monitoring import (
+    RolloutMonitor,
+    RolloutReports,
+    simulate,
+)
+from agent_orchestrator.agents.infrastructure.modelops.plans import Plan
+from agent_orchestrator.agents.infrastructure.modelops.registry import ModelRegistry
+from agent_orchestrator.agents.infrastructure.modelops.rollback import Rollbacks
+from agent_orchestrator.agents.infrastructure.modelops.rollout_timer import RolloutTimer
+from agent_orchestrator.agents.infrastructure.modelops.transitions import Transitions, desired
+from agent_orchestrator.agents.infrastructure.modelops.usecases import (
+    DeployModelToAgent,
+    PromoteCanary,
+    Request,
+    Result,
+    RollbackDeployment,
+    TrainingStarted,
+    TrainSubagentModel,
+)
+from agent_orchestrator.domain.intents import UseCase
+from agent_orchestrator.domain.outcomes import Feedback, Outcome
+from agent_orchestrator.domain.rollout import RolloutPolicy, RolloutState
+from agent_orchestrator.domain.routing import Endpoint, choose_arm
+from agent_orchestrator.errors import ApprovalRequired
+from agent_orchestrator.stores import defaults
+from agent_orchestrator.stores.approvals import ApprovalStore
+from agent_orchestrator.stores.audit import AuditLog
+from agent_orchestrator.stores.database import Database
+from agent_orchestrator.stores.health import HealthBoard
+from agent_orchestrator.stores.journal import IntentJournal
+from agent_orchestrator.stores.models_yaml import ModelsYaml
+from agent_orchestrator.stores.outcomes import OutcomeStore
+from agent_orchestrator.stores.rollouts import RolloutStore
+
+AGENT = "feature_dev"
+STABLE_MODEL = "acme/stable"
+ADA = Caller("ada", "cli")
+BOB = Caller("bob", "http")
+MODELS_YAML = """\
+# who serves whom
+
+openrouter:
+  agent_models:
+    feature_dev: acme/stable        # people's comment
+    cicd: acme/builder
+models:
+  acme/elsewhere: {provider: self_hosted, endpoints: ["http://127.0.0.1:9/v1"]}
+fallbacks:
+  default: [acme/spare]
+"""
+POLICY = """\
+steps: [20, 50, 100]
+guardrails: [error]
+margin: 0.1
+looks: 5
+look_every: 20
+min_step_seconds: 10
+max_step_seconds: 1000
+guard_seconds: 10
+stale_after_seconds: 60
+"""
+
+
+class Clock:
+    """Seconds since the epoch, moved by hand."""
+
+    def __init__(self, now: float = 1_800_000_000.0) -> None:
+        self.now = now
+
+    def __call__(self) -> float:
+        return self.now
+
+    def pass_by(self, seconds: float) -> float:
+        """Let time pass; return the new time."""
+        self.now += seconds
+        return self.now
+
+
+@dataclass(frozen=True)
+class Said:
+    """An answer of the candidate."""
+
+    text: str = "def add(a, b): return a + b"
+    valid_output: bool = True
+
+
+@dataclass
+class Candidate:
+    """What the gate meets: ``says`` returns an answer or raises."""
+
+    says: Callable[[str], Said] = lambda _prompt: Said()
+    opened: list[Endpoint] = field(default_factory=list)
+    prompts: list[str] = field(default_factory=list)
+    meanwhile: Callable[[], object] = lambda: None
+    """Called while the gate is open: what others do during the smoke test."""
+
+    @asynccontextmanager
+    async def open(self, endpoint: Endpoint) -> AsyncIterator[gate.Ask]:
+        """Be what ``Deployment`` opens."""
+        self.opened.append(endpoint)
+
+        async def ask(prompt: str) -> Said:
+            self.prompts.append(prompt)
+            return self.says(prompt)
+
+        yield ask
+        self.meanwhile()
+
+
+class Killed(BaseException):
+    """Stands for SIGKILL: nothing of ours catches it, and the kernel lets go of the locks."""
+
+
+class Tripwire:
+    """Counts effects, before and after each; raises ``error`` at number ``at``, once."""
+
+    def __init__(self, at: int = 0, error: type[BaseException] = Killed) -> None:
+        self.at = at
+        self.error = error
+        self.passed = 0
+        self.names: list[str] = []
+
+    def arm(self, at: int) -> None:
+        """Begin to count."""
+        self.at, self.passed, self.names = at, 0, []
+
+    def step(self, name: str) -> None:
+        """Pass a point."""
+        self.passed += 1
+        self.names.append(name)
+        if self.passed == self.at:
+            raise self.error(f"at {name}")
+
+
+class Wired:
+    """A store with a tripwire around the methods that have effects."""
+
+    def __init__(self, store: object, tripwire: Tripwire, *effects: str) -> None:
+        self._store = store
+        self._tripwire = tripwire
+        self._effects = effects
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._store, name)
+        if name not in self._effects:
+            return method
+        label = f"{type(self._store).__name__}.{name}"
+
+        def wired(*args: Any, **kwargs: Any) -> Any:
+            self._tripwire.step(f"before {label}")
+            result = method(*args, **kwargs)
+            self._tripwire.step(f"after {label}")
+            return result
+
+        return wired
+
+
+class World:
+    """Everything of one installation, composed as ``wiring.embedded`` does."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        clock: Clock | None = None,
+        candidate: Candidate | None = None,
+        tripwire: Tripwire | None = None,
+        requester_may_approve: bool = False,
+    ) -> None:
+        self.folder = folder
+        self.clock = clock or Clock()
+        self.candidate = candidate or Candidate()
+        self.alerts: list[str] = []
+        self.price = 15.0
+        self.trained: list[TrainSubagentModel] = []
+        self._write_configuration()
+        self._open_stores(tripwire or Tripwire())
+        self._compose()
+        self.coordinator = self._coordinator(requester_may_approve)
+
+    def _write_configuration(self) -> None:
+        path = self.folder / "config" / "agents" / "models.yaml"
+        if not path.exists():
+            path.parent.mkdir(parents=True)
+            path.write_text(MODELS_YAML)
+            policy = self.folder / "config" / "modelops" / "rollout_defaults.yaml"
+            policy.parent.mkdir()
+            policy.write_text(POLICY)
+
+    def _open_stores(self, tripwire: Tripwire) -> None:
+        config, state = self.folder / "config", self.folder / "state"
+        self.database = Database(f"sqlite:///{state / 'state.db'}")
+        yaml = ModelsYaml(config / "agents" / "models.yaml")
+        registry = ModelRegistry(config / "models" / "registry.json", clock=self.clock)
+        self.yaml: ModelsYaml = Wired(yaml, tripwire, "update")
+        self.registry: ModelRegistry = Wired(registry, tripwire, "set_serving")
+        self.audit: AuditLog = Wired(AuditLog(self.database), tripwire, "append")
+        self.journal: IntentJournal = Wired(
+            IntentJournal(self.database), tripwire, "write", "complete"
+        )
+        self.rollouts: RolloutStore = Wired(
+            RolloutStore(self.database), tripwire, "save", "append_decision"
+        )
+        self.approvals = ApprovalStore(self.database)
+        self.outcomes = OutcomeStore(self.database)
+        self.health = HealthBoard(self.database)
+        self.datasets = DatasetStore(state / "datasets")
+        self.catalogue = Catalogue(self.yaml, self.registry, state / "artifacts")
+
+    def _compose(self) -> None:
+        self.transitions = Transitions(
+            models_yaml=self.yaml,
+            registry=self.registry,
+            rollouts=self.rollouts,
+            journal=self.journal,
+            audit=self.audit,
+            position=self.outcomes.position,
+            lock_path=self.folder / "state" / "run" / "deployment",
+            clock=self.clock,
+        )
+        self.hand_edits = HandEdits(
+            self.yaml, self.transitions, self.alerts.append, clock=self.clock
+        )
+        self.monitor = RolloutMonitor(self.outcomes, self.rollouts)
+        self.reports = RolloutReports(
+            self.monitor,
+            self.rollouts,
+            self.outcomes,
+            self.health,
+            self.catalogue,
+            clock=self.clock,
+        )
+        self.timer = RolloutTimer(
+            monitor=self.monitor,
+            rollouts=self.rollouts,
+            transitions=self.transitions,
+            hand_edits=self.hand_edits,
+            models_yaml=self.yaml,
+            alert=self.alerts.append,
+            clock=self.clock,
+        )
+        self.deployment = Deployment(
+            catalogue=self.catalogue,
+            rollouts=self.rollouts,
+            transitions=self.transitions,
+            hand_edits=self.hand_edits,
+            open_gate=self.candidate.open,
+            load_policy=self.policy,
+            sample_prompts=lambda _agent: ["Add two numbers.", "Name the defect."],
+            evaluation_max_age_hours=168,
+            gateway_url="http://127.0.0.1:8130/v1",
+            report=self.reports.report,
+            clock=self.clock,
+        )
+        self.rollbacks = Rollbacks(
+            catalogue=self.catalogue,
+            registry=self.registry,
+            rollouts=self.rollouts,
+            transitions=self.transitions,
+            clock=self.clock,
+        )
+
+    def _coordinator(self, requester_may_approve: bool) -> Coordinator:
+        inventory = Inventory(self.catalogue, self.registry)
+        resets = BreakerResets(self.catalogue, self.health, self.audit, clock=self.clock)
+        building = DatasetBuilding(self.catalogue, self.datasets, self.audit, clock=self.clock)
+        return Coordinator(
+            readers={
+                "monitor_training_job": lambda _request: Result(),
+                "rollout_status": lambda request: self.reports.report(request.agent),
+                "simulate_canary": lambda request: simulate(request, self.policy({})),
+                "list_agent_models": inventory.list_models,
+            },
+            planners={
+                "build_dataset": building.plan,
+                "train_subagent_model": self._plan_training,
+                "cancel_training_job": plan_conversion,
+                "evaluate_model_vs_baseline": plan_conversion,
+                "deploy_model_to_agent": self.deployment.plan_deploy,
+                "promote_canary": self.deployment.plan_promote,
+                "rollback_deployment": self.rollbacks.plan,
+                "reset_breaker": resets.plan,
+                "convert_model_to_gguf": plan_conversion,
+            },
+            authorisation=Authorisation(
+                self.approvals,
+                self.audit,
+                approval_above_usd=10.0,
+                requester_may_approve=requester_may_approve,
+                clock=self.clock,
+            ),
+        )
+
+    def _plan_training(self, request: TrainSubagentModel, _caller: Caller) -> Plan:
+        """Plan a training of a price of one's own, which only writes down that it ran."""
+
+        async def act(approval_id: str | None) -> TrainingStarted:
+            self.trained.append(request)
+            return TrainingStarted(
+                job_id="job_1",
+                hub_repo="local/x",
+                dataset="d",
+                base_model="b",
+                estimated_cost_usd=self.price,
+                estimated_minutes=1.0,
+                status_url="job:job_1",
+                approval=approval_id or "none needed",
+            )
+
+        summary = f"Train for {request.agent}: ${self.price:.2f}."
+        return Plan(summary=summary, act=act, cost_usd=self.price)
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self.database.close()
+
+    # -- people -----------------------------------------------------------------------------------
+
+    def policy(self, changes: Mapping[str, Any]) -> RolloutPolicy:
+        """Return the policy of the configuration with changes."""
+        return defaults.load_rollout_policy(self.folder / "config", changes)
+
+    async def ask(self, use_case: UseCase, request: Request, caller: Caller = ADA) -> str:
+        """Ask for something that needs an approval, a second later; return the approval's id."""
+        self.clock.pass_by(1.0)
+        try:
+            await self.coordinator.run(use_case, request, caller)
+        except ApprovalRequired as needed:
+            return needed.approval_id
+        raise AssertionError(f"{use_case} ran without an approval.")
+
+    async def approve(self, approval_id: str) -> Result:
+        """Let Bob approve, and Ada carry it out."""
+        await self.coordinator.answer(approval_id, BOB, approve=True)
+        return await self.coordinator.resume(approval_id, ADA)
+
+    async def do(self, use_case: UseCase, request: Request) -> Any:
+        """Ask, have it approved, carry it out."""
+        return await self.approve(await self.ask(use_case, request))
+
+    async def deploy(self, version: str = "v1.0.0", **fields: Any) -> Any:
+        """Deploy a version, approved."""
+        request = DeployModelToAgent(agent=AGENT, version=version, **fields)
+        return await self.do("deploy_model_to_agent", request)
+
+    async def promote(self, percent: int | None = None) -> Any:
+        """Promote the agent's rollout, approved."""
+        return await self.do("promote_canary", PromoteCanary(agent=AGENT, percent=percent))
+
+    async def roll_back(self, version: str | None = None) -> Any:
+        """Roll the agent back, approved."""
+        request = RollbackDeployment(agent=AGENT, version=version)
+        return await self.do("rollback_deployment", request)
+
+    def edit(self, old: str, new: str) -> None:
+        """Edit models.yaml by hand."""
+        text = self.yaml.path.read_text()
+        assert old in text, f"{old!r} is not in:\n{text}"
+        self.yaml.path.write_text(text.replace(old, new))
+
+    def add_version(self, model: str, *, recommendation: str | None = "deploy") -> str:
+        """Register a version that was evaluated just now."""
+        version = self.registry.add_model_version(AGENT, model_id=model).version
+        if recommendation is not None:
+            scores = {"accuracy": 0.9, "recommendation": recommendation}
+            self.registry.update_evaluation_scores(AGENT, version, scores)
+        return version
+
+    # -- traffic ----------------------------------------------------------------------------------
+
+    def send(
+        self,
+        requests: int,
+        *,
+        good: Mapping[str, float] | None = None,
+        seed: int = 0,
+        judged: bool = False,
+    ) -> None:
+        """Send the agent requests, routed as models.yaml says; ``good`` is each arm's rate.
+
+        Those that are not good fail, or with ``judged`` are answered and judged as bad.
+        """
+        chance = random.Random(seed)
+        table = self.yaml.read()
+        entry = table.rollouts.get(AGENT)
+        outcomes = []
+        judgements = []
+        for _ in range(requests):
+            task = uuid.UUID(int=chance.getrandbits(128)).hex
+            arm = choose_arm(table.arms(AGENT), task, entry.id if entry else "")
+            right = chance.random() < (good or {}).get(arm.name, 1.0)
+            request_id = uuid.UUID(int=chance.getrandbits(128)).hex
+            outcome = Outcome(
+                request_id=request_id,
+                attempt=0,
+                at=self.clock(),
+                agent=AGENT,
+                task_id=task,
+                model=arm.model,
+                arm=arm.name,
+                version=arm.version,
+                rollout_id=entry.id if entry else None,
+                latency_ms=20.0,
+                error=None if right or judged else "status",
+                valid_output=True if right or judged else None,
+            )
+            outcomes.append(outcome)
+            judgements.append(Feedback(request_id, float(right), "tests", self.clock()))
+        self.outcomes.append_many(outcomes)
+        for judgement in judgements if judged else ():
+            self.outcomes.add_feedback(judgement)
+
+    # -- what must hold ---------------------------------------------------------------------------
+
+    def state(self) -> RolloutState | None:
+        """Return the agent's newest rollout."""
+        return self.rollouts.latest(AGENT)
+
+    def check_agreement(self, agent: str = AGENT) -> None:
+        """Registry, models.yaml and the rollouts' table say the same, and nothing is left to do."""
+        assert self.journal.pending() == []
+        table, record = self.yaml.read(), self.registry.agent(agent)
+        state = self.rollouts.latest(agent)
+        if state is None:
+            assert agent not in table.rollouts
+            assert record.canary is None
+            return
+        want = desired(state)
+        assert table.rollouts.get(agent) == want.rollout
+        assert table.agent_models[agent] == want.agent_model
+        assert (record.current, record.canary) == (want.current, want.canary)
+        statuses = {v.version: v.deployment_status for v in record.history}
+        for version, status in statuses.items():
+            if version == want.canary:
+                assert status == f"canary_{want.canary_percent}pct"
+            else:
+                assert (status == "deployed") == (version == want.current)
