@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
 from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from agent_orchestrator.domain.cost import HardwareTier
+from agent_orchestrator.domain.models import TrainingMode
 from agent_orchestrator.domain.rollout import RolloutPolicy
 from agent_orchestrator.errors import InputError, SettingsError
 
@@ -19,7 +28,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class LoraDefaults(_Strict):
@@ -39,7 +48,7 @@ class Hyperparameters(_Strict):
     gradient_accumulation: Annotated[int, Field(ge=1)] = 4
     warmup_ratio: Share = 0.1
     max_length: Annotated[int, Field(ge=8)] = 8192
-    lr_scheduler: str = "linear"
+    lr_scheduler: Literal["linear", "cosine", "constant", "constant_with_warmup"] = "linear"
     adam_beta2: Share = 0.999
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
     seed: Annotated[int, Field(ge=0)] = 0
@@ -52,8 +61,16 @@ class Hyperparameters(_Strict):
 
         ``lora_rank`` and ``lora_alpha`` are accepted as short forms.
         """
+        known = (*Hyperparameters.model_fields, "lora_rank", "lora_alpha")
         merged = self.model_dump()
         for key, value in values.items():
+            if key not in known:
+                near = difflib.get_close_matches(key, known, n=1)
+                hint = f"Did you mean {near[0]!r}? " if near else ""
+                raise InputError(
+                    f"{source}: there is no setting {key!r}.",
+                    remedy=f"{hint}Known settings: {', '.join(known)}.",
+                )
             if key in {"lora_rank", "lora_alpha"}:
                 lora = merged["lora"] or LoraDefaults().model_dump()
                 merged["lora"] = lora | {key.removeprefix("lora_"): value}
@@ -65,7 +82,7 @@ class Hyperparameters(_Strict):
             key, message = _first(error)
             raise InputError(
                 f"{source}: {key}: {message}.",
-                remedy=f"Known settings: {', '.join(Hyperparameters.model_fields)}.",
+                remedy="config/modelops/training_defaults.yaml shows values that work.",
             ) from None
 
 
@@ -105,7 +122,7 @@ class Preset(_Strict):
     base_model: str
     parameters: Positive
     training: dict[str, Any] = {}
-    modes: dict[str, dict[str, Any]] = {}
+    modes: dict[TrainingMode, dict[str, Any]] = {}
     """Values that replace those of ``modes`` for this base."""
 
 
@@ -119,23 +136,39 @@ class TrainingDefaults(_Strict):
     limits: Limits
     presets: dict[str, Preset] = {}
 
+    @model_validator(mode="after")
+    def _check_presets(self) -> Self:
+        """Find a wrong value now, not when somebody trains with it."""
+        for name, preset in self.presets.items():
+            try:
+                self.training.replaced(preset.training, "training")
+                for mode in preset.modes:
+                    self.mode(mode, preset.base_model)
+            except InputError as error:
+                raise ValueError(f"presets.{name}: {error.message.rstrip('.')}") from None
+        return self
+
     def preset(self, base_model: str) -> Preset | None:
         """Return the preset of a base model, by its model id."""
         found = (p for p in self.presets.values() if p.base_model == base_model)
         return next(found, None)
 
-    def mode(self, name: str, base_model: str) -> Mode:
+    def mode(self, name: TrainingMode, base_model: str) -> Mode:
         """Return a mode as its base model's preset has it."""
         mode: Mode = getattr(self.modes, name)
         preset = self.preset(base_model)
         changes = preset.modes.get(name, {}) if preset else {}
-        return Mode.model_validate(mode.model_dump() | changes)
+        try:
+            return Mode.model_validate(mode.model_dump() | changes)
+        except ValidationError as error:
+            key, message = _first(error)
+            raise InputError(f"modes.{name}.{key}: {message}.") from None
 
 
 class EvaluationDefaults(_Strict):
     """evaluation_defaults.yaml."""
 
-    weights: dict[str, Annotated[float, Field(ge=0)]]
+    weights: Annotated[dict[str, Annotated[float, Field(ge=0)]], Field(min_length=1)]
     target_tokens: Positive = 2000
     latency_limit_s: Positive = 5.0
     max_completion_tokens: Annotated[int, Field(ge=1)] = 512
@@ -181,9 +214,21 @@ def _load(path: Path, kind: type[Document]) -> Document:
         raise SettingsError(
             f"Missing file {path}.", remedy="Set CHEF_CONFIG to the configuration folder."
         ) from None
+    except OSError as error:
+        raise SettingsError(
+            f"Cannot read {path}: {error.strerror}.", remedy="Make it a file that you may read."
+        ) from error
+    except MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line = f", line {mark.line + 1}" if mark else ""
+        problem = str(error.problem or error.context).splitlines()[0]
+        raise SettingsError(
+            f"{path}{line}: not YAML: {problem}.",
+            remedy="Indent with spaces, never with tabs, and give every key once.",
+        ) from None
     except (YAMLError, UnicodeDecodeError) as error:
-        line = str(error).strip().splitlines()[0]
-        raise SettingsError(f"{path} is not valid YAML: {line}.", remedy="Mend the file.") from None
+        problem = str(error).strip().splitlines()[0]
+        raise SettingsError(f"{path}: not YAML: {problem}.", remedy="Mend the file.") from None
     except ValidationError as error:
         key, message = _first(error)
         raise SettingsError(f"{path}: {key}: {message}.", remedy="Mend the file.") from None
@@ -192,5 +237,8 @@ def _load(path: Path, kind: type[Document]) -> Document:
 def _first(error: ValidationError) -> tuple[str, str]:
     """Return the place and text of a validation error's first finding."""
     first = error.errors(include_url=False)[0]
-    place = ".".join(str(part) for part in first["loc"]) or "value"
-    return place, f"{first['msg']} (got {first['input']!r})"
+    place = ".".join(str(part) for part in first["loc"]) or "the whole"
+    message = first["msg"].removeprefix("Value error, ")
+    given = first["input"]
+    is_whole = isinstance(given, Mapping | list | tuple)
+    return place, message if is_whole else f"{message} (got {given!r})"
