@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Final
 
 from agent_orchestrator.domain.intents import manners, verbs
-from agent_orchestrator.domain.intents.phrases import AUXILIARIES, NEGATORS
+from agent_orchestrator.domain.intents.phrases import AUXILIARIES, NEGATORS, OPTIONS, PREPOSITIONS
 from agent_orchestrator.domain.intents.requests import (
     Request,
     base_verb,
@@ -68,6 +68,7 @@ def clauses(tokens: Sequence[Token]) -> tuple[Clause, ...]:
 # --- splitting -------------------------------------------------------------------------------
 
 _STOPS: Final = frozenset({".", "!", "?", ";", "\n", "...", "…"})
+_ABBREVIATIONS: Final = frozenset({"e.g", "i.e", "vs", "approx", "incl"})
 _DASHES: Final = frozenset({"-", "–", "—", "--", "---", "|", "•", "*", "→"})
 _COMMAS: Final = frozenset({",", "(", ")", "[", "]"})
 _CONJUNCTIONS: Final = frozenset({"and", "or", "but", "so", "nor", "then"})
@@ -79,7 +80,8 @@ _AHEAD: Final = 24
 def _sentences(tokens: Sequence[Token]) -> Iterator[tuple[list[Token], bool]]:
     current: list[Token] = []
     for token in tokens:
-        if token.kind is Kind.PUNCT and token.norm in _STOPS:
+        abbreviated = token.norm == "." and current and current[-1].norm in _ABBREVIATIONS
+        if token.kind is Kind.PUNCT and token.norm in _STOPS and not abbreviated:
             if current:
                 yield current, token.norm == "?"
             current = []
@@ -107,15 +109,31 @@ def _parts(sentence: Sequence[Token]) -> Iterator[tuple[str, tuple[Token, ...]]]
 def _splits(token: Token, before: Sequence[Token], after: Sequence[Token]) -> bool:
     """Return whether ``token`` ends a clause and begins another."""
     if token.is_word(_SUBORDINATORS):
-        embedded = bool(before) and before[-1].is_word(manners.EMBEDDING)
-        return bool(after) and not embedded and _subordinates(token, after)
+        return bool(after) and not _embeds(before) and _subordinates(token, after)
     if token.norm == "please":  # run on: "docs is bad please retrain it"
-        return base_verb(after) is not None and len(skip_openers(before[-_AHEAD:])) > 1
+        broken_off = bool(before) and not before[-1].is_word(_UNFINISHED)
+        return broken_off and base_verb(after) is not None and not _courteous(before)
     if token.kind is Kind.PUNCT:
         if token.norm == ":":
-            return True
+            option = bool(before) and before[-1].is_word(OPTIONS)  # "metrics: accuracy"
+            return not option or _opens_clause(after)
         return token.norm in _COMMAS | _DASHES | {"&"} and (not before or _opens_clause(after))
     return token.is_word(_CONJUNCTIONS) and (not before or _opens_clause(after))
+
+
+def _courteous(before: Sequence[Token]) -> bool:
+    """``could you``, ``ok, now``: nothing that a request would have to be cut off from."""
+    return len(skip_openers(before[-_AHEAD:])) < 2  # noqa: PLR2004 - a word may be a vocative
+
+
+_UNFINISHED: Final = AUXILIARIES | manners.SUBJECTS | {"to"}
+
+
+def _embeds(before: Sequence[Token]) -> bool:
+    """``check if``, ``tell me when``: a question inside the clause, not a condition."""
+    last = [token.norm for token in before[-2:]]
+    told = len(last) > 1 and last[0] in {"tell", "show"} and last[1] in {"me", "us"}
+    return told or (bool(last) and last[-1] in manners.EMBEDDING)
 
 
 def _subordinates(token: Token, after: Sequence[Token]) -> bool:
@@ -210,7 +228,8 @@ def _supposes(tokens: Sequence[Token]) -> bool:
 
 
 def _conditions(tokens: Sequence[Token]) -> bool:
-    return tokens[0].is_word(manners.CONDITIONS)
+    asked = tokens[0].norm == "when" and len(tokens) > 1 and tokens[1].is_word(AUXILIARIES)
+    return tokens[0].is_word(manners.CONDITIONS) and not asked  # "when will it be done?"
 
 
 def _reasons(tokens: Sequence[Token]) -> bool:
@@ -223,6 +242,8 @@ def _denies(tokens: Sequence[Token]) -> bool:
 
 def _asks(tokens: Sequence[Token]) -> bool:
     rest = skip_openers(tokens)
+    if rest and rest[0].is_word(PREPOSITIONS):
+        return len(rest) > 1 and rest[1].is_word(manners.WH)  # "at what percentage …"
     return bool(rest) and rest[0].is_word(manners.WH | manners.QUESTION_AUX)
 
 
@@ -252,9 +273,9 @@ _BY_FORM: Final = (
     (Posture.REASON, _reasons),
 )
 _OTHERWISE: Final = (
+    (Posture.REPORT, _reports),
     (Posture.NEGATED, _denies),
     (Posture.QUESTION, _asks),
-    (Posture.REPORT, _reports),
     (Posture.CODING, _orders),
     (Posture.STATEMENT, _states),
 )

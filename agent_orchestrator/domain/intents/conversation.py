@@ -4,20 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import takewhile
 from typing import Final
 
 from agent_orchestrator.domain.intents import manners, verbs
 from agent_orchestrator.domain.intents.clauses import Clause, Posture
-from agent_orchestrator.domain.intents.frames import (
-    Scene,
-    UseCase,
-    scene_of,
-    topics_of,
-    use_case_of,
-)
+from agent_orchestrator.domain.intents.frames import UseCase, use_case_of
 from agent_orchestrator.domain.intents.phrases import FOREIGN
 from agent_orchestrator.domain.intents.readings import reading_of
 from agent_orchestrator.domain.intents.requests import Request
+from agent_orchestrator.domain.intents.scene import Scene, scene_of, topics_of
 from agent_orchestrator.domain.intents.tokens import Kind, Token
 
 # --- what carries over -----------------------------------------------------------------------
@@ -35,7 +31,9 @@ _CARRIES: Final = {
     Posture.STATEMENT: frozenset({"and", "or", "then"}),
     Posture.FRAGMENT: frozenset({"and", "or"}),
     Posture.REASON: frozenset({"and", "or"}),
+    Posture.RETRACTION: frozenset({":"}),
 }
+_TELLING: Final = frozenset({Posture.STATEMENT, Posture.FRAGMENT})
 #: Postures that a clause has whatever stands before it.
 _OF_THEIR_OWN: Final = frozenset(
     {Posture.CONDITION, Posture.SUPPOSED, Posture.RETRACTION, Posture.DANGLING, Posture.REASON}
@@ -52,7 +50,10 @@ def settle(clauses: Sequence[Clause]) -> tuple[Clause, ...]:
         ahead = clauses[i + 1 : i + 1 + _LIST]
         carried = _carried(settled[-1], clause, ahead) if settled else None
         posture = clause.posture
-        if carried is not None and posture not in _OF_THEIR_OWN:
+        before = settled[-1].posture if settled and clause.link else None
+        if posture is Posture.CONDITION and before in _TELLING:
+            posture = before  # "docs got worse after the rollout, roll it back"
+        elif carried is not None and posture not in _OF_THEIR_OWN:
             posture = carried
         elif clause.request is not None and posture in {Posture.REQUEST, Posture.DIRECTIVE}:
             posture = _imperative(clause, clause.request, known)
@@ -94,7 +95,7 @@ def _imperative(clause: Clause, request: Request, known: frozenset[str]) -> Post
         return Posture.REQUEST
     if scene.verb in verbs.ADJUNCT:
         return Posture.DIRECTIVE
-    if scene.verb in {"see", "look", "know"}:
+    if request.stated or scene.verb in {"see", "look", "know"}:
         return Posture.STATEMENT  # "let's see how good it is"
     hint = scene.verb in verbs.DIRECT and scene.objects[0].kind != FOREIGN
     return Posture.DIRECTIVE if hint else Posture.CODING
@@ -153,16 +154,17 @@ def _candidate(settled: Sequence[Clause], i: int) -> Candidate | None:
     looks = scene is None or _looks(scene)
     if looks and clause.posture in {Posture.REQUEST, Posture.QUESTION, Posture.FRAGMENT}:
         asked = clause.asked or clause.posture is not Posture.FRAGMENT
-        reading = reading_of(clause.tokens, asked=asked, known=clause.known)
+        reading = reading_of(clause.tokens, asked=asked, marked=clause.asked, known=clause.known)
         return Candidate(reading.use_case, i, None, reading.tokens) if reading else None
     return None
 
 
 def _conditional(settled: Sequence[Clause], i: int) -> bool:
     """Return whether a request waits for something: "… if the tests pass", "… tomorrow"."""
-    following = settled[i + 1 : i + 2]
-    later = any(token.is_word(manners.DEFERRING) for token in settled[i].tokens)
-    return later or any(c.posture is Posture.CONDITION and c.link for c in following)
+    if any(token.is_word(manners.DEFERRING) for token in settled[i].tokens):
+        return True
+    rest = takewhile(lambda clause: clause.link, settled[i + 1 : i + 1 + _LIST])
+    return any(clause.posture is Posture.CONDITION for clause in rest)
 
 
 def _tentative(settled: Sequence[Clause], i: int) -> bool:

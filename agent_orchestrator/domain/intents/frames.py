@@ -6,23 +6,14 @@ become ModelOps only with an object of ours: an agent, a model, a version, a can
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
-from itertools import pairwise
 from typing import Final, Literal
 
 from agent_orchestrator.domain.intents import verbs
 from agent_orchestrator.domain.intents.manners import WH
-from agent_orchestrator.domain.intents.phrases import (
-    FOREIGN,
-    NOUNS,
-    Phrase,
-    certain,
-    phrases,
-)
-from agent_orchestrator.domain.intents.requests import Request
-from agent_orchestrator.domain.intents.tokens import Kind, Token
+from agent_orchestrator.domain.intents.scene import BACKING, Scene
+from agent_orchestrator.domain.intents.tokens import Kind
 from agent_orchestrator.domain.intents.vocabulary import words
 
 UseCase = Literal[
@@ -40,87 +31,6 @@ UseCase = Literal[
     "list_agent_models",
     "convert_model_to_gguf",
 ]
-
-_BACKING: Final = words(
-    "agentnoun model models version canary training evaluation baseline strategy breaker "
-    "conversion job_id repo modelname"
-)
-#: Where a deployment may go without naming a service of its own.
-_PLACES: Final = words(
-    "production prod live everyone everybody users customers traffic use serving openrouter "
-    "huggingface hf hub endpoint local self_hosted machine calls tasks requests mode"
-)
-
-
-@dataclass(frozen=True)
-class Scene:
-    """A request with its phrases."""
-
-    verb: str
-    tokens: tuple[Token, ...]
-    known: frozenset[str]
-    """Classes of what earlier clauses were about: an ``it`` may refer to those."""
-
-    @cached_property
-    def phrases(self) -> tuple[Phrase, ...]:
-        """The phrases after the verb."""
-        return phrases(self.tokens)
-
-    @cached_property
-    def objects(self) -> tuple[Phrase, ...]:
-        """The direct objects (two in "give docs a training run")."""
-        found = [p for p in self.phrases if not p.role and p.kind]
-        if not found and self.verb in verbs.READ:
-            found = [p for p in self.phrases if p.kind][:1]  # "check on the rollout"
-        return tuple(found) or self.phrases[:1]
-
-    @cached_property
-    def kinds(self) -> tuple[str, ...]:
-        """Classes of the objects; "a round of dpo" is training."""
-        after = {id(p): q for p, q in pairwise(self.phrases) if q.role == "of"}
-        return tuple(
-            after[id(p)].kind if p.kind == "job" and id(p) in after else p.kind
-            for p in self.objects
-        )
-
-    @cached_property
-    def evidence(self) -> bool:
-        """Whether something in it belongs to ModelOps beyond doubt."""
-        return any(
-            p.kind in _BACKING or p.topics & _BACKING or any(map(certain, p.agents))
-            for p in self.phrases
-        )
-
-    def has(self, *kinds: str) -> bool:
-        """Return whether a phrase has one of these classes."""
-        return any(p.kind in kinds or not p.topics.isdisjoint(kinds) for p in self.phrases)
-
-    def has_token(self, *kinds: Kind) -> bool:
-        """Return whether a token is one of ``kinds``."""
-        return any(token.kind in kinds for token in self.tokens)
-
-    def has_word(self, *norms: str) -> bool:
-        """Return whether one of these words occurs."""
-        return any(token.norm in norms for token in self.tokens)
-
-    @cached_property
-    def sure_agent(self) -> bool:
-        """Whether an agent is named in a way that cannot be an everyday word."""
-        return any(p.sure_agents() for p in self.phrases)
-
-    @cached_property
-    def elsewhere(self) -> bool:
-        """Whether it names a place or owner that is not ours ("to Vercel", "of our API")."""
-        second = self.phrases[1:2]
-        return any(p.role == "of" and p.kind == FOREIGN for p in second) or any(
-            p.kind == FOREIGN and p.role in {"to", "into", "onto", "in", "for"} and not _place(p)
-            for p in self.phrases
-        )
-
-
-def _place(phrase: Phrase) -> bool:
-    return any(token.norm in _PLACES for token in phrase.content)
-
 
 Check = Callable[[Scene], bool]
 
@@ -153,9 +63,7 @@ def _bare_agent(scene: Scene) -> bool:
 
 
 def _promotable(scene: Scene) -> bool:
-    return _bare_agent(scene) and not any(
-        p.kind == FOREIGN and p.role == "to" and not _place(p) for p in scene.phrases
-    )
+    return _bare_agent(scene) and not scene.aims_elsewhere("to")
 
 
 def _backed_agent(scene: Scene) -> bool:
@@ -164,10 +72,9 @@ def _backed_agent(scene: Scene) -> bool:
 
 
 def _deployable(scene: Scene) -> bool:
-    return _backed_agent(scene) and not any(
-        p.kind == FOREIGN and p.role in {"to", "on", "onto", "into", "in"} and not _place(p)
-        for p in scene.phrases
-    )
+    if scene.verb in {"release", "ship"} and not scene.identified:
+        return False  # software has releases, too
+    return _backed_agent(scene) and not scene.aims_elsewhere("to", "on", "onto", "into", "in")
 
 
 def _named_model(scene: Scene) -> bool:
@@ -177,11 +84,20 @@ def _named_model(scene: Scene) -> bool:
     if not any(p.agents for p in scene.phrases) or scene.elsewhere:
         return False
     everyday = scene.objects[0].kind == "agent" and not scene.sure_agent
-    return not everyday or scene.verb in {"switch", "point", "serve"}
+    return not everyday or scene.verb in {"switch", "point", "serve", "give"}
 
 
 def _shares(scene: Scene) -> bool:
-    return scene.has_token(Kind.PERCENT) or scene.has_word("step", "fully", "half", "quarter")
+    return scene.has_token(Kind.PERCENT) or scene.has_word("step", "fully", "more")
+
+
+def _made_stable(scene: Scene) -> bool:
+    return scene.has_word("stable", "permanent", "default") and not scene.has_token(Kind.VERSION)
+
+
+def _raised(scene: Scene) -> bool:
+    """``the canary to 50%``."""
+    return any(p.role == "to" and p.kind == "traffic" for p in scene.phrases)
 
 
 def _widened(scene: Scene) -> bool:
@@ -196,9 +112,17 @@ def _sent_to_candidate(scene: Scene) -> bool:
     return _shares(scene) and scene.has("canary", "model")
 
 
+def _identified_dataset(scene: Scene) -> bool:
+    return scene.identified and scene.has_word("dataset", "datasets")
+
+
+def _into_dataset(scene: Scene) -> bool:
+    return any(p.role in {"into", "to"} and p.kind == "dataset" for p in scene.phrases)
+
+
 def _worth_building(scene: Scene) -> bool:
     """Only "data set" is asked back for; "create data" without an agent is a coder's."""
-    return _identified(scene) or scene.has_word("dataset", "datasets")
+    return scene.identified or scene.has_word("dataset", "datasets")
 
 
 def _with_training(scene: Scene) -> bool:
@@ -210,7 +134,7 @@ def _taught(scene: Scene) -> bool:
 
 
 def _undone(scene: Scene) -> bool:
-    return any(p.agents for p in scene.phrases) and scene.has(*_BACKING, "deployment", "promotion")
+    return any(p.agents for p in scene.phrases) and scene.has(*BACKING, "deployment", "promotion")
 
 
 def _compared(scene: Scene) -> bool:
@@ -226,6 +150,11 @@ def _gguf(scene: Scene) -> bool:
 
 def _job_known(scene: Scene) -> bool:
     return bool(scene.known & {"job_id", "training", "job", "evaluation", "conversion"})
+
+
+def _deployment_of_ours(scene: Scene) -> bool:
+    """Not everybody's "run the deployment"."""
+    return scene.sure_agent or (scene.identified and scene.has(*BACKING))
 
 
 def _run_as(scene: Scene) -> bool:
@@ -253,31 +182,40 @@ RULES: Final = (
     Rule("cancel_training_job", verbs.CANCEL, _WORK),
     Rule("cancel_training_job", verbs.CANCEL, _AGENT | words("model"), lambda s: s.has("training")),
     Rule("cancel_training_job", verbs.CANCEL, words("it"), _job_known),
-    Rule("rollback_deployment", verbs.CANCEL, words("canary deployment")),
-    Rule("reset_breaker", verbs.RESET, words("breaker arm"), lambda s: s.has("breaker")),
+    Rule("rollback_deployment", verbs.CANCEL, words("canary")),
+    Rule("rollback_deployment", verbs.CANCEL, words("deployment"), lambda s: s.identified),
+    Rule("rollback_deployment", verbs.DISCARD, words("canary"), lambda s: s.identified),
+    Rule("reset_breaker", verbs.RESET, words("breaker")),
+    Rule("reset_breaker", verbs.RESET, words("arm"), lambda s: s.has("breaker") or s.identified),
+    Rule("reset_breaker", verbs.LIGHT, words("reset"), lambda s: s.has("breaker")),
     Rule("reset_breaker", verbs.RESET, words("it"), lambda s: "breaker" in s.known),
     Rule("simulate_canary", verbs.SIMULATE, words("canary traffic strategy")),
     Rule("simulate_canary", verbs.LIGHT, words("simulation"), lambda s: s.has("canary", "traffic")),
     Rule("convert_model_to_gguf", verbs.MAKE, words("conversion"), _gguf),
     Rule("convert_model_to_gguf", verbs.CONVERT, _MODELISH | _ANY | _AGENT | words("name"), _gguf),
     Rule("build_dataset", verbs.BUILD | verbs.LIGHT, words("dataset"), _worth_building),
+    Rule("build_dataset", words("get fetch pull sample"), words("dataset"), _identified_dataset),
+    Rule("build_dataset", words("turn convert"), words("dataset"), _into_dataset),
     Rule("rollback_deployment", words("rollback"), _MODELISH | _ANY | words("canary promotion")),
     Rule("rollback_deployment", words("rollback"), _AGENT | words("deployment"), _bare_agent),
     Rule("rollback_deployment", verbs.ROLLBACK, _MODELISH | _AGENT | _RUNNING, _undone),
+    Rule("rollback_deployment", verbs.ROLLBACK, words("canary")),
     Rule("rollback_deployment", verbs.LIGHT, words("rollback")),
     Rule("rollback_deployment", words("rollback"), words("job"), lambda s: s.has_word("drill")),
     Rule("evaluate_model_vs_baseline", verbs.JUDGE, _MODELISH | _ANY | _AGENT, _backed_agent),
     Rule("evaluate_model_vs_baseline", verbs.EVALUATE, _MEASURED, _compared),
     Rule("evaluate_model_vs_baseline", verbs.LIGHT, words("evaluation")),
+    Rule("promote_canary", words("make"), words("canary model"), _made_stable),
     Rule("promote_canary", verbs.PROMOTE, _PROMOTED, _promotable),
     Rule("promote_canary", verbs.RAMP, words("canary traffic model") | _AGENT, _widened),
     Rule("promote_canary", verbs.LIGHT, words("promotion")),
+    Rule("promote_canary", words("need"), words("canary"), _raised),
     Rule("deploy_model_to_agent", verbs.SEND, words("traffic model version"), _sent_to_model),
     Rule("promote_canary", verbs.SEND, words("traffic model canary"), _sent_to_candidate),
     Rule("deploy_model_to_agent", verbs.DEPLOY, _PROMOTED, _deployable),
     Rule("deploy_model_to_agent", verbs.DEPLOY, words("name"), lambda s: s.sure_agent),
     Rule("deploy_model_to_agent", verbs.LIGHT, words("canary strategy")),
-    Rule("deploy_model_to_agent", verbs.LIGHT, words("deployment"), lambda s: s.sure_agent),
+    Rule("deploy_model_to_agent", verbs.LIGHT, words("deployment"), _deployment_of_ours),
     Rule("deploy_model_to_agent", verbs.LIGHT, _MODELISH, _run_as),
     Rule("deploy_model_to_agent", verbs.SWITCH, _MODELISH | _AGENT, _named_model),
     Rule("train_subagent_model", verbs.TRAIN, _MODELISH | _ANY | _AGENT, _bare_agent),
@@ -306,22 +244,8 @@ def use_case_of(scene: Scene) -> UseCase | None:
 def _fits(rule: Rule, scene: Scene) -> bool:
     if scene.kinds[0] in rule.objects:
         # A modifier we don't know is tolerated where an agent or a job is named beside it.
-        strict = rule.use_case == "list_agent_models" or not _identified(scene)
+        nominal = scene.verb == "need" or rule.use_case == "list_agent_models"
+        strict = nominal or not scene.identified
         return scene.objects[0].plain or not strict
     others = zip(scene.kinds[1:], scene.objects[1:], strict=True)
     return scene.verb in verbs.LIGHT and any(k in rule.objects and p.plain for k, p in others)
-
-
-def _identified(scene: Scene) -> bool:
-    return scene.has_token(Kind.JOB) or any(p.agents for p in scene.phrases)
-
-
-def scene_of(request: Request, known: frozenset[str] = frozenset()) -> Scene:
-    """Return the scene of a request."""
-    return Scene(request.verb, request.rest, known)
-
-
-def topics_of(tokens: Sequence[Token]) -> frozenset[str]:
-    """Return what a clause is about, for an ``it`` in a later one."""
-    found = {NOUNS[token.norm] for token in tokens if token.is_word(NOUNS)}
-    return frozenset(found | {"job_id" for token in tokens if token.kind is Kind.JOB})

@@ -21,7 +21,9 @@ MAYBE_ING: Final = "<maybe-ing>"
 COURTESY: Final = "<courtesy>"
 #: Something is wanted: "I want docs retrained", "we need a training run".
 WANT: Final = "<want>"
-MARKERS: Final = frozenset({ASK, ASK_ING, MAYBE, MAYBE_ING, COURTESY, WANT})
+#: A state is to be brought about: "make sure docs is retrained".
+ENSURE: Final = "<ensure>"
+MARKERS: Final = frozenset({ENSURE, ASK, ASK_ING, MAYBE, MAYBE_ING, COURTESY, WANT})
 
 _MANNERS: Final[Mapping[str, str]] = {
     ASK: """
@@ -44,6 +46,7 @@ _MANNERS: Final[Mapping[str, str]] = {
         i want to | i need to | i would like to | i would love to | i have to | i must
         we want to | we need to | we would like to | we have to | we must | we ought to | we should
         you should | you need to | you must | you have to | you ought to
+        i think it is time to | i guess it is time to
         time to | it is time to | it is high time to | lets | let us
         go ahead and | please go ahead and | go on and | go and | get on and | feel like
         try to | try and | help me | help me to | help us | help us to
@@ -74,11 +77,13 @@ _MANNERS: Final[Mapping[str, str]] = {
     """,
     MAYBE_ING: """
         how about | what about | i suggest | i would suggest | i propose | i recommend
-        i am thinking about | i am thinking of | we are thinking about | we are thinking of
-        thinking about | thinking of | consider | i am considering | we are considering
     """,
     WANT: """
         i want | i need | i would like | i would love | we want | we need | we would like
+        time for | it is time for | it is high time for
+    """,
+    ENSURE: """
+        make sure | make sure that | ensure | ensure that | see to it that | please ensure
     """,
     COURTESY: """
         if possible | if you can | if you do not mind | if you have time | if you have a moment
@@ -110,11 +115,11 @@ ASKING: Final[Mapping[tuple[str, ...], str]] = {
 
 #: What may stand before a request without changing it.
 OPENERS: Final = words(
-    "ok okay now then next also actually so well alright right and finally first second third just "
-    "quickly again yes yeah yep sure great good perfect excellent nice cool thanks hey hi hello yo "
-    "dear folks team guys everyone chef codechef please kindly oh hmm hm um uh ah anyway meanwhile "
-    "instead immediately today but still lastly secondly thirdly afterwards done fine plus urgent "
-    "urgently important simply"
+    "ok okay now then next also actually so well alright right and finally first second third "
+    "just quickly again yes yeah yep sure great good perfect excellent nice cool thanks hey hi "
+    "hello yo dear folks team guys everyone chef codechef please kindly oh hmm hm um uh ah anyway "
+    "meanwhile instead immediately today but still lastly secondly thirdly afterwards done fine "
+    "plus urgent urgently important simply"
 )
 #: A clause of nothing else takes back what was asked before it.
 RETRACTIONS: Final = frozenset(
@@ -156,8 +161,8 @@ DEFERRING: Final = words(
 #: At the end of a clause they make what follows somebody's words: "he said, …".
 SPEAKING: Final = words(
     "say says said saying read reads wrote writes asked asks told tells mentioned mentions claims "
-    "claimed suggested suggests recommends recommended shouted replied answered typed types prints "
-    "printed"
+    "claimed suggested suggests recommends recommended shouted replied answered typed types "
+    "prints printed"
 )
 #: Before a colon they make what follows somebody's text: "commit message: …".
 LABELS: Final = SPEAKING | words(

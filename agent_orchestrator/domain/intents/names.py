@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from agent_orchestrator.domain.intents.phrases import NOUNS, PREPOSITIONS
-from agent_orchestrator.domain.intents.region import Region
+from agent_orchestrator.domain.intents.region import Literal, Region
 from agent_orchestrator.domain.intents.tokens import Kind, Token, looks_like_model
 from agent_orchestrator.domain.intents.verbs import VERB_FORMS
 from agent_orchestrator.domain.intents.vocabulary import words
@@ -15,6 +15,7 @@ _SOURCES: Final = words("on with using from over against via of in by")
 _COMPARED_TO: Final = words("against vs versus than over")
 _RECEIVERS: Final = words("to into as under at")
 _NAMES: Final = frozenset({Kind.REPO, Kind.NAME, Kind.PATH})
+_MODEL_NAMES: Final = frozenset({Kind.REPO, Kind.NAME})
 _NAMING: Final = words("called named : = is id")
 #: Words before "data set" that do not name it.
 _NO_NAME: Final = words(
@@ -42,17 +43,19 @@ def dataset_of(region: Region) -> str | None:
 
 def _beside_noun(region: Region) -> str | None:
     """``the stdlib-defects data set``, ``dataset: acme/tickets``, ``the tickets data set``."""
-    tokens = region.included
-    for i, token in enumerate(tokens):
-        if not token.is_word(DATA_NOUNS):
-            continue
-        before = tokens[i - 1] if i else None
-        after = next((t for t in tokens[i + 1 : i + 3] if t.norm not in _NAMING), None)
-        for literal in (before, after):
-            if literal is not None and literal.kind in _NAMES:
-                return literal.norm
-        if before is not None and token.norm == "dataset" and _names_data(before):
-            return before.text
+    for phrase in region.phrases:
+        tokens = phrase.tokens
+        for i, token in enumerate(tokens):
+            if not token.is_word(DATA_NOUNS):
+                continue
+            before = tokens[i - 1] if i else None
+            after = next((t for t in tokens[i + 1 :] if t.norm not in _NAMING), None)
+            for literal in (before, after):
+                if literal is not None and literal.kind in _NAMES:
+                    return literal.norm
+            named = phrase.role or (before is not None and before.kind is Kind.WORD)
+            if named and token.norm == "dataset" and before is not None and _names_data(before):
+                return before.text
     return None
 
 
@@ -65,15 +68,14 @@ def _names_data(before: Token) -> bool:
 
 def base_model_of(region: Region) -> str | None:
     """Return the model to start from."""
-    tokens, names = region.included, {Kind.REPO, Kind.NAME}
-    for i, token in enumerate(tokens):
-        if token.norm in {"base_model", "base"}:  # "base model X", "X as the base"
-            near = (*tokens[i + 1 : i + 3], *reversed(tokens[max(0, i - 3) : i]))
-            named = next((t.norm for t in near if t.kind in names), None)
-            if named is not None:
-                return named
+    named: str | None = None
+    for phrase in region.phrases:  # "base model X", "X as the base"
+        own = next((token.norm for token in phrase.tokens if token.kind in _MODEL_NAMES), None)
+        named = own or named
+        if named is not None and any(t.norm in {"base_model", "base"} for t in phrase.tokens):
+            return named
     dataset = dataset_of(region)
-    for role, _, token in region.literals(*names):
+    for role, _, token in region.literals(*_MODEL_NAMES):
         object_ = not role and token.kind is Kind.REPO
         if token.norm != dataset and (role == "based_on" or object_ or _starts(role, token)):
             return token.norm
@@ -87,8 +89,9 @@ def _starts(role: str, token: Token) -> bool:
 def model_of(region: Region) -> str | None:
     """Return the model id that is deployed, evaluated or converted."""
     taken = {_beside_noun(region), baseline_of(region)}
-    for role, phrase, token in region.literals(Kind.REPO, Kind.NAME):
-        if token.norm in taken or role in _COMPARED_TO | _RECEIVERS:
+    for literal in region.literals(Kind.REPO, Kind.NAME):
+        role, phrase, token = literal
+        if token.norm in taken or role in _COMPARED_TO or _receives(literal):
             continue
         if looks_like_model(token.norm) or (not role and phrase.kind in {"repo", "name", "model"}):
             return token.norm
@@ -131,4 +134,13 @@ def goal_version_of(region: Region) -> str | None:
 def output_repo_of(region: Region) -> str | None:
     """Return the repository that receives the result."""
     repos = region.literals(Kind.REPO)
-    return next((token.norm for role, _, token in repos if role in _RECEIVERS), None)
+    return next((repo.token.norm for repo in repos if _receives(repo)), None)
+
+
+def _receives(literal: Literal) -> bool:
+    """``to acme/out``, ``output repo acme/out``."""
+    output = any(token.is_word(_OUTPUT) for token in literal.phrase.tokens)
+    return output or literal.role in _RECEIVERS
+
+
+_OUTPUT: Final = words("output repo repository")

@@ -7,7 +7,7 @@ much as its head: in ``the feature_dev branch`` the head is a branch, so no agen
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
@@ -17,8 +17,9 @@ from agent_orchestrator.domain.intents.tokens import Kind, Token, looks_like_mod
 from agent_orchestrator.domain.intents.vocabulary import IDENTIFIERS, words
 
 PREPOSITIONS: Final = words(
-    "to for on with using from in into onto at of by via as against vs versus over through under "
-    "about than within across per during based_on after before since until between"
+    "behind alongside towards toward despite to for on with using from in into onto at of by via "
+    "as against vs versus over through under about than within across per during based_on after "
+    "before since until between"
 )
 AUXILIARIES: Final = words(
     "is are was were be been being am has have had do does did will would can could should shall "
@@ -27,9 +28,9 @@ AUXILIARIES: Final = words(
 NEGATORS: Final = words("not never nor neither nothing nobody none no hardly without")
 EXCLUDING: Final = words("not excluding except without unlike nor")
 _BREAKS: Final = AUXILIARIES | words(
-    "and or but & + that which who whom whose what how why when where whether if because while "
-    "starting beginning going finish done doing coming looking keeps misses missing so then than "
-    "still been called named"
+    "measuring and or but & + that which who whom whose what how why when where whether if "
+    "because while starting beginning going finish done doing coming looking keeps misses missing "
+    "so then than still been"
 )
 #: After its noun they end a phrase ("the model | trained on …"), before it they modify it.
 _PARTICIPLES: Final = words(
@@ -42,11 +43,12 @@ DETERMINERS: Final = words(
 )
 PRONOUNS: Final = words("it this that them these those one him her itself everything")
 ADVERBS: Final = words(
-    "now again please asap immediately today tonight tomorrow better also too instead yet first "
-    "just only really actually quickly soon properly once further fully entirely directly locally "
-    "overnight here there next back up down out off away live already right ok okay thanks thx "
-    "currently lately well harder more longer hard carefully always ever even maybe straight "
-    "early slowly gradually quick fast anyway though kindly very much so me us another both"
+    "called named now again please asap immediately today tonight tomorrow better also too "
+    "instead yet first just only really actually quickly soon properly once further fully "
+    "entirely directly locally overnight here there next back up down out off away live already "
+    "right ok okay thanks thx currently lately well harder more longer hard carefully always ever "
+    "even maybe straight early slowly gradually quick fast anyway though kindly very much so me "
+    "us another both"
 )
 #: Adjectives that leave a phrase about our models what it is.
 _MODIFIERS: Final = words(
@@ -76,14 +78,17 @@ _CLASSES: Final[Mapping[str, str]] = {
     "rollback": "rollback",
     "promotion": "promotion",
     "conversion": "conversion quantization quantisation gguf",
+    "reset": "reset resets",
     "dataset": "dataset datasets data examples corpus traces samples pairs trajectories feedback",
     "breaker": "breaker circuit breakers",
     "arm": "arm arms",
     "status": "status progress state health eta loss update updates news verdict evidence step "
-    "steps stats numbers overview report epoch details standing situation score scores accuracy",
+    "steps stats numbers overview report epoch curve curves logs log summary result results "
+    "details standing situation score scores accuracy",
     "traffic": "traffic share split percentage weight requests load",
     "simulation": "simulation simulations",
     "baseline": "baseline",
+    "option": "strategy method target backend mode",
     "strategy": "ab shadow ensemble blue_green champion_challenger",
 }
 NOUNS: Final[Mapping[str, str]] = {
@@ -201,19 +206,25 @@ class Phrase:
         return frozenset(NOUNS[token.norm] for token in self.content if token.is_word(NOUNS))
 
     @cached_property
-    def agents(self) -> tuple[Token, ...]:
-        """Agents meant here; empty when the head is something of theirs that is no model."""
-        if self.kind == FOREIGN or self.excluded:
+    def mentioned(self) -> tuple[Token, ...]:
+        """Agents named; none when the head is something of theirs that is no model."""
+        if self.kind == FOREIGN:
             return ()
         named = tuple(token for token in self.content if token.kind is Kind.AGENT)
         if len(self.content) > 1 and not self.plain and not all(map(certain, named)):
             return ()
         return named
 
-    def sure_agents(self) -> tuple[Token, ...]:
-        """Agents that this phrase alone makes certain: by their spelling, or by a noun of ours."""
+    @cached_property
+    def agents(self) -> tuple[Token, ...]:
+        """Agents meant: those mentioned, unless they are excluded."""
+        return () if self.excluded else self.mentioned
+
+    @cached_property
+    def surely(self) -> tuple[Token, ...]:
+        """Agents that this phrase makes certain: by their spelling, or by a noun of ours."""
         backed = bool(self.topics - {"dataset", "status", "deployment", "job"})
-        return tuple(token for token in self.agents if backed or certain(token))
+        return tuple(token for token in self.mentioned if backed or certain(token))
 
 
 def _drop_amounts(content: Sequence[Token]) -> Sequence[Token]:
@@ -231,18 +242,23 @@ def _literal(head: Token) -> str:
     return _LITERALS.get(head.kind, FOREIGN)
 
 
-def phrases(tokens: Iterable[Token]) -> tuple[Phrase, ...]:
+def phrases(tokens: Sequence[Token]) -> tuple[Phrase, ...]:
     """Split a clause (after its verb) into phrases; the first is the direct object, if any."""
     return tuple(_split(tokens))
 
 
-def _split(tokens: Iterable[Token]) -> Iterator[Phrase]:
+def _split(tokens: Sequence[Token]) -> Iterator[Phrase]:
     role, excluded = "", False
     current: list[Token] = []
-    for token in tokens:
+    for i, token in enumerate(tokens):
+        following = tokens[i + 1] if i + 1 < len(tokens) else None
         opens = token.is_word(PREPOSITIONS) or token.is_word(EXCLUDING)
-        twofold = token.is_word(_ARTICLES) and _has_noun(current)  # "give docs | a training run"
-        if not (opens or twofold or _breaks(token, current)):
+        listed = not current and i > 0 and tokens[i - 1].kind is Kind.PUNCT  # ", strategy: shadow"
+        assigned = following is not None and following.norm in _ASSIGNING
+        free = listed or assigned or _has_noun(current)
+        option = free and _is_option(token, following)
+        starts = option or _starts_object(token, current)
+        if not (opens or starts or _breaks(token, current)):
             current.append(token)
             continue
         yield _phrase(role, current, excluded)
@@ -252,9 +268,9 @@ def _split(tokens: Iterable[Token]) -> Iterator[Phrase]:
             excluded = False
         if token.is_word(PREPOSITIONS):
             role = token.norm
-        elif not twofold and token.norm not in _JOINTS:
-            role = "~"  # neither an object nor after a preposition
-        current = [token] if twofold else []
+        elif option or not (starts or token.norm in _JOINTS):
+            role = FREE
+        current = [token] if starts else []
     yield _phrase(role, current, excluded)
 
 
@@ -262,18 +278,72 @@ def _phrase(role: str, tokens: Sequence[Token], excluded: bool) -> Phrase:
     return Phrase(role, tuple(tokens), excluded or (bool(tokens) and tokens[0].norm == "no"))
 
 
-def _breaks(token: Token, current: Sequence[Token]) -> bool:
-    if token.kind is Kind.PUNCT:
-        return True
-    if token.norm in {"that", "this", "one"} and not current:
-        return False
-    return token.is_word(_BREAKS) or (token.is_word(_PARTICIPLES) and _has_noun(current))
-
-
-#: A conjunction goes on in the same role.
-_JOINTS: Final = frozenset({"and", "or", ",", "&", "+", "(", ")"})
-_ARTICLES: Final = words("the a an another some our my your their")
+#: How many adverbs may follow a noun.
+_NEAR: Final = 6
 
 
 def _has_noun(tokens: Sequence[Token]) -> bool:
-    return bool(tokens) and (tokens[-1].kind is not Kind.WORD or tokens[-1].norm in NOUNS)
+    last = next((token for token in reversed(tokens[-_NEAR:]) if not is_adverb(token)), None)
+    return last is not None and (last.kind is not Kind.WORD or last.norm in NOUNS)
+
+
+def _breaks(token: Token, current: Sequence[Token]) -> bool:
+    """Return whether ``token`` ends the phrase and belongs to none."""
+    if token.kind is Kind.PUNCT:
+        return token.norm not in _ASSIGNING
+    if token.norm in {"that", "this", "one"} and not current:
+        return False
+    if token.is_word(_BREAKS):
+        return True
+    after_literal = bool(current) and current[-1].kind not in {Kind.WORD, Kind.AGENT}
+    participle = token.is_word(_PARTICIPLES) and _has_noun(current)
+    gerund = token.kind is Kind.WORD and token.norm.endswith("ing") and token.norm not in NOUNS
+    return participle or (gerund and after_literal)
+
+
+def _starts_object(token: Token, current: Sequence[Token]) -> bool:
+    """``give docs | a training run``, ``finetuning | it``."""
+    if token.is_word(_ARTICLES):
+        return _has_noun(current)
+    return bool(current) and token.norm in {"it", "them"}
+
+
+def _is_option(token: Token, following: Token | None) -> bool:
+    """``train docs | seed 42``, ``train docs | demo mode``, ``to docs | blue-green``."""
+    if token.is_word(_STANDALONE):
+        return following is None or not following.is_word(NOUNS)
+    if following is None:
+        return False
+    if token.is_word(_MODES):
+        return following.is_word(_MODE_NOUNS)
+    if token.kind is Kind.NUMBER:
+        return following.is_word(_COUNTED)
+    if token.norm == "canary":
+        return following.kind is Kind.PERCENT
+    value = following.kind is not Kind.WORD or following.is_word(_OPTION_VALUES)
+    return token.is_word(OPTIONS) and (value or following.norm == "of")
+
+
+#: Role of a phrase that is neither an object nor after a preposition.
+FREE: Final = "~"
+#: A conjunction goes on in the same role.
+_JOINTS: Final = frozenset({"and", "or", ",", "&", "+", "(", ")"})
+_ASSIGNING: Final = frozenset({"=", ":"})
+_ARTICLES: Final = words("the a an another some our my your their")
+OPTIONS: Final = words(
+    "seed learning_rate lr epochs batch_size bs rank lora alpha max_length max_steps weight_decay "
+    "warmup_ratio gradient_accumulation method mode strategy target backend metrics metric "
+    "dataset base_model quantization output percent weight"
+)
+_OPTION_VALUES: Final = words(
+    "demo production sft dpo grpo orpo shadow ab blue_green champion_challenger ensemble "
+    "immediate canary openrouter huggingface self_hosted local hf_space hf_jobs rank alpha repo "
+    "accuracy latency token_efficiency workflow_completeness latency_threshold "
+    "mcp_integration_quality risk_assessment_accuracy agent_routing_accuracy"
+)
+_STANDALONE: Final = words(
+    "blue_green champion_challenger ensemble shadow ab self_hosted openrouter huggingface "
+    "hf_space hf_jobs locally"
+)
+_MODE_NOUNS: Final = words("mode run job training")
+_COUNTED: Final = words("epoch epochs steps")

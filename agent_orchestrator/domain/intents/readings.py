@@ -12,29 +12,44 @@ from typing import Final
 
 from agent_orchestrator.domain.intents import manners
 from agent_orchestrator.domain.intents.frames import UseCase
-from agent_orchestrator.domain.intents.phrases import FOREIGN, NOUNS, Phrase, certain, phrases
+from agent_orchestrator.domain.intents.phrases import (
+    AUXILIARIES,
+    FOREIGN,
+    NOUNS,
+    Phrase,
+    certain,
+    phrases,
+)
 from agent_orchestrator.domain.intents.tokens import Kind, Token
 from agent_orchestrator.domain.intents.vocabulary import words
 
 #: Nouns that ask how something stands, without a question mark or a verb: "training status".
 _STATE_NOUNS: Final = words(
-    "status progress eta loss update updates news health verdict evidence split share"
+    "report overview summary details results stats logs curve status progress eta loss update "
+    "updates news health verdict evidence split share"
 )
 #: Words that do so in a question.
 _STATE: Final = _STATE_NOUNS | words(
-    "progressing going doing coming looking performing holding faring done finished finish "
-    "finishing fail crash succeed complete completed running left remaining stuck failed crashed "
-    "failing ready healthy still yet stand stands where far long percent percentage weight "
-    "traffic step stage ok okay fine well worse better winning ahead safe active live happening "
-    "happened state error converging behaving take takes over epoch learning_rate now currently"
+    "pass passed passing requests look looks converged diverging diverged problem problems issue "
+    "issues trouble errors alerts wrong progressing going doing coming looking performing holding "
+    "faring done finished finish finishing fail crash succeed complete completed running left "
+    "remaining stuck failed crashed failing ready healthy still yet stand stands where far long "
+    "percent percentage weight traffic step stage ok okay fine well worse better winning ahead "
+    "safe active live happening happened state error converging behaving take takes over epoch "
+    "learning_rate now currently"
 )
 _JOBS: Final = words("training job job_id evaluation conversion")
 _ROLLOUT: Final = words("canary arm breaker traffic strategy")
 _SERVED: Final = words("deployment version model models")
 #: Verbs that lead to the question proper: "check whether …", "tell me how …".
 _LEADING: Final = words("show check see tell know report give get monitor watch find let")
-_HAVING: Final = words("get gets have has receive receives look looks hold holds")
-_SERVING: Final = words("serving serves serve using uses use running runs run on has have")
+_HAVING: Final = words(
+    "goes go flows exist exists available registered get gets have has receive receives look "
+    "looks hold holds"
+)
+_SERVING: Final = words(
+    "current deployed live active serving serves serve using uses use running runs run on has have"
+)
 #: (first word, second word) of questions that want an explanation, an opinion or the past.
 _EXPLAINED: Final = {
     "how": words("do does did to can could should would was were"),
@@ -54,11 +69,16 @@ class Reading:
 
 
 def reading_of(
-    tokens: Sequence[Token], *, asked: bool, known: frozenset[str] = frozenset()
+    tokens: Sequence[Token],
+    *,
+    asked: bool,
+    marked: bool = False,
+    known: frozenset[str] = frozenset(),
 ) -> Reading | None:
     """Return what a question or verbless clause wants to see, None when it wants something else.
 
     ``asked`` says whether it is a question by its form or its mark; else it needs a noun for it.
+    ``marked``: with a question mark our nouns alone are a question, "docs canary?".
     ``known`` is what earlier clauses were about: "how is it going?"
     """
     rest = _question(tokens)
@@ -68,7 +88,9 @@ def reading_of(
     found = phrases(named)
     if any(map(_owned_elsewhere, found)):
         return None
-    state = any(t.is_word(_STATE if asked else _STATE_NOUNS) for t in rest)
+    nominal = all(p.plain and p.kind != FOREIGN for p in found)
+    verbless = nominal and not any(t.is_word(AUXILIARIES | manners.WH) for t in rest)
+    state = (marked and verbless) or any(t.is_word(_STATE if asked else _STATE_NOUNS) for t in rest)
     topics = frozenset[str]().union(*(p.topics for p in found))
     if not topics and any(p.kind == "it" for p in found):
         topics = known
@@ -93,7 +115,7 @@ def _use_case(
         (job, "monitor_training_job"),
         (state and not topics.isdisjoint(_ROLLOUT), "rollout_status"),
         (state and not topics.isdisjoint(_JOBS), "monitor_training_job"),
-        (asked and "models" in topics, "list_agent_models"),
+        (asked and "models" in topics and rest[0].norm != "where", "list_agent_models"),
         (which and serving and bool(agents and topics & _SERVED), "list_agent_models"),
         (state and bool(agents and topics & _SERVED), "rollout_status"),
         (state and only_agent, "rollout_status"),
@@ -119,16 +141,16 @@ def _explanation(rest: Sequence[Token]) -> bool:
     if any(token.kind is Kind.JOB for token in rest):
         return False  # its report has the diagnosis, too
     said = [token.norm for token in rest]
-    if said[0] in _OPINION or "would" in said:
+    if said[0] in _OPINION or not {"would", "should", "cost"}.isdisjoint(said):
         return True
     if len(said) > 1 and said[1] in _EXPLAINED.get(said[0], ()):
-        return True
+        return "look" not in said  # "how does the canary look?"
     general = said[:3] in (["what", "is", "a"], ["what", "is", "an"])
     manner = said[0] == "how" and _STANDING.isdisjoint(said)  # "how the model was trained"
     return general or manner
 
 
-_STANDING: Final = words("is are far long much many")
+_STANDING: Final = words("is are look far long much many")
 
 
 def _owned_elsewhere(phrase: Phrase) -> bool:

@@ -7,7 +7,7 @@ from typing import Final
 
 from agent_orchestrator.domain.intents.clauses import Clause
 from agent_orchestrator.domain.intents.frames import UseCase
-from agent_orchestrator.domain.intents.phrases import Phrase, certain, phrases
+from agent_orchestrator.domain.intents.phrases import DETERMINERS, Phrase, certain, phrases
 from agent_orchestrator.domain.intents.tokens import Kind, Token
 from agent_orchestrator.domain.intents.vocabulary import words
 
@@ -40,8 +40,9 @@ def agents_meant(
     named = _named(use_case, tokens)
     if named:
         return named
-    if use_case in _UNMISTAKABLE or not _speaks_of_code(before):
-        earlier = _last_agent(before)
+    unmistakable = use_case in _UNMISTAKABLE
+    if unmistakable or not _speaks_of_code(before):
+        earlier = _last_agent(before, anyhow=unmistakable)
         if earlier is not None:
             return (earlier,)
     return _named(use_case, options)
@@ -64,8 +65,11 @@ def _meant(use_case: UseCase, phrase: Phrase, token: Token) -> bool:
     return phrase.kind != "dataset" or use_case == "build_dataset" or token.possessive
 
 
-def _last_agent(clauses: Sequence[Clause]) -> str | None:
-    """Return the agent that these clauses speak about, the last one named."""
+def _last_agent(clauses: Sequence[Clause], *, anyhow: bool) -> str | None:
+    """Return the agent that these clauses speak about, the last one named.
+
+    ``anyhow``: an everyday name counts wherever it stands.
+    """
     for clause in reversed(clauses):
         tokens = clause.tokens
         sure = [
@@ -73,12 +77,17 @@ def _last_agent(clauses: Sequence[Clause]) -> str | None:
             for token, after in zip(tokens, [*tokens[1:], None], strict=True)
             if token.kind is Kind.AGENT
             and not (after is not None and after.is_word(_CODE))
-            and (certain(token) or token is tokens[0])
+            and (anyhow or certain(token) or _is_subject(token, tokens))
         ]
-        sure += [token.norm for phrase in phrases(tokens) for token in phrase.sure_agents()]
+        sure += [token.norm for phrase in phrases(tokens) for token in phrase.surely]
         if sure:
             return sure[-1]
     return None
+
+
+def _is_subject(token: Token, tokens: Sequence[Token]) -> bool:
+    """Whether an everyday name opens its clause: ``docs keeps …``, ``the supervisor is …``."""
+    return token is tokens[0] or (token is tokens[1] and tokens[0].is_word(DETERMINERS))
 
 
 def _speaks_of_code(clauses: Sequence[Clause]) -> bool:

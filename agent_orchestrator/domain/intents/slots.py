@@ -18,7 +18,12 @@ def _job_of(region: Region) -> str | None:
 
 
 def _quantization_of(region: Region) -> str | None:
-    return region.first(Kind.QUANT)
+    """Return the quantization; a number of bits means the usual one of that size."""
+    bits = next((_BITS[t.norm] for t in region.included if t.norm in _BITS), None)
+    return region.first(Kind.QUANT) or bits
+
+
+_BITS: Final = {"4-bit": "Q4_K_M", "5-bit": "Q5_K_M", "8-bit": "Q8_0", "16-bit": "F16"}
 
 
 #: Use case → slot → reader. The agent and simulate_canary's amounts are read apart.

@@ -77,12 +77,13 @@ _JOB = re.compile(r"job(?:_|-(?=\D*\d))[\w.-]*\w", re.IGNORECASE)
 _VERSION = re.compile(
     r"(?:v\d+(?:\.\d+){0,2}|\d+\.\d+\.\d+)(?:[-+][0-9a-z]+(?:\.[0-9a-z]+)*)?", re.IGNORECASE
 )
-_QUANT = re.compile(r"i?q\d(?:_[0-9kmslx]+)+|b?f(?:p?16|p?32)", re.IGNORECASE)
+_QUANT = re.compile(r"i?q\d(?:[_-][0-9kmslx]+)+|q\dk[msl]?|b?f(?:p?16|p?32)", re.IGNORECASE)
 _FILE = re.compile(
     r".*\.(?:jsonl|json|csv|tsv|parquet|arrow|gz|zip|txt|md|ya?ml|toml|py|ts|js|sh|ipynb|gguf|"
     r"safetensors)",
     re.IGNORECASE,
 )
+_AGENT_SUFFIX = re.compile(r"[-_]?(?:agent|bot)\Z")
 _WITH_DIGIT = re.compile(r"(?=.*\d)(?=.*[^\W\d_]).*")
 _COMPOUND = re.compile(r".*[_+.-].*")
 _REPO = re.compile(r"\w[\w.-]*/\w[\w.-]*(?::\w+)?")
@@ -177,8 +178,9 @@ def _run(found: str) -> Iterator[Token]:
 
 
 def _classify(core: str, lower: str) -> Token:
-    if lower in vocabulary.AGENT_NAMES:
-        return Token(Kind.AGENT, core, vocabulary.AGENT_NAMES[lower])
+    agent = _AGENT_SUFFIX.sub("", lower)
+    if agent in vocabulary.AGENT_NAMES:
+        return Token(Kind.AGENT, core, vocabulary.AGENT_NAMES[agent])
     if lower in vocabulary.SPELLINGS:
         return Token(Kind.WORD, core, vocabulary.SPELLINGS[lower])
     for kind, pattern, canonical in _LITERALS:
@@ -197,7 +199,9 @@ def _with_v(version: str) -> str:
 
 
 def _quantization(name: str) -> str:
-    return name.upper().replace("FP", "F")
+    """``q4-k-m`` and ``q4km`` are Q4_K_M, ``fp16`` is F16."""
+    upper = name.upper().replace("FP", "F").replace("-", "_")
+    return upper if "_" in upper or "Q" not in upper else "_".join((upper[:2], *upper[2:]))
 
 
 #: In this order: kind, pattern, how its canonical form is made.
@@ -235,7 +239,9 @@ def _merge_phrases(tokens: Sequence[Token]) -> Iterator[Token]:
 
 
 def _longest_phrase(tokens: Sequence[Token], i: int) -> tuple[str, ...] | None:
-    for phrase in _PHRASES_BY_FIRST.get(tokens[i].text.lower(), ()):
+    written, norm = tokens[i].text.lower(), tokens[i].norm
+    opening = _PHRASES_BY_FIRST.get(written, ())
+    for phrase in opening or _PHRASES_BY_FIRST.get(norm, ()):
         span = tokens[i : i + len(phrase)]
         if len(span) == len(phrase) and all(map(_spells, span, phrase)):
             return phrase
@@ -251,10 +257,14 @@ def _name_numbers(tokens: Sequence[Token]) -> Iterator[Token]:
     for i, token in enumerate(tokens):
         before = tokens[i - 1].norm if i else ""
         after = tokens[i + 1].norm if i + 1 < len(tokens) else ""
-        if token.kind is Kind.NUMBER and before in {"version", "ver"}:
+        decimal = token.kind is Kind.NUMBER and "." in token.text
+        said = before in {"version", "ver"} or (decimal and before in _BEFORE_VERSION)
+        if token.kind is Kind.NUMBER and said:
             yield replace(token, kind=Kind.VERSION, norm=f"v{token.text}")
         elif before == "job" and (token.kind is Kind.NUMBER or _hex_like(token)):
             yield replace(token, kind=Kind.JOB, norm=token.text)
+        elif token.norm == "one" and after in {"epoch", "day", "week", "month", "percent"}:
+            yield replace(token, kind=Kind.NUMBER, number=1)
         elif token.is_word(vocabulary.NUMBER_WORDS):
             kind = Kind.PERCENT if after in {"percent", "pct"} else Kind.NUMBER
             yield replace(token, kind=kind, number=vocabulary.NUMBER_WORDS[token.norm])
@@ -262,6 +272,9 @@ def _name_numbers(tokens: Sequence[Token]) -> Iterator[Token]:
             yield replace(token, kind=Kind.PERCENT, number=vocabulary.FRACTIONS[token.norm])
         elif not (token.norm in {"percent", "pct"} and before in vocabulary.NUMBER_WORDS):
             yield token
+
+
+_BEFORE_VERSION = {"deploy", "rollout", "ship", "release", "evaluate", "benchmark", "convert"}
 
 
 def _hex_like(token: Token) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
 from typing import Final
 
 from agent_orchestrator.domain.intents.names import DATA_NOUNS
@@ -95,16 +94,13 @@ def method_of(region: Region) -> str | None:
 
 def mode_of(region: Region) -> str | None:
     """Return ``demo`` or ``production``; production data is no production run."""
-    for token, after in pairwise((*region.included, None)):
-        following = after.norm if after is not None else ""
-        if token is None:
-            continue
-        if token.norm == "demo":
+    for phrase in region.phrases:
+        norms = {token.norm for token in phrase.tokens}
+        if "demo" in norms:
             return "demo"
-        data = following in DATA_NOUNS or following in {"logs", "traffic"}
-        if token.norm in {"production", "prod"} and not data:
+        if norms & {"production", "prod"} and not norms & (DATA_NOUNS | {"logs", "traffic"}):
             return "production"
-        if token.norm == "full" and following in {"run", "training", "job"}:
+        if "full" in norms and norms & {"run", "training", "job"}:
             return "production"
     return None
 
@@ -196,7 +192,8 @@ def overrides_of(region: Region) -> dict[str, Scalar] | None:
         if not token.is_word(_OVERRIDES):
             continue
         ahead = next((t for t in tokens[i + 1 : i + 4] if t.norm not in _FILLERS), None)
-        before = tokens[i - 1] if i and token.norm in _COUNTED else None
+        assigned = tokens[i + 1 : i + 2] and tokens[i + 1].norm in {"=", ":", "of"}
+        before = tokens[i - 1] if i and token.norm in _COUNTED and not assigned else None
         values = [amount(t) for t in (before, ahead) if t is not None]
         value = next((v for v in values if v is not None), None)
         if value is not None:

@@ -20,35 +20,39 @@ class Verb:
 
 
 TRAIN: Final = words("train retrain finetune")
-COACH: Final = words("tune teach")
-BETTER: Final = words("improve make")
-DEPLOY: Final = words("deploy redeploy rollout ship release canary shadow")
+COACH: Final = words("coach upskill tune teach")
+BETTER: Final = words("optimize optimise enhance boost improve make")
+DEPLOY: Final = words("activate deploy redeploy rollout ship release canary shadow")
 SWITCH: Final = words(
-    "switch point move upgrade put push set use swap bring serve install make give"
+    "replace launch enable apply assign introduce load adopt try switch point move upgrade put "
+    "push set use swap bring serve install make give"
 )
-SEND: Final = words("send route shift direct give divert allocate move open put")
+SEND: Final = words("expose send route shift direct give divert allocate move open put")
 PROMOTE: Final = words("promote graduate advance")
 RAMP: Final = words(
     "increase raise bump ramp widen expand grow scale dial crank step move take bring push set"
 )
-ROLLBACK: Final = words("rollback revert restore undo")
+ROLLBACK: Final = words("reverse rewind rollback revert restore return undo")
 JUDGE: Final = words("evaluate eval benchmark assess")
-EVALUATE: Final = JUDGE | words("compare score measure test rate check")
-CANCEL: Final = words("cancel stop abort kill terminate halt end interrupt")
+EVALUATE: Final = JUDGE | words("validate pit compare score measure test rate check")
+CANCEL: Final = words(
+    "scrap ditch discontinue pull cancel stop abort kill terminate halt end interrupt"
+)
 RESET: Final = words("reset close clear untrip rearm")
 CONVERT: Final = words("convert quantize quantise export package turn compress")
 BUILD: Final = words(
-    "build create make assemble collect gather generate prepare curate compile extract export "
-    "harvest produce mine construct need"
+    "sample build create make assemble collect gather generate prepare curate compile extract "
+    "export harvest produce mine construct need"
 )
-SIMULATE: Final = frozenset({"simulate"})
+SIMULATE: Final = words("simulate forecast estimate")
+DISCARD: Final = words("remove disable discard withdraw abandon drop")
 LIGHT: Final = words(
-    "start run launch begin do trigger schedule queue initiate perform execute submit conduct make "
-    "give create order open put need have setup"
+    "try handle start run launch begin do trigger schedule queue initiate perform execute submit "
+    "conduct make give create order open put need have setup"
 )
 READ: Final = words(
-    "show check monitor watch track follow get give tell see report display view inspect list "
-    "print enumerate look fetch pull poll let know"
+    "tail query examine show check monitor watch track follow get give tell see report display "
+    "view inspect list print enumerate look fetch poll let know"
 )
 #: Verbs that a question may follow, and the "need" of "the status of job_1, please".
 LOOK: Final = READ | {"need"}
@@ -61,8 +65,8 @@ DIRECT: Final = words(
 ADJUNCT: Final = words("use keep limit cap stick include")
 #: Other imperatives: ordinary work of a coding agent.
 CODING: Final = words(
-    "write add fix implement refactor review rename update remove delete document explain describe "
-    "draft design debug merge commit change edit replace configure optimize optimise "
+    "write add fix implement refactor review rename update remove delete document explain "
+    "describe draft design debug merge commit change edit replace configure optimize optimise "
     "translate summarize summarise find search read log lint format mock scaffold prototype "
     "investigate analyze analyse plan teach code extend split migrate parse handle wrap patch "
     "clean simplify cover verify validate git bump cherry-pick rebase clone define declare render "
@@ -128,8 +132,12 @@ MAKE: Final = CONVERT | BUILD | LIGHT
 ACTING: Final = (
     TRAIN | COACH | BETTER | DEPLOY | SWITCH | SEND | PROMOTE | RAMP | ROLLBACK | EVALUATE | CANCEL
 )
-ASKING: Final = ACTING | RESET | CONVERT | BUILD | SIMULATE | LIGHT | READ
+ASKING: Final = ACTING | RESET | DISCARD | CONVERT | BUILD | SIMULATE | LIGHT | READ
+#: Verbs of this length are also known with a letter dropped or doubled …
+_LONG: Final = 7
+#: … unless that is a word of its own.
+_REAL_WORDS: Final = words("retain covert export expert packages roll-back rollback advance")
 VERB_FORMS: Final[dict[str, Verb]] = _verb_table(ASKING | DIRECT | CODING | {"roll"})
-for _lemma in TRAIN | DEPLOY | PROMOTE | ROLLBACK | {"evaluate", "cancel", "convert", "simulate"}:
-    for _typo in typos(_lemma, swaps_only=True):
+for _lemma in TRAIN | DEPLOY | PROMOTE | ROLLBACK | CONVERT | {"evaluate", "cancel", "simulate"}:
+    for _typo in typos(_lemma, swaps_only=len(_lemma) < _LONG) - _REAL_WORDS:
         VERB_FORMS.setdefault(_typo, Verb(_lemma, frozenset({"base"})))

@@ -176,6 +176,30 @@ TERMS: Final[Mapping[str, tuple[str, str]]] = {
     "all the way": ("word", "fully"),
     "in full": ("word", "fully"),
     "never mind": ("word", "nevermind"),
+    "set up": ("word", "setup"),
+    "at once": ("word", "immediately"),
+    "all at once": ("word", "immediately"),
+    "next step :": ("word", "next"),
+    "take care of": ("word", "perform"),
+    "proceed with": ("word", "perform"),
+    "continue with": ("word", "perform"),
+    "go ahead with": ("word", "perform"),
+    "get started with": ("word", "start"),
+    "get started on": ("word", "start"),
+    "get going with": ("word", "start"),
+    "4 bit": ("word", "4-bit"),
+    "5 bit": ("word", "5-bit"),
+    "8 bit": ("word", "8-bit"),
+    "16 bit": ("word", "16-bit"),
+    "pull the plug on": ("word", "cancel"),
+    "pull together": ("word", "assemble"),
+    "back out": ("word", "rollback"),
+    "take down": ("word", "withdraw"),
+    "model registry": ("word", "models"),
+    "try out": ("word", "try"),
+    "keep an eye on": ("word", "monitor"),
+    "keep track of": ("word", "track"),
+    "get rid of": ("word", "remove"),
     "w /": ("word", "with"),
     "fine tune": ("word", "finetune"),
     "fine tunes": ("word", "finetunes"),
@@ -358,7 +382,7 @@ MODEL_FAMILIES: Final = words(
 NEVER_IN_REPO: Final = words(
     "and or train test tests dev prod staging input output read write client server on off yes no "
     "true false he she his her start stop pass fail i o get set post put push pull in out up down "
-    "left right before after request response frontend backend ui ux api src lib bin etc his "
-    "origin feature feat bugfix hotfix fix main master release either n a w html css js tcp ip "
-    "encoder decoder load save import export create update delete"
+    "left right before after request response frontend backend ui ux api src lib bin etc origin "
+    "feature feat bugfix hotfix fix main master release either n a w html css js tcp ip encoder "
+    "decoder load save import export create update delete"
 )

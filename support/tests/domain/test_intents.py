@@ -16,6 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent_orchestrator.domain.intents import AGENTS, CHANGING, Intent, UseCase, parse
+from agent_orchestrator.domain.intents.requests import base_verb
+from agent_orchestrator.domain.intents.tokens import tokenize
 from agent_orchestrator.domain.intents.verbs import VERB_FORMS
 
 NEGATIVE = frozenset({"negation", "question", "hypothetical", "coding", "report"})
@@ -48,8 +50,16 @@ def _load() -> list[Utterance]:
 UTTERANCES = _load()
 FIRING = [u for u in UTTERANCES if u.use_case is not None]
 ACTING = [u for u in FIRING if u.use_case in CHANGING]
-#: One clause, so that a negation or a quotation around it covers all of it.
-SIMPLE = [u for u in ACTING if not re.search(r"[.,:;!?–—-]\s|\"| and |n't|\bnot\b", u.text)]
+#: One clause that starts with its verb, so that a frame around it covers all of it.
+SIMPLE = [
+    u
+    for u in ACTING
+    if not re.search(
+        r"[.,:;!?–—-](\s|$)|\"| and | so |n't|\bnot\b|\bplease\b", u.text, re.IGNORECASE
+    )
+    and re.match(r"(@chef )?[a-zA-Z]+", u.text)
+    and base_verb(tokenize(u.text.removeprefix("@chef ")))
+]
 
 
 def test_the_labelled_set_covers_every_use_case_and_kind():
@@ -66,7 +76,7 @@ def test_the_labelled_set_covers_every_use_case_and_kind():
 def test_use_case_and_slots_are_right_for_97_of_100_sentences(split: str):
     """At least 97 % of each half of the labelled set give exactly the labelled intent."""
     chosen = [u for u in UTTERANCES if u.split == split]
-    wrong = {u.text: parse(u.text) for u in chosen if not u.matches(parse(u.text))}
+    wrong = [(u.text, intent) for u in chosen if not u.matches(intent := parse(u.text))]
     assert len(wrong) <= 0.03 * len(chosen), wrong
 
 
@@ -128,36 +138,41 @@ def test_surrounding_space_and_the_mention_change_nothing(
     assert parse(f"{before}@chef {plain}{after}") == parse(plain)
 
 
-@pytest.mark.parametrize("prefix", ["don't ", "do not ", "Please don't ", "never ", "DON'T "])
-def test_a_negated_request_never_fires(prefix: str):
-    """Negating a request takes away everything that would change something."""
-    assert not _fired(prefix + "{}")
-
-
-def _fired(frame: str) -> list[str]:
-    """Put every simple request into ``frame``; return those that still fire."""
-    texts = [frame.format(u.text.removeprefix("@chef ").replace("`", "")) for u in SIMPLE]
-    return [text for text in texts if parse(text).use_case in CHANGING]
-
-
+_NEGATIONS = (
+    *("don't {}", "do not {}", "Please don't {} yet", "never {}", "DON'T {}", "let's not {}"),
+    *("you should not {}", "I don't want you to {}", "there is no need to {}", "I can't {}"),
+    *("under no circumstances {}", "Do not, whatever happens, {}", "be careful not to {}"),
+    *("I'd rather not {}", "we decided not to {}", "stop trying to {}", "nobody should {}"),
+    *("{}? no", "{} - no wait, scratch that", "{}. Just kidding.", "{}... actually, never mind"),
+)
+_QUESTIONS = (
+    *("should I {}?", "did you {}?", "why did you {}?", "do we have to {}?", "how do I {}?"),
+    *("can you explain how to {}?", "is it safe to {}?", "when should I {}?", "who can {}?"),
+    *("what happens if I {}?", "what if we {}?", "which command should I use to {}?"),
+)
+_SUPPOSITIONS = (
+    *("if we {}, what happens?", "suppose you {}, then what?", "let's say we {}", "imagine we {}"),
+    *("Hypothetically, {}", "Suppose I told you: {}", "if the tests pass, {}", "{} tomorrow"),
+    *("{} if the evaluation passes", "once the job is done, {}", "unless I object, {}"),
+)
 _REPORTS = (
-    'The button says "{}".',
-    "Rename `{}` to something shorter",
-    "```\n{}\n```",
-    "Suppose I told you: {}",
-    "Hypothetically, {}",
-    "The runbook says: {}",
-    "Write a test that checks: {}",
-    "{} - no wait, scratch that",
-    "{}. Just kidding.",
-    "What happens if I say: {}",
+    *("I tried to {}", "Bob told me to {}", "the README says: {}", "I'm going to {}"),
+    *("the plan is to {} next week", "every night we {}", "users can {}", "commit message: {}"),
+    *('the button says "{}"', "`{}` fails with exit code 1", "```\n{}\n```", "TODO: {}"),
+)
+_CODING = (
+    *("write a script to {}", 'add a test for "{}"', "implement an endpoint to {}", "fix: {}"),
+    *("have feature_dev write code to {}", "document how to {}", "create a ticket to {}"),
 )
 
 
-@pytest.mark.parametrize("frame", _REPORTS)
-def test_a_quoted_supposed_or_withdrawn_request_never_fires(frame: str):
-    """A request that is quoted, supposed, reported or taken back changes nothing."""
-    assert not _fired(frame)
+@pytest.mark.parametrize(
+    "frame", [*_NEGATIONS, *_QUESTIONS, *_SUPPOSITIONS, *_REPORTS, *_CODING], ids=repr
+)
+def test_a_request_inside_something_else_never_fires(frame: str):
+    """A request that is negated, asked about, supposed, reported or coded changes nothing."""
+    texts = [frame.format(u.text.removeprefix("@chef ").replace("`", "")) for u in SIMPLE]
+    assert not [text for text in texts if parse(text).use_case in CHANGING]
 
 
 _ID = st.from_regex(r"[a-z0-9]{2,6}(?:[-_][a-z0-9]{2,6}){0,2}", fullmatch=True)
