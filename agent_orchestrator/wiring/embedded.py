@@ -18,6 +18,7 @@ from agent_orchestrator.agents.infrastructure.modelops.authorisation import Auth
 from agent_orchestrator.agents.infrastructure.modelops.backends import TrainerBackend
 from agent_orchestrator.agents.infrastructure.modelops.backends.job_folder import JobFolder
 from agent_orchestrator.agents.infrastructure.modelops.backends.local import LocalBackend
+from agent_orchestrator.agents.infrastructure.modelops.base_models import BaseModels
 from agent_orchestrator.agents.infrastructure.modelops.breakers import BreakerResets
 from agent_orchestrator.agents.infrastructure.modelops.catalogue import Catalogue
 from agent_orchestrator.agents.infrastructure.modelops.coordinator import Coordinator
@@ -153,14 +154,21 @@ def _compose_jobs(settings: Settings, stores: _Stores, catalogue: Catalogue) -> 
     }
     settlers: dict[JobKind, Settler] = {}
     desk = Jobs(stores.jobs, backends, settlers, stores.audit)
+    training_defaults = defaults.load_training_defaults(settings.config_dir)
     training = Training(
         jobs=desk,
         backends=backends,
         catalogue=catalogue,
+        base_models=BaseModels(
+            catalogue=catalogue,
+            registry=stores.registry,
+            defaults=training_defaults,
+            default=settings.default_base_model,
+            hub_size=lambda model: _hub_size(settings, model),
+        ),
         registry=stores.registry,
         datasets=stores.datasets,
-        defaults=defaults.load_training_defaults(settings.config_dir),
-        default_base_model=settings.default_base_model,
+        defaults=training_defaults,
         default_backend=settings.default_backend,
         owner=settings.hub_org,
     )
@@ -176,6 +184,13 @@ def _compose_jobs(settings: Settings, stores: _Stores, catalogue: Catalogue) -> 
     settlers["training"] = training.register
     settlers["evaluation"] = evaluations.record
     return _JobParts(desk, training, evaluations)
+
+
+def _hub_size(settings: Settings, model: str) -> float:
+    from agent_orchestrator.agents.infrastructure.modelops import hub  # its client loads slowly
+
+    token = settings.huggingface_token
+    return hub.parameters(model, token.get_secret_value() if token else None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,8 +17,12 @@ from agent_orchestrator.errors import (
 )
 from agent_orchestrator.stores.models_yaml import ModelsYaml
 
-#: What people mean as a version, also when it is mistyped: v2, v1.2.x.
-_VERSION_LIKE = re.compile(r"v\d")
+_VERSION_LIKE = re.compile(r"v\d[^/]*")
+
+
+def is_version(name: str) -> bool:
+    """Return whether people mean a version by ``name``, also by a mistyped one: v2, v1.2.x."""
+    return _VERSION_LIKE.fullmatch(name) is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +94,7 @@ class Catalogue:
                     remedy=f"Train one with `chef train {agent}`, or name a model id.",
                 )
             return ModelRef(newest[0].model_id, newest[0].version)
-        if "/" not in name and _VERSION_LIKE.match(name):
+        if is_version(name):
             version = self._registry.get_version(agent, name)
             return ModelRef(version.model_id, version.version)
         ref = self.reference(agent, check_model_id(name))

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import json
-import math
-import struct
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import anyio.to_thread
 
 from agent_orchestrator.agents.infrastructure.modelops.authorisation import Caller
 from agent_orchestrator.agents.infrastructure.modelops.backends import TrainerBackend
+from agent_orchestrator.agents.infrastructure.modelops.base_models import BaseModels
 from agent_orchestrator.agents.infrastructure.modelops.catalogue import Catalogue
 from agent_orchestrator.agents.infrastructure.modelops.datasets import (
     Dataset,
@@ -31,7 +28,7 @@ from agent_orchestrator.agents.infrastructure.modelops.usecases import (
 )
 from agent_orchestrator.domain import cost
 from agent_orchestrator.domain.jobs import Job
-from agent_orchestrator.domain.models import TrainingConfig, check_model_id
+from agent_orchestrator.domain.models import TrainingConfig
 from agent_orchestrator.domain.training import TrainingSpec
 from agent_orchestrator.errors import DatasetError, NotAvailable
 from agent_orchestrator.stores.defaults import Hyperparameters, TrainingDefaults
@@ -51,7 +48,6 @@ class _Prepared:
     dataset: Dataset
     rows: list[dict[str, Any]]
     base_model: str
-    base_path: Path | None
     hyperparameters: Hyperparameters
     backend: str
     estimate: cost.Estimate
@@ -66,10 +62,10 @@ class Training:
         jobs: Jobs,
         backends: Mapping[str, TrainerBackend],
         catalogue: Catalogue,
+        base_models: BaseModels,
         registry: ModelRegistry,
         datasets: DatasetStore,
         defaults: TrainingDefaults,
-        default_base_model: str,
         default_backend: str,
         owner: str,
         clock: Callable[[], float] = time.time,
@@ -77,10 +73,10 @@ class Training:
         self._jobs = jobs
         self._backends = backends
         self._catalogue = catalogue
+        self._bases = base_models
         self._registry = registry
         self._datasets = datasets
         self._defaults = defaults
-        self._default_base_model = default_base_model
         self._default_backend = default_backend
         self._owner = owner
         self._clock = clock
@@ -157,8 +153,8 @@ class Training:
                 remedy="Use sft.",
             )
         dataset = self._dataset(agent, request.dataset)
-        base_model = self._base_model(agent, request.base_model)
-        root = self._root(agent, base_model)
+        base_model = self._bases.resolve(agent, request.base_model)
+        root = self._bases.root(agent, base_model)
         mode = self._defaults.mode(request.mode, root)
         hyperparameters = self._hyperparameters(root, request.overrides)
         most = request.max_examples or mode.max_examples
@@ -171,7 +167,6 @@ class Training:
             dataset=dataset,
             rows=rows,
             base_model=base_model,
-            base_path=self._catalogue.artifact(base_model),
             hyperparameters=hyperparameters,
             backend=backend,
             estimate=estimate,
@@ -196,18 +191,6 @@ class Training:
             )
         return dataset
 
-    def _base_model(self, agent: str, name: str | None) -> str:
-        """Return the base: as named (or a version), what serves if trained here, the default."""
-        if name is not None:
-            preset = self._defaults.presets.get(name)
-            if preset is not None:
-                return preset.base_model
-            if name[:1] == "v" and name[1:2].isdigit():
-                return self._catalogue.resolve(agent, name).model
-            return check_model_id(name)
-        serving = self._catalogue.serving(agent)
-        return serving.model if serving.version else self._default_base_model
-
     def _hyperparameters(self, base_model: str, overrides: Mapping[str, Any]) -> Hyperparameters:
         chosen = self._defaults.training
         preset = self._defaults.preset(base_model)
@@ -224,31 +207,19 @@ class Training:
         backend: str,
     ) -> cost.Estimate:
         characters = sum(len(m["content"]) for row in rows for m in row["messages"])
-        parameters = self._parameters(base_model)
+        parameters = self._bases.parameters(base_model)
         here = backend in _ON_THIS_MACHINE
         hardware = None if here else cost.choose_hardware(parameters, self._defaults.hardware)
         return cost.estimate(
             parameters=parameters,
             tokens_per_epoch=max(1, round(characters / _CHARACTERS_PER_TOKEN)),
-            epochs=hyperparameters.num_epochs,
+            epochs=_epochs(hyperparameters, len(rows)),
             method=request.method,
             lora=hyperparameters.lora is not None,
             hardware=hardware,
             this_machine_flops=self._defaults.this_machine.effective_flops,
             startup_minutes=_STARTUP_MINUTES,
         )
-
-    def _parameters(self, base_model: str) -> float:
-        """Return the size of a base model: from its preset, its local artifact, or the Hub."""
-        preset = self._defaults.preset(base_model)
-        if preset is not None:
-            return preset.parameters
-        folder = self._catalogue.artifact(base_model)
-        if folder is not None:
-            return float(sum(count_parameters(path) for path in folder.glob("*.safetensors")))
-        from agent_orchestrator.agents.infrastructure.modelops import hub  # noqa: PLC0415 - slow
-
-        return hub.parameters(base_model)
 
     def _start(
         self,
@@ -271,7 +242,7 @@ class Training:
                 "hub_repo": hub_repo,
                 "dataset": prepared.dataset.id,
                 "dataset_hash": prepared.dataset.hash,
-                "parent_version": self._parent(prepared.agent, prepared.base_model),
+                "parent_version": self._bases.parent(prepared.agent, prepared.base_model),
                 "training_config": asdict(_config(request, prepared)),
             },
             requester=caller.name,
@@ -305,17 +276,12 @@ class Training:
             approval=approval_id or "none needed",
         )
 
-    def _parent(self, agent: str, base_model: str) -> str | None:
-        """Return the agent's version that the base model is, None for a model from elsewhere."""
-        versions = self._registry.list_versions(agent)
-        return next((v.version for v in versions if v.model_id == base_model), None)
 
-    def _root(self, agent: str, base_model: str) -> str:
-        """Return the model that a line of versions began with: its preset fits them all."""
-        by_model = {version.model_id: version for version in self._registry.list_versions(agent)}
-        while (version := by_model.get(base_model)) is not None and version.training_config:
-            base_model = version.training_config.base_model
-        return base_model
+def _epochs(chosen: Hyperparameters, examples: int) -> float:
+    """Return how often the examples are read; a number of steps beats one of epochs."""
+    if chosen.max_steps is None:
+        return chosen.num_epochs
+    return chosen.max_steps * chosen.batch_size * chosen.gradient_accumulation / examples
 
 
 def _config(request: TrainSubagentModel, prepared: _Prepared) -> TrainingConfig:
@@ -336,17 +302,4 @@ def _config(request: TrainSubagentModel, prepared: _Prepared) -> TrainingConfig:
         seed=chosen.seed,
         mode=request.mode,
         extra={"examples": len(prepared.rows)},
-    )
-
-
-def count_parameters(path: Path) -> int:
-    """Return the number of weights in a safetensors file, read from its header alone.
-
-    The file begins with the header's length (8 bytes, little-endian), then JSON of name → shape.
-    """
-    with path.open("rb") as file:
-        (length,) = struct.unpack("<Q", file.read(8))
-        header = json.loads(file.read(length))
-    return sum(
-        math.prod(entry["shape"]) for name, entry in header.items() if name != "__metadata__"
     )
