@@ -1,7 +1,7 @@
-"""The use cases over real stores in one folder, with a clock of one's own and a candidate that says
-what the test wants. Making a second ``World`` of a folder is a restart.
+"""The use cases over real stores in one folder, with a clock and a candidate of one's own.
 
-``Tripwire`` makes the stores die or fail before or after any of their effects.
+Making a second ``World`` of a folder is a restart. ``Tripwire`` makes the stores
+die or fail before or after any of their effects.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
 from agent_orchestrator.agents.infrastructure.modelops import gate
 from agent_orchestrator.agents.infrastructure.modelops.authorisation import Authorisation, Caller
@@ -47,7 +47,7 @@ from agent_orchestrator.domain.intents import UseCase
 from agent_orchestrator.domain.outcomes import Feedback, Outcome
 from agent_orchestrator.domain.rollout import RolloutPolicy, RolloutState
 from agent_orchestrator.domain.routing import Endpoint, choose_arm
-from agent_orchestrator.errors import ApprovalRequired
+from agent_orchestrator.errors import ApprovalRequired, ChefError
 from agent_orchestrator.stores import defaults
 from agent_orchestrator.stores.approvals import ApprovalStore
 from agent_orchestrator.stores.audit import AuditLog
@@ -57,6 +57,8 @@ from agent_orchestrator.stores.journal import IntentJournal
 from agent_orchestrator.stores.models_yaml import ModelsYaml
 from agent_orchestrator.stores.outcomes import OutcomeStore
 from agent_orchestrator.stores.rollouts import RolloutStore
+
+T = TypeVar("T")
 
 AGENT = "feature_dev"
 STABLE_MODEL = "acme/stable"
@@ -94,6 +96,7 @@ class Clock:
         self.now = now
 
     def __call__(self) -> float:
+        """Return the time."""
         return self.now
 
     def pass_by(self, seconds: float) -> float:
@@ -158,10 +161,8 @@ class Tripwire:
             raise self.error(f"at {name}")
 
 
-class Wired:
-    """A store with a tripwire around the methods that have effects."""
-
-    def __init__(self, store: object, tripwire: Tripwire, *effects: str) -> None:
+class _Wired:
+    def __init__(self, store: object, tripwire: Tripwire, effects: tuple[str, ...]) -> None:
         self._store = store
         self._tripwire = tripwire
         self._effects = effects
@@ -179,6 +180,11 @@ class Wired:
             return result
 
         return wired
+
+
+def wired(store: T, tripwire: Tripwire, *effects: str) -> T:
+    """Return the store with a tripwire around its methods that have effects."""
+    return cast("T", _Wired(store, tripwire, effects))
 
 
 class World:
@@ -199,8 +205,10 @@ class World:
         self.alerts: list[str] = []
         self.price = 15.0
         self.trained: list[TrainSubagentModel] = []
+        self.training_fails: ChefError | None = None
+        self.tripwire = tripwire or Tripwire()
         self._write_configuration()
-        self._open_stores(tripwire or Tripwire())
+        self._open_stores(self.tripwire)
         self._compose()
         self.coordinator = self._coordinator(requester_may_approve)
 
@@ -218,15 +226,11 @@ class World:
         self.database = Database(f"sqlite:///{state / 'state.db'}")
         yaml = ModelsYaml(config / "agents" / "models.yaml")
         registry = ModelRegistry(config / "models" / "registry.json", clock=self.clock)
-        self.yaml: ModelsYaml = Wired(yaml, tripwire, "update")
-        self.registry: ModelRegistry = Wired(registry, tripwire, "set_serving")
-        self.audit: AuditLog = Wired(AuditLog(self.database), tripwire, "append")
-        self.journal: IntentJournal = Wired(
-            IntentJournal(self.database), tripwire, "write", "complete"
-        )
-        self.rollouts: RolloutStore = Wired(
-            RolloutStore(self.database), tripwire, "save", "append_decision"
-        )
+        self.yaml = wired(yaml, tripwire, "update")
+        self.registry = wired(registry, tripwire, "set_serving")
+        self.audit = wired(AuditLog(self.database), tripwire, "append")
+        self.journal = wired(IntentJournal(self.database), tripwire, "write", "complete")
+        self.rollouts = wired(RolloutStore(self.database), tripwire, "save", "append_decision")
         self.approvals = ApprovalStore(self.database)
         self.outcomes = OutcomeStore(self.database)
         self.health = HealthBoard(self.database)
@@ -321,6 +325,8 @@ class World:
         """Plan a training of a price of one's own, which only writes down that it ran."""
 
         async def act(approval_id: str | None) -> TrainingStarted:
+            if self.training_fails is not None:
+                raise self.training_fails
             self.trained.append(request)
             return TrainingStarted(
                 job_id="job_1",
@@ -345,6 +351,17 @@ class World:
     def policy(self, changes: Mapping[str, Any]) -> RolloutPolicy:
         """Return the policy of the configuration with changes."""
         return defaults.load_rollout_policy(self.folder / "config", changes)
+
+    async def run(
+        self,
+        use_case: UseCase,
+        request: Request,
+        caller: Caller = ADA,
+        *,
+        approval_id: str | None = None,
+    ) -> Any:
+        """Run a use case, as a door does."""
+        return await self.coordinator.run(use_case, request, caller, approval_id=approval_id)
 
     async def ask(self, use_case: UseCase, request: Request, caller: Caller = ADA) -> str:
         """Ask for something that needs an approval, a second later; return the approval's id."""
@@ -406,7 +423,7 @@ class World:
 
         Those that are not good fail, or with ``judged`` are answered and judged as bad.
         """
-        chance = random.Random(seed)
+        chance = random.Random(seed)  # noqa: S311 - traffic, not secrets
         table = self.yaml.read()
         entry = table.rollouts.get(AGENT)
         outcomes = []

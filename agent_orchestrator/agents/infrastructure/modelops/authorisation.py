@@ -13,7 +13,13 @@ from agent_orchestrator.agents.infrastructure.modelops.plans import Plan
 from agent_orchestrator.agents.infrastructure.modelops.usecases import ChangingRequest
 from agent_orchestrator.domain.approvals import Approval, canonical_hash
 from agent_orchestrator.domain.intents import UseCase
-from agent_orchestrator.errors import ApprovalDenied, ApprovalRequired, ChefError, FailedError
+from agent_orchestrator.errors import (
+    ApprovalDenied,
+    ApprovalRequired,
+    ChefError,
+    FailedError,
+    InputError,
+)
 from agent_orchestrator.stores.approvals import ApprovalStore
 from agent_orchestrator.stores.audit import AuditLog
 
@@ -65,7 +71,8 @@ class Authorisation:
         An approval that is given is always spent, also where none would be needed by now. Raises
         ApprovalRequired with a new pending approval when none was given, ApprovalDenied or
         NotFoundError when the given one does not cover exactly this request, resolved to the same
-        and at this price, now; FailedError for a price that is no amount of money.
+        and at this price, now; InputError for a request that JSON cannot hold, FailedError for a
+        price that is no amount of money.
         """
         if not (math.isfinite(plan.cost_usd) and plan.cost_usd >= 0):
             raise FailedError(
@@ -89,6 +96,11 @@ class Authorisation:
     ) -> Approval:
         now = self._clock()
         body = request.model_dump(mode="json")
+        if type(request).model_validate(body) != request:  # nan, a date …: null or text in JSON
+            raise InputError(
+                f"The request cannot be kept until it is approved: {request!r}.",
+                remedy="Use finite numbers, texts, lists and mappings.",
+            )
         approval = Approval(
             id=f"ap_{secrets.token_hex(6)}",
             use_case=use_case,
