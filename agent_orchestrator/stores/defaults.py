@@ -174,6 +174,7 @@ class EvaluationDefaults(_Strict):
     max_completion_tokens: Annotated[int, Field(ge=1)] = 512
     concurrency: Annotated[int, Field(ge=1)] = 2
     max_age_hours: Positive = 168
+    usd_per_call: Annotated[float, Field(ge=0)] = 0.01
 
 
 Document = TypeVar("Document")

@@ -179,6 +179,7 @@ def _compose_jobs(settings: Settings, stores: _Stores, catalogue: Catalogue) -> 
         registry=stores.registry,
         datasets=stores.datasets,
         reports_dir=settings.reports_dir,
+        usd_per_call=defaults.load_evaluation_defaults(settings.config_dir).usd_per_call,
     )
     # The desk settles what these two make, and they start their jobs at the desk.
     settlers["training"] = training.register

@@ -28,6 +28,7 @@ from agent_orchestrator.errors import (
     RegistryError,
     StorageError,
     UnavailableError,
+    VersionNotFoundError,
 )
 from agent_orchestrator.stores.audit import AuditLog
 from agent_orchestrator.stores.database import Database
@@ -224,6 +225,17 @@ def test_a_job_that_could_not_be_settled_is_settled_later(office: Office):
     assert office.store.get("job_1").status == "running"
     office.fault = None
     assert desk.refresh("job_1")[0].status == "completed"
+
+
+def test_a_job_whose_result_nobody_can_take_has_failed(office: Office):
+    """The version it was for is gone, say: another look would find nothing else."""
+    desk = office.desk()
+    desk.start(JOB, office.submit)
+    office.clock.now += 20
+    office.fault = VersionNotFoundError("No version.", remedy="See `chef models`.")
+    job, progress = desk.refresh("job_1")
+    assert (job.status, progress.status) == ("failed", "failed")
+    assert progress.failure == Failure("bad_spec", "No version.", "See `chef models`.")
 
 
 def test_a_failed_job_keeps_its_diagnosis(tmp_path: Path):

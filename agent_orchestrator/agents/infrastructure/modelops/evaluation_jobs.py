@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -27,9 +27,11 @@ from agent_orchestrator.agents.infrastructure.modelops.usecases import (
 from agent_orchestrator.domain.evaluation import EvalReport, ModelResult
 from agent_orchestrator.domain.jobs import Job
 from agent_orchestrator.domain.models import EvalScores
-from agent_orchestrator.domain.routing import Endpoint
-from agent_orchestrator.errors import InputError
+from agent_orchestrator.domain.routing import Endpoint, Provider
+from agent_orchestrator.errors import DatasetError, InputError
 
+#: Providers whose calls cost nothing: the machines are ours.
+_OWN: frozenset[Provider] = frozenset({"local", "self_hosted"})
 #: ``baseline`` of a request that wants the candidate alone.
 NO_BASELINE = "none"
 
@@ -52,6 +54,16 @@ class EvaluationSpec:
 SPEC: TypeAdapter[EvaluationSpec] = TypeAdapter(EvaluationSpec)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Prepared:
+    """A request with everything resolved."""
+
+    dataset: Dataset
+    spec: EvaluationSpec
+    examples: int
+    cost_usd: float
+
+
 class StartEvaluation(Protocol):
     """Starts the process of an evaluation job and returns the ref to follow it by."""
 
@@ -70,26 +82,63 @@ class Evaluations:
         registry: ModelRegistry,
         datasets: DatasetStore,
         reports_dir: Path,
+        usd_per_call: float,
         clock: Callable[[], float] = time.time,
     ) -> None:
+        """``usd_per_call`` is what one call of a model that somebody else runs may cost."""
         self._jobs = jobs
         self._start_process = start
         self._catalogue = catalogue
         self._registry = registry
         self._datasets = datasets
         self._reports_dir = reports_dir
+        self._usd_per_call = usd_per_call
         self._clock = clock
 
     def plan(self, request: EvaluateModelVsBaseline, caller: Caller) -> Plan:
-        """Resolve and check an evaluation.
+        """Resolve, check and price an evaluation.
 
         Raises UnknownAgentError, VersionNotFoundError, DatasetError, InputError.
         """
+        prepared = self._prepare(request)
+        spec, dataset = prepared.spec, prepared.dataset
+        against = f"against {spec.baseline}" if spec.baseline else "without a baseline"
+        summary = (
+            f"Evaluate {spec.candidate} {against} on {prepared.examples} held-out examples of "
+            f"{dataset.id}: at most ${prepared.cost_usd:.2f}."
+        )
+
+        async def act(approval_id: str | None) -> EvaluationStarted:
+            return await anyio.to_thread.run_sync(
+                self._start, request, prepared, caller, approval_id
+            )
+
+        return Plan(
+            summary=summary,
+            act=act,
+            cost_usd=prepared.cost_usd,
+            resolved={
+                "dataset_hash": dataset.hash,
+                "candidate": spec.candidate.model,
+                "baseline": spec.baseline.model if spec.baseline else None,
+            },
+            details={"dataset": dataset.id, "examples": prepared.examples},
+        )
+
+    def record(self, job: Job, manifest: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Write the scores of a completed evaluation into the registry; repeatable."""
+        result = EvaluationResult.model_validate(manifest["evaluation"])
+        version = job.request["candidate_version"]
+        if version is not None:
+            scores = EvalScores(**manifest["scores"])
+            self._registry.update_evaluation_scores(job.agent, version, scores)
+        return {"evaluation": result.model_dump(mode="json"), "version": version}
+
+    def _prepare(self, request: EvaluateModelVsBaseline) -> _Prepared:
         agent = self._catalogue.check_agent(request.agent)
         candidate = self._catalogue.resolve(agent, request.candidate)
         baseline = self._baseline(agent, request.baseline, candidate)
         dataset = self._dataset(agent, request.dataset, candidate)
-        held_out = dataset.counts["eval"]
         spec = EvaluationSpec(
             agent=agent,
             dataset=dataset.id,
@@ -101,23 +150,10 @@ class Evaluations:
             max_examples=request.max_examples,
             report_dir=self._reports_dir,
         )
+        held_out = dataset.counts["eval"]
         examples = min(held_out, request.max_examples or held_out)
-        against = f"against {baseline}" if baseline else "without a baseline"
-        summary = f"Evaluate {candidate} {against} on {examples} held-out examples of {dataset.id}."
-
-        async def act(_approval_id: str | None) -> EvaluationStarted:
-            return await anyio.to_thread.run_sync(self._start, request, spec, examples, caller)
-
-        return Plan(summary=summary, act=act, details={"dataset": dataset.id, "examples": examples})
-
-    def record(self, job: Job, manifest: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Write the scores of a completed evaluation into the registry; repeatable."""
-        result = EvaluationResult.model_validate(manifest["evaluation"])
-        version = job.request["candidate_version"]
-        if version is not None:
-            scores = EvalScores(**manifest["scores"])
-            self._registry.update_evaluation_scores(job.agent, version, scores)
-        return {"evaluation": result.model_dump(mode="json"), "version": version}
+        cost_usd = examples * _paid_models(spec) * self._usd_per_call
+        return _Prepared(dataset=dataset, spec=spec, examples=examples, cost_usd=cost_usd)
 
     def _baseline(self, agent: str, name: str | None, candidate: ModelRef) -> ModelRef | None:
         if name == NO_BASELINE:
@@ -139,15 +175,22 @@ class Evaluations:
             raise InputError(
                 f"No data set to evaluate {candidate} on.", remedy="Name one with --dataset."
             )
-        return self._datasets.get(name)
+        dataset = self._datasets.get(name)
+        if dataset.agent != agent:
+            raise DatasetError(
+                f"Data set {dataset.id} belongs to {dataset.agent}, not to {agent}.",
+                remedy=f"Build one with `chef build-dataset {agent} --source …`.",
+            )
+        return dataset
 
     def _start(
         self,
         request: EvaluateModelVsBaseline,
-        spec: EvaluationSpec,
-        examples: int,
+        prepared: _Prepared,
         caller: Caller,
+        approval_id: str | None,
     ) -> EvaluationStarted:
+        spec = prepared.spec
         job_id = self._jobs.new_id()
         now = self._clock()
         job = Job(
@@ -164,8 +207,11 @@ class Evaluations:
             requester=caller.name,
             created_at=now,
             updated_at=now,
+            estimated_cost_usd=prepared.cost_usd,
+            approval_id=approval_id,
         )
-        body = SPEC.dump_python(spec, mode="json") | {"report_dir": str(self._reports_dir / job_id)}
+        spec = replace(spec, report_dir=spec.report_dir / job_id)
+        body = SPEC.dump_python(spec, mode="json")
         self._jobs.start(job, lambda: self._start_process(job_id, body))
         return EvaluationStarted(
             job_id=job_id,
@@ -173,9 +219,15 @@ class Evaluations:
             candidate=str(spec.candidate),
             baseline=str(spec.baseline) if spec.baseline else None,
             dataset=spec.dataset,
-            n_examples=examples,
-            estimated_cost_usd=0.0,
+            n_examples=prepared.examples,
+            estimated_cost_usd=prepared.cost_usd,
         )
+
+
+def _paid_models(spec: EvaluationSpec) -> int:
+    """Return how many of the models are run by somebody who asks for money."""
+    endpoints = (spec.candidate_endpoint, spec.baseline_endpoint)
+    return sum(1 for e in endpoints if e is not None and e.provider not in _OWN)
 
 
 def summarise(report: EvalReport, reports: Mapping[str, str]) -> EvaluationResult:

@@ -104,8 +104,8 @@ class Jobs:
         """Ask the backend where a job stands; write down how it ended when it has.
 
         Raises NotFoundError for an unknown id, NotAvailable when this build lacks the backend of a
-        job that has not ended, UnavailableError when the backend does not answer, and what the
-        settler raises: such a job is settled by the next look.
+        job that has not ended, UnavailableError when the backend does not answer, and what else
+        the settler raises (a broken registry …): such a job is settled by the next look.
         """
         job = self._store.get(job_id)
         ended = job.status in TERMINAL
@@ -119,12 +119,9 @@ class Jobs:
             return job, replace(progress, status=job.status, failure=job.failure)
         if progress.status not in TERMINAL:
             return self._taken_over(job), progress
-        result = None
         if progress.status == "completed":
-            result = self._settlers[job.kind](job, progress.result or {})
-        failure = progress.failure
-        job = self._write(job, status=progress.status, failure=failure, result=result)
-        return job, progress
+            return self._settle(job, progress)
+        return self._write(job, status=progress.status, failure=progress.failure), progress
 
     def refresh_all(self) -> None:
         """Settle every job that has ended; the timer's part. One that cannot be is only logged."""
@@ -134,6 +131,16 @@ class Jobs:
                     self.refresh(job.id)
                 except ChefError as error:
                     log.warning("Job %s: %s", job.id, error)
+
+    def _settle(self, job: Job, progress: Progress) -> tuple[Job, Progress]:
+        """Write down what a completed job made; one that can never be has failed after all."""
+        try:
+            result = self._settlers[job.kind](job, progress.result or {})
+        except (InputError, ConflictError) as error:
+            failure = failure_of(error)
+            progress = replace(progress, status="failed", failure=failure, result=None)
+            return self._write(job, status="failed", failure=failure), progress
+        return self._write(job, status="completed", result=result), progress
 
     def _backend(self, job: Job) -> TrainerBackend:
         if job.backend not in self._backends:

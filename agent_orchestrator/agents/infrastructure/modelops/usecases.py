@@ -227,6 +227,7 @@ class EvaluationStarted(Result):
     dataset: str
     n_examples: int
     estimated_cost_usd: float
+    """At most, by a guess for each call of a model that somebody else runs."""
 
 
 class DeployModelToAgent(ChangingRequest):
