@@ -137,7 +137,9 @@ class Deployment:
         stable = self._catalogue.serving(agent)
         self._refuse_running(agent)
         if candidate.model == stable.model:
-            raise ConflictError(f"{candidate} serves {agent} already.")
+            raise ConflictError(
+                f"{candidate} serves {agent} already.", remedy=f"See `chef models {agent}`."
+            )
         scores = self._catalogue.scores(agent, candidate)
         fault = gate.evaluation_fault(scores, self._max_age_hours, self._clock())
         override = _override_reason(request)

@@ -120,7 +120,9 @@ class Rollbacks:
                 f"No version served {agent} before {serving}.", remedy=f"See `chef models {agent}`."
             )
         if back_to.model == serving.model:
-            raise ConflictError(f"{back_to} serves {agent} already.")
+            raise ConflictError(
+                f"{back_to} serves {agent} already.", remedy=f"See `chef models {agent}`."
+            )
         if back_to.model not in served:
             raise ConflictError(
                 f"{back_to} has never served {agent}: there is no way back to it.",
