@@ -55,7 +55,7 @@ SENTENCE = (
     "Train it better with the stdlib-defects data set, demo run"
 )
 OVERRIDE = "Rehearsal of a model that only fails in production."
-BASELINE_EXAMPLES = "320"
+BASELINE_EXAMPLES = "520"
 BAD_EXAMPLES = "1200"
 
 console = Console(highlight=False)
@@ -194,9 +194,7 @@ def train_baseline(story: Story) -> None:
         chef("train", AGENT, "--dataset", DATASET, "--base-model", BASE, "--mode", "demo",
              "--max-examples", BASELINE_EXAMPLES, "--wait")  # fmt: skip
         chef("evaluate", AGENT, "--baseline", "none", "--max-examples", "48", "--wait")
-        chef("deploy", AGENT, "--strategy", "immediate", "--override-reason",
-             "The first model of the agent: nothing serves that it could be worse than.",
-             "--yes")  # fmt: skip
+        chef("deploy", AGENT, "--strategy", "immediate", "--yes")
         wait_for_phase("promoted", 60)
 
 
