@@ -114,7 +114,8 @@ class Rollbacks:
         if version is None:
             back_to = self._served_before(agent, serving)
         else:
-            back_to = self._catalogue.resolve(agent, version)
+            named = (ref for ref in reversed(served) if version in (ref.version, ref.model))
+            back_to = next(named, None) or self._catalogue.resolve(agent, version)
         if back_to is None:
             raise ConflictError(
                 f"No version served {agent} before {serving}.", remedy=f"See `chef models {agent}`."
@@ -123,14 +124,15 @@ class Rollbacks:
             raise ConflictError(
                 f"{back_to} serves {agent} already.", remedy=f"See `chef models {agent}`."
             )
-        if back_to.model not in served:
+        if back_to not in served:
             raise ConflictError(
                 f"{back_to} has never served {agent}: there is no way back to it.",
-                remedy=f"Deploy it with `chef deploy {agent} --version {back_to.version}`.",
+                remedy=f"Deploy it with `chef deploy {agent}`.",
             )
         return back_to
 
     def _served_before(self, agent: str, serving: ModelRef) -> ModelRef | None:
+        """Return what served before the present model first did, so that going back never loops."""
         before = self._registry.get_current_model(agent)
         if before is not None and before.version == serving.version:
             before = self._registry.previous_version(agent)
@@ -138,18 +140,30 @@ class Rollbacks:
         if before is not None:
             return ModelRef(before.model_id, before.version)
         # Models outside the registry are on record in the rollouts only.
-        ended = (s for s in self._rollouts.of(agent) if s.phase == "promoted")
-        first = next((s for s in ended if s.candidate_model == serving.model), None)
-        return ModelRef(first.stable_model, first.stable_version) if first else None
+        line = self._in_rollouts(agent)
+        models = [ref.model for ref in line]
+        first = models.index(serving.model) if serving.model in models else len(models)
+        return line[first - 1] if first else None
 
-    def _served(self, agent: str) -> set[str]:
-        """Return the models that had all of the agent's traffic at some time."""
+    def _served(self, agent: str) -> list[ModelRef]:
+        """Return what had all of the agent's traffic at some time."""
         record = self._registry.agent(agent)
         models = {version.version: version.model_id for version in record.history}
-        registered = {models[entry.version] for entry in record.served if entry.role == "current"}
-        rollouts = self._rollouts.of(agent)
-        promoted = {state.candidate_model for state in rollouts if state.phase == "promoted"}
-        return registered | promoted | {state.stable_model for state in rollouts}
+        registered = [
+            ModelRef(models[entry.version], entry.version)
+            for entry in record.served
+            if entry.role == "current"
+        ]
+        return registered + self._in_rollouts(agent)
+
+    def _in_rollouts(self, agent: str) -> list[ModelRef]:
+        """Return what had all traffic before and after each of the agent's rollouts, in order."""
+        line = []
+        for state in self._rollouts.of(agent):
+            line.append(ModelRef(state.stable_model, state.stable_version))
+            if state.phase == "promoted":
+                line.append(ModelRef(state.candidate_model, state.candidate_version))
+        return line
 
     def _roll_back(self, way: _WayBack, decision: Decision, approval_id: str | None) -> None:
         with self._transitions.exclusive(way.agent, rolling_back=True):
