@@ -7,6 +7,7 @@ answers cost little more than one. Requests that come later wait for the next ba
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import re
 import threading
@@ -127,7 +128,8 @@ class Decoder:
         return True
 
     def _run(self) -> None:
-        import transformers  # noqa: F401 - seconds that the first request need not wait
+        with contextlib.suppress(Exception):  # whatever is wrong, the first request is told
+            import transformers  # noqa: F401 - seconds that this request need not wait
 
         while True:
             batch = self._next_batch()

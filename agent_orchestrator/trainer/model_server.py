@@ -11,14 +11,16 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import fcntl
 import json
 import os
 import signal
-import socket
 import sys
+import threading
 import time
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -37,6 +39,8 @@ from agent_orchestrator.trainer.generation import (
 _MAX_BODY: Final = 8 * 1024 * 1024
 _DEFAULT_MAX_TOKENS: Final = 256
 _SHUTDOWN_SECONDS: Final = 5.0
+_MISCONFIGURED: Final = 2
+"""Exit status that says: starting it again will not help."""
 
 
 class RefusedError(Exception):
@@ -274,41 +278,59 @@ def _is_temperature(value: Any) -> bool:
     return value is None or (type(value) in {int, float} and 0 <= value <= 2)  # noqa: PLR2004
 
 
-async def serve(artifacts: Artifacts, address: Path) -> None:
-    """Serve until SIGTERM or SIGINT. Raises OSError when the socket cannot be had."""
-    stop = asyncio.Event()
+async def serve(artifacts: Artifacts, address: Path, *, with_parent: bool = False) -> None:
+    """Serve until SIGTERM or SIGINT. Raises OSError when the socket cannot be had.
+
+    ``with_parent`` also ends it with standard input: with whoever started it and holds the other
+    end of that pipe, however that one ends.
+    """
+    loop, stop = asyncio.get_running_loop(), asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    runner = web.AppRunner(
-        create_app(artifacts, Decoder(artifacts)),
-        handler_cancellation=True,
-        access_log=None,
-        shutdown_timeout=_SHUTDOWN_SECONDS,
-    )
-    await runner.setup()
-    _make_way(address)
-    before = os.umask(0o177)
-    try:
-        await web.UnixSite(runner, str(address)).start()
-    finally:
-        os.umask(before)
-    sys.stdout.write(json.dumps({"event": "ready", "socket": str(address)}) + "\n")
-    sys.stdout.flush()
-    await stop.wait()
-    await runner.cleanup()
-    address.unlink(missing_ok=True)  # noqa: ASYNC240 - the loop has nothing else left to do
-
-
-def _make_way(address: Path) -> None:
-    """Remove the socket of a server that was killed. Raises OSError when one still listens."""
-    address.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with socket.socket(socket.AF_UNIX) as probe:
+        loop.add_signal_handler(number, stop.set)
+    if with_parent:
+        at_end = partial(loop.call_soon_threadsafe, stop.set)
+        threading.Thread(target=_wait_for_parent, args=(at_end,), daemon=True).start()
+    with _owned(address):
+        runner = web.AppRunner(
+            create_app(artifacts, Decoder(artifacts)),
+            handler_cancellation=True,
+            access_log=None,
+            shutdown_timeout=_SHUTDOWN_SECONDS,
+        )
+        await runner.setup()
+        before = os.umask(0o177)
         try:
-            probe.connect(str(address))
-        except (FileNotFoundError, ConnectionRefusedError):
-            address.unlink(missing_ok=True)
-        else:
-            raise FileExistsError(f"A model server listens on {address} already.")
+            await web.UnixSite(runner, str(address)).start()
+        finally:
+            os.umask(before)
+        sys.stdout.write(json.dumps({"event": "ready", "socket": str(address)}) + "\n")
+        sys.stdout.flush()
+        await stop.wait()
+        await runner.cleanup()
+
+
+def _wait_for_parent(at_end: Callable[[], object]) -> None:
+    while os.read(sys.stdin.fileno(), _MAX_BODY):
+        pass
+    at_end()
+
+
+@contextlib.contextmanager
+def _owned(address: Path) -> Iterator[None]:
+    """Own the socket's path. Raises OSError when another server does.
+
+    By a lock, which the kernel gives back when its holder dies: what then lies at the path is of a
+    server that was killed.
+    """
+    address.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with address.with_name(f".{address.name}.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise FileExistsError(f"A model server listens on {address} already.") from None
+        address.unlink(missing_ok=True)
+        yield
+        address.unlink(missing_ok=True)
 
 
 def main() -> int:
@@ -317,16 +339,18 @@ def main() -> int:
     parser.add_argument("--artifacts", type=Path, required=True, help="folder of owner/name/")
     parser.add_argument("--socket", type=Path, required=True, help="path of the unix socket")
     parser.add_argument("--threads", type=int, help="CPU threads of torch")
+    parser.add_argument("--with-parent", action="store_true", help="end when standard input ends")
     arguments = parser.parse_args()
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     if arguments.threads is not None:
         os.environ["OMP_NUM_THREADS"] = str(arguments.threads)
     try:
-        asyncio.run(serve(Artifacts(arguments.artifacts), arguments.socket))
+        artifacts = Artifacts(arguments.artifacts)
+        asyncio.run(serve(artifacts, arguments.socket, with_parent=arguments.with_parent))
     except OSError as error:
         sys.stderr.write(f"model server: {error}\n")
-        return 1
+        return _MISCONFIGURED
     return 0
 
 

@@ -1,12 +1,21 @@
 """What is told of an answer, token by token."""
 
+import queue
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent_orchestrator.trainer.generation import Generation, Loaded, Update, _advance
+from agent_orchestrator.trainer.generation import (
+    Artifacts,
+    Decoder,
+    Generation,
+    Loaded,
+    Update,
+    _advance,
+)
 
 END = 0
 HALVES = ("\u00e9".encode()[:1], "\u00e9".encode()[1:])
@@ -122,3 +131,23 @@ def test_the_pieces_are_the_text_up_to_the_first_stop(tokens: list[int], stop: l
 def test_an_answer_that_was_cut_short_has_no_finish(tokens: list[int]):
     """As long as tokens are missing nothing is said to be finished."""
     assert all(update.finish is None for update in answer(tokens))
+
+
+def test_an_engine_that_does_not_load_is_said_to_whoever_asks(tmp_path: Path):
+    """This interpreter lacks the engine: every request is told, none hangs."""
+    (tmp_path / "local" / "tiny").mkdir(parents=True)
+    (tmp_path / "local" / "tiny" / "config.json").write_text("{}")
+    decoder = Decoder(Artifacts(tmp_path))
+    told: queue.Queue[Update | Exception] = queue.Queue()
+    for _ in range(3):
+        generation = Generation(
+            model="local/tiny",
+            messages=[],
+            max_tokens=1,
+            temperature=0.0,
+            stop=(),
+            seed=None,
+            emit=told.put,
+        )
+        assert decoder.submit(generation)
+        assert isinstance(told.get(timeout=60), ImportError)

@@ -184,7 +184,7 @@ def test_a_second_server_leaves_the_first_ones_socket_alone(server: Running):
         text=True,
         check=False,
     )
-    assert second.returncode == 1
+    assert second.returncode == 2
     assert "listens" in second.stderr
     assert "Traceback" not in second.stderr
     assert asyncio.run(server.post())[0] == 200
