@@ -116,6 +116,11 @@ class Settings(BaseModel):
         return self.state_dir / "run"
 
     @property
+    def gateway_address_file(self) -> Path:
+        """Where the running gateway says ``host:port``."""
+        return self.run_dir / "gateway"
+
+    @property
     def model_socket(self) -> Path:
         """Unix socket of this machine's model server.
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 
 import click
 
-from agent_orchestrator.settings import load_settings
+from agent_orchestrator.cli import session
+from agent_orchestrator.errors import SettingsError
+from agent_orchestrator.settings import Settings
 from agent_orchestrator.wiring import supervisor
 
 
@@ -14,25 +17,32 @@ from agent_orchestrator.wiring import supervisor
 @click.option("--host", help="Address of the gateway. [default: CHEF_GATEWAY_HOST, 127.0.0.1]")
 @click.option("--port", type=int, help="Port of the gateway. [default: CHEF_GATEWAY_PORT, 8130]")
 @click.option("--no-token", is_flag=True, help="Serve clients without a token.")
-def serve(host: str | None, port: int | None, no_token: bool) -> None:
+@click.option("--no-local-models", is_flag=True, help="Do without the local model server.")
+def serve(host: str | None, port: int | None, no_token: bool, no_local_models: bool) -> None:
     """Run the gateway, the local model server and the rollout timer.
 
-    Clients need the token of CHEF_GATEWAY_TOKEN; without one, a token is made for this run and
-    printed once.
+    Clients need the token of CHEF_GATEWAY_TOKEN. Without one, at a terminal, a token is made for
+    this run and shown once.
     """
-    settings = load_settings()
     given = {"gateway_host": host, "gateway_port": port}
+    settings = session.settings()
     settings = settings.model_copy(update={k: v for k, v in given.items() if v is not None})
-    token: str | None = None
-    if not no_token:
-        if settings.gateway_token is not None:
-            token = settings.gateway_token.get_secret_value()
-        else:
-            token = supervisor.new_token()
-            click.echo(f"CHEF_GATEWAY_TOKEN={token}", err=True)
-    click.echo(
-        f"Gateway: http://{settings.gateway_host}:{settings.gateway_port}/v1 (Ctrl-C stops)",
-        err=True,
-    )
-    running = supervisor.services(settings, token=token)
+    token = None if no_token else _token(settings)
+    running = supervisor.services(settings, token=token, local_models=not no_local_models)
+    if token is not None and settings.gateway_token is None:
+        click.echo(f"CHEF_GATEWAY_TOKEN={token}", err=True)
     asyncio.run(supervisor.supervise(running, lambda line: click.echo(line, err=True)))
+
+
+def _token(settings: Settings) -> str:
+    """Return the configured token, or a new one when somebody is there to read it.
+
+    Elsewhere than at a terminal, stderr is a log, where a token must not stand.
+    """
+    if settings.gateway_token is not None:
+        return settings.gateway_token.get_secret_value()
+    if not sys.stderr.isatty():
+        raise SettingsError(
+            "CHEF_GATEWAY_TOKEN is not set.", remedy="Set it, or serve with --no-token."
+        )
+    return supervisor.new_token()

@@ -326,17 +326,19 @@ def _sample_prompts(datasets: DatasetStore, agent: str) -> Sequence[str]:
 def _processes(settings: Settings) -> list[ProcessState]:
     """Look whether the serving processes run."""
     runs = {
-        "gateway": _listens(settings.gateway_host, settings.gateway_port),
+        "gateway": _answers(settings.gateway_address_file),
         "model server": anyio.run(model_server.is_up, settings.model_socket),
         "timer": _is_held(settings.run_dir / "timer"),
     }
     return [ProcessState(name, "running" if up else "stopped") for name, up in runs.items()]
 
 
-def _listens(host: str, port: int) -> bool:
+def _answers(address: Path) -> bool:
+    """Return whether somebody listens where the file says; it may be left from one that died."""
     try:
-        socket.create_connection((host, port), 0.5).close()
-    except OSError:
+        host, _, port = address.read_text(encoding="utf-8").rpartition(":")
+        socket.create_connection((host, int(port)), 0.5).close()
+    except (OSError, ValueError):
         return False
     return True
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import contextlib
 import logging
@@ -12,32 +11,35 @@ import sys
 import time
 
 import anyio.to_thread
+from aiohttp import web
 
-from agent_orchestrator.errors import ChefError, SettingsError
+from agent_orchestrator.errors import ChefError, ConfigurationError, SettingsError
 from agent_orchestrator.serving import gateway
 from agent_orchestrator.serving.outcome_log import OutcomeLog
 from agent_orchestrator.serving.router import Router
 from agent_orchestrator.serving.upstream import Upstream
 from agent_orchestrator.settings import Settings, load_settings
 from agent_orchestrator.stores.database import Database
-from agent_orchestrator.stores.health import BreakerReport, HealthBoard
+from agent_orchestrator.stores.files import replace_atomically
+from agent_orchestrator.stores.health import FRESH_SECONDS, BreakerReport, HealthBoard
 from agent_orchestrator.stores.models_yaml import RoutingTableSource
 from agent_orchestrator.stores.outcomes import OutcomeStore
+from agent_orchestrator.wiring.process import argument_parser, start_logging, when_parent_ends
 
 log = logging.getLogger("chef.gateway")
 
-_BOARD_SECONDS = 1.0
+#: How soon a reset that was asked on the board is carried out.
+_BOARD_SECONDS = 0.5
+#: Unchanged breakers are reported this often, so that the report stays fresh.
+_REPORT_SECONDS = FRESH_SECONDS / 3
 
 
-async def serve(settings: Settings, token: str | None) -> None:
-    """Serve until SIGTERM or SIGINT, then let requests under way end.
+async def serve(settings: Settings, token: str | None, stop: asyncio.Event) -> None:
+    """Serve until ``stop`` is set, then let requests under way end.
 
-    Raises ModelsYamlError when there is no valid models.yaml to begin with.
+    Raises ModelsYamlError when there is no valid models.yaml to begin with, ConfigurationError
+    when the address cannot be had.
     """
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
     database = Database(settings.database)
     tables = RoutingTableSource(settings.models_yaml, on_alert=lambda error: log.error("%s", error))
     outcomes = OutcomeLog(OutcomeStore(database))
@@ -46,59 +48,91 @@ async def serve(settings: Settings, token: str | None) -> None:
         openrouter_base_url=settings.openrouter_base_url,
         local_socket=settings.model_socket,
     )
-    async with upstream:
-        router = Router(tables, upstream, outcomes)
-        app = gateway.create_app(router, tables, outcomes, token)
-        runner = await gateway.start(app, host=settings.gateway_host, port=settings.gateway_port)
-        log.info("Serving on %s", runner.addresses)
-        board = asyncio.create_task(_follow_board(router, HealthBoard(database)))
-        await stop.wait()
-        board.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await board
-        await runner.cleanup()
-    database.close()
+    with contextlib.closing(database):
+        async with upstream:
+            router = Router(tables, upstream, outcomes)
+            app = gateway.create_app(router, tables, outcomes, token)
+            runner = await _listen(settings, app)
+            board = asyncio.create_task(_follow_board(router, HealthBoard(database)))
+            board.add_done_callback(lambda _: stop.set())
+            await stop.wait()
+            settings.gateway_address_file.unlink(missing_ok=True)
+            board.cancel()
+            await runner.cleanup()
+            with contextlib.suppress(asyncio.CancelledError):
+                await board
+
+
+async def _listen(settings: Settings, app: web.Application) -> web.AppRunner:
+    """Start serving, and write down where."""
+    host, port = settings.gateway_host, settings.gateway_port
+    try:
+        runner = await gateway.start(app, host=host, port=port)
+    except OSError as error:
+        raise ConfigurationError(
+            f"Cannot listen on {host}:{port}: {error.strerror}.",
+            remedy="Set CHEF_GATEWAY_HOST and CHEF_GATEWAY_PORT to an address that is free.",
+        ) from error
+    address = f"{host}:{runner.addresses[0][1]}"
+    replace_atomically(settings.gateway_address_file, address.encode())
+    log.info("Serving on http://%s/v1", address)
+    return runner
 
 
 async def _follow_board(router: Router, board: HealthBoard) -> None:
     """Tell the board how the breakers stand, and carry out resets that were asked there."""
     process = f"gateway-{os.getpid()}"
     seen = await anyio.to_thread.run_sync(board.last_order)
+    said: list[BreakerReport] = []
+    said_at = 0.0
     while True:
         try:
             for order in await anyio.to_thread.run_sync(board.orders_after, seen):
                 seen = order.seq
                 with contextlib.suppress(ChefError):  # an arm that this process does not have
                     router.reset_breaker(order.agent, order.arm)
-            reports = [
-                BreakerReport(agent, arm.arm, arm.state, arm.trip_reason)
-                for agent in router.agents()
-                for arm in router.health(agent)
-            ]
-            await anyio.to_thread.run_sync(board.report, process, reports, time.time())
+            reports = _reports(router)
+            now = time.time()
+            if reports != said or now - said_at > _REPORT_SECONDS:
+                await anyio.to_thread.run_sync(board.report, process, reports, now)
+                said, said_at = reports, now
         except ChefError as error:
             log.warning("The health board: %s", error)
         await asyncio.sleep(_BOARD_SECONDS)
 
 
+def _reports(router: Router) -> list[BreakerReport]:
+    return [
+        BreakerReport(agent, arm.arm, arm.state, arm.trip_reason)
+        for agent in router.agents()
+        for arm in router.health(agent)
+    ]
+
+
+async def _run(settings: Settings, token: str | None, *, with_parent: bool) -> None:
+    """Serve until SIGTERM, SIGINT or the parent's end."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    if with_parent:
+        when_parent_ends(lambda: loop.call_soon_threadsafe(stop.set))
+    await serve(settings, token, stop)
+
+
 def main() -> int:
-    """Run the gateway; the token comes from CHEF_GATEWAY_TOKEN."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    """Run the gateway; the token comes from CHEF_GATEWAY_TOKEN. Return the exit code."""
+    parser = argument_parser(__doc__)
     parser.add_argument("--no-token", action="store_true", help="serve clients without a token")
-    no_token = parser.parse_args().no_token
-    logging.basicConfig(
-        stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s"
-    )
-    settings = load_settings()
+    arguments = parser.parse_args()
     try:
-        asyncio.run(serve(settings, None if no_token else _token(settings)))
+        settings = load_settings()
+        start_logging(settings.log_level)
+        token = None if arguments.no_token else _token(settings)
+        asyncio.run(_run(settings, token, with_parent=arguments.with_parent))
     except ChefError as error:
         log.error("%s", error)
         return error.exit_code
-    except OSError as error:
-        where = f"{settings.gateway_host}:{settings.gateway_port}"
-        log.error("Cannot listen on %s: %s. Set CHEF_GATEWAY_PORT.", where, error.strerror)
-        return 1
     return 0
 
 

@@ -14,13 +14,26 @@ import anyio.to_thread
 
 from agent_orchestrator.errors import ConfigurationError, UnavailableError
 from agent_orchestrator.settings import Settings
+from agent_orchestrator.wiring.process import WITH_PARENT
 
+_KEPT = (
+    "PATH",
+    "HOME",
+    "LANG",
+    "LC_ALL",
+    "TMPDIR",
+    "LD_LIBRARY_PATH",
+    "CUDA_VISIBLE_DEVICES",
+    "OMP_NUM_THREADS",
+)
 _START_SECONDS = 120.0
 _STOP_SECONDS = 10.0
 
 
 def command(settings: Settings, socket: Path) -> list[str]:
     """Return the command line of a model server that listens on ``socket``.
+
+    It ends when its standard input does.
 
     Raises ConfigurationError when the trainer's interpreter is missing.
     """
@@ -32,7 +45,15 @@ def command(settings: Settings, socket: Path) -> list[str]:
         )
     module = "agent_orchestrator.trainer.model_server"
     artifacts = str(settings.artifacts_dir)
-    return [str(python), "-m", module, "--artifacts", artifacts, "--socket", str(socket)]
+    options = ["--artifacts", artifacts, "--socket", str(socket), WITH_PARENT]
+    return [str(python), "-m", module, *options]
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    """Return what the model server may know: no key of ours, and nothing from the network."""
+    given = settings.child_environment()
+    kept = {name: given[name] for name in _KEPT if name in given}
+    return {**kept, "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
 
 
 async def is_up(socket: Path) -> bool:
@@ -65,10 +86,10 @@ async def model_server(settings: Settings) -> AsyncIterator[Path]:
         with log.open("wb") as output:
             process = subprocess.Popen(  # noqa: ASYNC220, S603 - returns at once; our own command
                 command(settings, socket),
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=output,
-                env=model_server_environment(settings),
+                env=environment(settings),
                 start_new_session=True,
             )
         try:
@@ -76,14 +97,6 @@ async def model_server(settings: Settings) -> AsyncIterator[Path]:
             yield socket
         finally:
             await anyio.to_thread.run_sync(_stop, process)
-
-
-def model_server_environment(settings: Settings) -> dict[str, str]:
-    """Return what the model server may know: no key of ours, and nothing from the network."""
-    given = settings.child_environment()
-    keep = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "OMP_NUM_THREADS", "LD_LIBRARY_PATH")
-    kept = {name: given[name] for name in keep if name in given}
-    return {**kept, "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
 
 
 async def _wait_until_up(socket: Path, process: subprocess.Popen[bytes], log: Path) -> None:
@@ -101,9 +114,9 @@ async def _wait_until_up(socket: Path, process: subprocess.Popen[bytes], log: Pa
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
-    process.terminate()
-    try:
-        process.wait(_STOP_SECONDS)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
+    with process:  # closes its standard input too
+        process.terminate()
+        try:
+            process.wait(_STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()

@@ -1,65 +1,81 @@
 """``chef serve``: the gateway, the model server and the timer, each a process of its own.
 
 A process that ends by itself is started again, after a pause that doubles while it keeps failing.
+One that says at its first start that its configuration is wrong ends the whole. When this process
+ends, by whatever signal, the others do too: each reads from a pipe that is held open here.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import os
 import secrets
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
+from agent_orchestrator.errors import ConfigurationError
 from agent_orchestrator.settings import Settings, own_python
 from agent_orchestrator.wiring import model_server
+from agent_orchestrator.wiring.process import WITH_PARENT
 
-log = logging.getLogger("chef.serve")
+Say = Callable[[str], None]
 
-_FIRST_PAUSE_SECONDS = 0.5
-_LONGEST_PAUSE_SECONDS = 30.0
-_HEALTHY_AFTER_SECONDS = 30.0
-_STOP_SECONDS = 15.0
+_TOKEN: Final = "CHEF_GATEWAY_TOKEN"  # noqa: S105 - the variable that holds it
+#: The gateway lets requests under way end for 30 s.
+_STOP_SECONDS: Final = 35.0
 
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """One process to keep running."""
+    """One process to keep running. It must end when its standard input does."""
 
     name: str
     command: tuple[str, ...]
     environment: Mapping[str, str]
 
 
-def services(settings: Settings, *, token: str | None) -> list[Service]:
-    """Return the processes; ``token`` None lets the gateway serve without one.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pauses:
+    """How long to wait before a service is started again, seconds."""
 
-    Raises ConfigurationError when the trainer's interpreter is missing.
+    first: float = 0.5
+    longest: float = 30.0
+    healthy_after: float = 30.0
+    """A service that has run for this long begins anew with the first pause."""
+
+
+_PAUSES: Final = Pauses()
+
+
+def services(settings: Settings, *, token: str | None, local_models: bool = True) -> list[Service]:
+    """Return the processes, those first on which others rely.
+
+    ``token`` None lets the gateway serve without one. Raises ConfigurationError when the trainer's
+    interpreter is missing, which serves the local models.
     """
     python = own_python()
     environment = settings.child_environment(
-        CHEF_GATEWAY_HOST=settings.gateway_host,
-        CHEF_GATEWAY_PORT=str(settings.gateway_port),
-        CHEF_GATEWAY_TOKEN=token or "",
+        CHEF_GATEWAY_HOST=settings.gateway_host, CHEF_GATEWAY_PORT=str(settings.gateway_port)
     )
-    settings.model_socket.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    gateway_flags = () if token else ("--no-token",)
-    return [
-        Service(
-            "model server",
-            tuple(model_server.command(settings, settings.model_socket)),
-            model_server.model_server_environment(settings),
-        ),
+    environment.pop(_TOKEN, None)
+    secret = {_TOKEN: token} if token else {}
+    without = () if token else ("--no-token",)
+    module = "agent_orchestrator.wiring"
+    running = [
         Service(
             "gateway",
-            (python, "-m", "agent_orchestrator.wiring.gateway_process", *gateway_flags),
-            environment,
+            (python, "-m", f"{module}.gateway_process", WITH_PARENT, *without),
+            environment | secret,
         ),
-        Service("timer", (python, "-m", "agent_orchestrator.wiring.timer_process"), environment),
+        Service("timer", (python, "-m", f"{module}.timer_process", WITH_PARENT), environment),
     ]
+    if local_models:
+        command = tuple(model_server.command(settings, settings.model_socket))
+        running.insert(0, Service("model server", command, model_server.environment(settings)))
+    return running
 
 
 def new_token() -> str:
@@ -67,55 +83,84 @@ def new_token() -> str:
     return secrets.token_urlsafe(24)
 
 
-async def supervise(running: list[Service], say: Callable[[str], None]) -> None:
-    """Keep the services running until SIGTERM or SIGINT, then end them in order."""
+async def supervise(running: Sequence[Service], say: Say, *, pauses: Pauses = _PAUSES) -> None:
+    """Keep the services running until SIGTERM or SIGINT, then end them, the last one first.
+
+    Raises ConfigurationError when one cannot run as it is configured.
+    """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    async with asyncio.TaskGroup() as tasks:
-        for service in running:
-            tasks.create_task(_keep(service, stop, say))
+    keepers = [_Keeper(service, say, pauses) for service in running]
+    tasks = [asyncio.create_task(keeper.keep()) for keeper in keepers]
+    stopped = asyncio.create_task(stop.wait())
+    await asyncio.wait([stopped, *tasks], return_when=asyncio.FIRST_COMPLETED)
+    stopped.cancel()
+    for keeper, task in reversed(list(zip(keepers, tasks, strict=True))):
+        keeper.stop.set()
+        await asyncio.wait([task])
+    for task in tasks:
+        task.result()
 
 
-async def _keep(service: Service, stop: asyncio.Event, say: Callable[[str], None]) -> None:
-    pause = _FIRST_PAUSE_SECONDS
-    while not stop.is_set():
-        started = asyncio.get_running_loop().time()
-        process = await asyncio.create_subprocess_exec(
-            *service.command,
-            stdin=asyncio.subprocess.DEVNULL,
-            env=dict(service.environment),
-            start_new_session=True,
-        )
-        say(f"{service.name}: started (process {process.pid})")
-        await _until(process, stop)
-        if stop.is_set():
-            await _end(process)
-            return
-        if asyncio.get_running_loop().time() - started > _HEALTHY_AFTER_SECONDS:
-            pause = _FIRST_PAUSE_SECONDS
-        say(f"{service.name}: ended with {process.returncode}; again in {pause:g} s")
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(stop.wait(), pause)
-        pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
+class _Keeper:
+    """Keeps one service running until ``stop`` is set."""
+
+    def __init__(self, service: Service, say: Say, pauses: Pauses) -> None:
+        self.stop = asyncio.Event()
+        self._service = service
+        self._say = say
+        self._pauses = pauses
+
+    async def keep(self) -> None:
+        pauses, pause, first = self._pauses, self._pauses.first, True
+        loop = asyncio.get_running_loop()
+        while True:
+            started = loop.time()
+            how = await self._run()
+            if self.stop.is_set():
+                return
+            if first and how == ConfigurationError.exit_code:
+                raise ConfigurationError(
+                    f"The {self._service.name} cannot run as it is configured.",
+                    remedy="Its own message stands above.",
+                )
+            first = False
+            if loop.time() - started > pauses.healthy_after:
+                pause = pauses.first
+            self._say(f"{self._service.name}: ended with {how}; again in {pause:g} s")
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self.stop.wait(), pause)
+                return
+            pause = min(2 * pause, pauses.longest)
+
+    async def _run(self) -> int | str:
+        """Run the service once; return its exit status, or why it could not be started."""
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *self._service.command,
+                stdin=asyncio.subprocess.PIPE,
+                env=dict(self._service.environment),
+                start_new_session=True,  # Ctrl-C is for us alone: we end the others in order
+            )
+        except OSError as error:
+            return error.strerror or str(error)
+        self._say(f"{self._service.name}: started (process {process.pid})")
+        waits = [asyncio.create_task(process.wait()), asyncio.create_task(self.stop.wait())]
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        for task in waits:
+            task.cancel()
+        return await _end(process)
 
 
-async def _until(process: asyncio.subprocess.Process, stop: asyncio.Event) -> None:
-    """Return when the process has ended or ``stop`` is set."""
-    waits = [asyncio.create_task(process.wait()), asyncio.create_task(stop.wait())]
-    _, unfinished = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-    for task in unfinished:
-        task.cancel()
-
-
-async def _end(process: asyncio.subprocess.Process) -> None:
-    if process.returncode is not None:
-        return
-    process.terminate()
+async def _end(process: asyncio.subprocess.Process) -> int:
+    """End a process that may have ended already; return its exit status."""
+    with contextlib.suppress(ProcessLookupError):
+        process.terminate()
     try:
-        await asyncio.wait_for(process.wait(), _STOP_SECONDS)
+        return await asyncio.wait_for(process.wait(), _STOP_SECONDS)
     except TimeoutError:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-        await process.wait()
+        return await process.wait()

@@ -15,6 +15,7 @@ from agent_orchestrator.errors import ChefError, LockTimeout
 from agent_orchestrator.settings import Settings, load_settings
 from agent_orchestrator.stores.files import locked
 from agent_orchestrator.wiring.embedded import compose
+from agent_orchestrator.wiring.process import argument_parser, start_logging, when_parent_ends
 
 log = logging.getLogger("chef.timer")
 
@@ -54,14 +55,16 @@ def _tick_until(stop: threading.Event, settings: Settings) -> None:
 
 def main() -> int:
     """Run until SIGTERM or SIGINT; return the exit code."""
-    logging.basicConfig(
-        stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s"
-    )
+    arguments = argument_parser(__doc__).parse_args()
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
+    if arguments.with_parent:
+        when_parent_ends(stop.set)
     try:
-        run(load_settings(), stop)
+        settings = load_settings()
+        start_logging(settings.log_level)
+        run(settings, stop)
     except ChefError as error:
         log.error("%s", error)
         return error.exit_code
