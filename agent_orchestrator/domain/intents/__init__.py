@@ -61,10 +61,12 @@ def parse(sentence: str) -> Intent:
     found = candidates(settled)
     if not found:
         return NOT_MODELOPS
-    chosen = found[0]
-    if len(found) > 1 and found[1].use_case == chosen.use_case and not _identified(chosen):
-        chosen = found[1]  # "do a demo run: train feature_dev"
-    return _intent(chosen, settled, again={c.index for c in found if c.use_case == chosen.use_case})
+    # "How is docs doing? Roll it back." asks for the latter.
+    chosen = next((c for c in found if not c.question and not c.tentative), found[0])
+    again = [c for c in found if c.use_case == chosen.use_case]
+    if not _identified(chosen):
+        chosen = next(filter(_identified, again), chosen)  # "do a demo run: train feature_dev"
+    return _intent(chosen, settled, {candidate.index for candidate in again})
 
 
 def _identified(candidate: Candidate) -> bool:

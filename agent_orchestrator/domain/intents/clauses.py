@@ -69,7 +69,7 @@ def clauses(tokens: Sequence[Token]) -> tuple[Clause, ...]:
 
 _STOPS: Final = frozenset({".", "!", "?", ";", "\n", "...", "…"})
 _ABBREVIATIONS: Final = frozenset({"e.g", "i.e", "vs", "approx", "incl"})
-_DASHES: Final = frozenset({"-", "–", "—", "--", "---", "|", "•", "*", "→"})
+_DASHES: Final = frozenset({"-", "–", "—", "--", "---", "|", "•", "*", "→", "->", "=>", "-->"})
 _COMMAS: Final = frozenset({",", "(", ")", "[", "]"})
 _CONJUNCTIONS: Final = frozenset({"and", "or", "but", "so", "nor", "then"})
 _SUBORDINATORS: Final = manners.CONDITIONS | manners.REASONS

@@ -122,6 +122,8 @@ class Candidate:
     """What slots are read from."""
     tentative: bool = False
     """Considered rather than asked for: never to be acted on without asking back."""
+    question: bool = False
+    """Asked in the form of a question."""
 
 
 def candidates(settled: Sequence[Clause]) -> list[Candidate]:
@@ -150,12 +152,16 @@ def _candidate(settled: Sequence[Clause], i: int) -> Candidate | None:
     if scene is not None and clause.posture is Posture.REQUEST:
         use_case = use_case_of(scene)
         if use_case is not None and not _conditional(settled, i):
-            return Candidate(use_case, i, scene, scene.tokens, _tentative(settled, i))
+            tentative = _tentative(settled, i)
+            answered = tentative and clause.asked and i + 1 < len(settled)  # "train docs? Hm."
+            return None if answered else Candidate(use_case, i, scene, scene.tokens, tentative)
     looks = scene is None or _looks(scene)
     if looks and clause.posture in {Posture.REQUEST, Posture.QUESTION, Posture.FRAGMENT}:
         asked = clause.asked or clause.posture is not Posture.FRAGMENT
         reading = reading_of(clause.tokens, asked=asked, marked=clause.asked, known=clause.known)
-        return Candidate(reading.use_case, i, None, reading.tokens) if reading else None
+        if reading is not None:
+            question = clause.posture is not Posture.REQUEST
+            return Candidate(reading.use_case, i, None, reading.tokens, question=question)
     return None
 
 

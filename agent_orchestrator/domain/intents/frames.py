@@ -12,6 +12,7 @@ from typing import Final, Literal
 
 from agent_orchestrator.domain.intents import verbs
 from agent_orchestrator.domain.intents.manners import WH
+from agent_orchestrator.domain.intents.phrases import certain
 from agent_orchestrator.domain.intents.scene import BACKING, Scene
 from agent_orchestrator.domain.intents.tokens import Kind
 from agent_orchestrator.domain.intents.vocabulary import words
@@ -57,9 +58,10 @@ def _bare_agent(scene: Scene) -> bool:
     With an article only persons do: "train the reviewer", but not "fine-tune the docs".
     """
     obj = scene.objects[0]
-    if obj.kind != "agent" or not obj.determined or scene.evidence:
+    if obj.kind != "agent" or not obj.determined:
         return True
-    return obj.content[-1].text.lower().endswith(_PERSONS)
+    name = obj.content[-1]
+    return certain(name) or name.text.lower().endswith(_PERSONS)
 
 
 def _promotable(scene: Scene) -> bool:
@@ -68,7 +70,9 @@ def _promotable(scene: Scene) -> bool:
 
 def _backed_agent(scene: Scene) -> bool:
     """An everyday name counts only beside something of ours: "deploy docs v1.2.0"."""
-    return scene.objects[0].kind != "agent" or scene.evidence
+    obj = scene.objects[0]
+    sure = obj.kind != "agent" or any(map(certain, obj.agents))
+    return sure or (scene.evidence and _bare_agent(scene))
 
 
 def _deployable(scene: Scene) -> bool:
@@ -84,7 +88,11 @@ def _named_model(scene: Scene) -> bool:
     if not any(p.agents for p in scene.phrases) or scene.elsewhere:
         return False
     everyday = scene.objects[0].kind == "agent" and not scene.sure_agent
-    return not everyday or scene.verb in {"switch", "point", "serve", "give"}
+    return not everyday or (scene.verb in _EXCHANGING and _bare_agent(scene))
+
+
+#: Verbs of SWITCH that a coder seldom uses of docs or infrastructure.
+_EXCHANGING: Final = words("switch point serve give")
 
 
 def _shares(scene: Scene) -> bool:
@@ -121,8 +129,9 @@ def _into_dataset(scene: Scene) -> bool:
 
 
 def _worth_building(scene: Scene) -> bool:
-    """Only "data set" is asked back for; "create data" without an agent is a coder's."""
-    return scene.identified or scene.has_word("dataset", "datasets")
+    """``a data set``, ``examples for docs``; "create data" and "create examples" are a coder's."""
+    heads = [p.content[-1].text.lower() for p in scene.objects if p.kind == "dataset"]
+    return "data" not in heads and (scene.identified or scene.has_word("dataset", "datasets"))
 
 
 def _with_training(scene: Scene) -> bool:
@@ -134,7 +143,8 @@ def _taught(scene: Scene) -> bool:
 
 
 def _undone(scene: Scene) -> bool:
-    return any(p.agents for p in scene.phrases) and scene.has(*BACKING, "deployment", "promotion")
+    ours = scene.has(*BACKING, "deployment", "promotion")
+    return ours and _bare_agent(scene) and any(p.agents for p in scene.phrases)
 
 
 def _compared(scene: Scene) -> bool:
@@ -145,7 +155,9 @@ def _compared(scene: Scene) -> bool:
 
 
 def _gguf(scene: Scene) -> bool:
-    return scene.has_word("gguf") or scene.has_token(Kind.QUANT) or scene.verb.startswith("quanti")
+    """GGUF is said, or a quantization; other conversions are a coder's."""
+    said = scene.has_word("gguf") or scene.has_token(Kind.QUANT)
+    return (said or scene.verb.startswith("quanti")) and _bare_agent(scene)
 
 
 def _job_known(scene: Scene) -> bool:
@@ -158,8 +170,13 @@ def _deployment_of_ours(scene: Scene) -> bool:
 
 
 def _run_as(scene: Scene) -> bool:
+    """``run v1.2.0 as a shadow``, ``in a canary``, ``as challenger``."""
+    arm = {"challenger", "candidate", "champion"}
     return any(
-        p.role in {"as", "in"} and p.kind in {"deployment", "canary", "strategy"}
+        p.role in {"as", "in"}
+        and (
+            p.kind in {"deployment", "canary", "strategy"} or any(t.norm in arm for t in p.content)
+        )
         for p in scene.phrases
     )
 
@@ -193,6 +210,7 @@ RULES: Final = (
     Rule("simulate_canary", verbs.LIGHT, words("simulation"), lambda s: s.has("canary", "traffic")),
     Rule("convert_model_to_gguf", verbs.MAKE, words("conversion"), _gguf),
     Rule("convert_model_to_gguf", verbs.CONVERT, _MODELISH | _ANY | _AGENT | words("name"), _gguf),
+    Rule("convert_model_to_gguf", words("need"), _MODELISH | _AGENT, _gguf),
     Rule("build_dataset", verbs.BUILD | verbs.LIGHT, words("dataset"), _worth_building),
     Rule("build_dataset", words("get fetch pull sample"), words("dataset"), _identified_dataset),
     Rule("build_dataset", words("turn convert"), words("dataset"), _into_dataset),
@@ -204,6 +222,7 @@ RULES: Final = (
     Rule("rollback_deployment", words("rollback"), words("job"), lambda s: s.has_word("drill")),
     Rule("evaluate_model_vs_baseline", verbs.JUDGE, _MODELISH | _ANY | _AGENT, _backed_agent),
     Rule("evaluate_model_vs_baseline", verbs.EVALUATE, _MEASURED, _compared),
+    Rule("evaluate_model_vs_baseline", verbs.EVALUATE, words("metric status"), _compared),
     Rule("evaluate_model_vs_baseline", verbs.LIGHT, words("evaluation")),
     Rule("promote_canary", words("make"), words("canary model"), _made_stable),
     Rule("promote_canary", verbs.PROMOTE, _PROMOTED, _promotable),
@@ -233,6 +252,8 @@ def use_case_of(scene: Scene) -> UseCase | None:
     """Return the use case that the request means, None when it is about something else."""
     if any(p.tokens and p.tokens[0].norm == "no" for p in scene.objects):
         return None
+    if scene.owned_elsewhere:
+        return None  # "version 2 of our API"
     if scene.tokens[:1] and scene.tokens[0].is_word(WH | {"if", "whether"}):
         return None  # "evaluate whether we should …"
     for rule in RULES:
@@ -242,10 +263,7 @@ def use_case_of(scene: Scene) -> UseCase | None:
 
 
 def _fits(rule: Rule, scene: Scene) -> bool:
-    if scene.kinds[0] in rule.objects:
-        # A modifier we don't know is tolerated where an agent or a job is named beside it.
-        nominal = scene.verb == "need" or rule.use_case == "list_agent_models"
-        strict = nominal or not scene.identified
-        return scene.objects[0].plain or not strict
-    others = zip(scene.kinds[1:], scene.objects[1:], strict=True)
-    return scene.verb in verbs.LIGHT and any(k in rule.objects and p.plain for k, p in others)
+    fitting = (p for k, p in zip(scene.kinds, scene.objects, strict=True) if k in rule.objects)
+    first = scene.objects[0]
+    light = scene.verb in verbs.LIGHT  # "give docs a training run": the second object decides
+    return any(p.plain and (light or p is first) for p in fitting)

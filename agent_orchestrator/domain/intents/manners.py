@@ -64,8 +64,8 @@ _MANNERS: Final[Mapping[str, str]] = {
     """,
     MAYBE: """
         can we | could we | will you | will you be able to | are you able to | is it possible to
-        is it possible for you to | would it be ok to | would it make sense to | might we
-        we could | we might | we may | we can | i could | i might | you can | you could | you may
+        is it possible for you to | might we
+        we could | we can | you can | you could | you may
         feel free to | i think we should | i guess we should | i believe we should
         i suppose we should | i feel we should | i think you should | i think i should
         maybe we should | perhaps we should | maybe you should | perhaps you should

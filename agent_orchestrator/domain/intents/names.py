@@ -49,7 +49,7 @@ def _beside_noun(region: Region) -> str | None:
             if not token.is_word(DATA_NOUNS):
                 continue
             before = tokens[i - 1] if i else None
-            after = next((t for t in tokens[i + 1 :] if t.norm not in _NAMING), None)
+            after = next((t for t in tokens[i + 1 : i + 4] if t.norm not in _NAMING), None)
             for literal in (before, after):
                 if literal is not None and literal.kind in _NAMES:
                     return literal.norm

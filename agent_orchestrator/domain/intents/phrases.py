@@ -22,8 +22,8 @@ PREPOSITIONS: Final = words(
     "before since until between"
 )
 AUXILIARIES: Final = words(
-    "is are was were be been being am has have had do does did will would can could should shall "
-    "may might must need needs ought"
+    "become is are was were be been being am has have had do does did will would can could should "
+    "shall may might must need needs ought"
 )
 NEGATORS: Final = words("not never nor neither nothing nobody none no hardly without")
 EXCLUDING: Final = words("not excluding except without unlike nor")
@@ -52,24 +52,24 @@ ADVERBS: Final = words(
 )
 #: Adjectives that leave a phrase about our models what it is.
 _MODIFIERS: Final = words(
-    "new newest latest best better improved current present old older last previous prior earlier "
-    "recent finetuned trained retrained tuned fresh freshly stable production prod demo quick "
-    "short full fullscale complete whole entire small large big tiny bigger smaller same other "
-    "second third next final winning worse bad good broken buggy faulty failing failed stuck "
-    "running quantized quantised merged language own automatic custom local remote registered "
-    "available existing known active live half tripped open proper real successful possible "
-    "different pending ongoing supervised registry deployed promoted overall detailed underlying "
-    "immediate hf huggingface openrouter self_hosted hub 4-bit 5-bit 8-bit 16-bit llama.cpp first "
-    "initial up-to-date well-performing labelled labeled curated separate realised actual side- "
-    "by-side head-to-head base"
+    "langsmith preference new newest latest best better improved current present old older last "
+    "previous prior earlier recent finetuned trained retrained tuned fresh freshly stable "
+    "production prod demo quick short full fullscale complete whole entire small large big tiny "
+    "bigger smaller same other second third next final winning worse bad good broken buggy faulty "
+    "failing failed stuck running quantized quantised merged language own automatic custom local "
+    "remote registered available existing known active live half tripped open proper real "
+    "successful possible different pending ongoing supervised registry deployed promoted overall "
+    "detailed underlying immediate hf huggingface openrouter self_hosted hub 4-bit 5-bit 8-bit "
+    "16-bit llama.cpp first initial up-to-date well-performing labelled labeled curated separate "
+    "realised actual side- by-side head-to-head base"
 )
 
 _CLASSES: Final[Mapping[str, str]] = {
-    "agentnoun": "agent agents subagent subagents bot",
+    "agentnoun": "agent agents subagent subagents bot one ones",
     "model": "model llm checkpoint checkpoints weights adapter adapters lora candidate challenger "
     "champion base_model variant",
     "models": "models versions history lineage candidates challengers generations",
-    "version": "version release",
+    "version": "version",
     "canary": "canary canaries rollout rollouts experiment",
     "training": "training trainings retraining finetuning finetune sft dpo grpo orpo train retrain",
     "job": "job jobs run runs session round pass cycle drill rounds",
@@ -88,12 +88,15 @@ _CLASSES: Final[Mapping[str, str]] = {
     "traffic": "traffic share split percentage weight requests load",
     "simulation": "simulation simulations",
     "baseline": "baseline",
+    "metric": "metric metrics latency token_efficiency workflow_completeness latency_threshold "
+    "mcp_integration_quality risk_assessment_accuracy agent_routing_accuracy",
     "option": "strategy method target backend mode",
     "strategy": "ab shadow ensemble blue_green champion_challenger",
 }
 NOUNS: Final[Mapping[str, str]] = {
     word: name for name, members in _CLASSES.items() for word in members.split()
 }
+_DATA: Final = frozenset(word for word, kind in NOUNS.items() if kind == "dataset")
 _MODES: Final = words("demo production full")
 #: Files and formats; they say "conversion" only beside GGUF or a quantization.
 _CONTAINERS: Final = words("file files build format export copy binary artifact")
@@ -190,13 +193,12 @@ class Phrase:
     @cached_property
     def plain(self) -> bool:
         """Whether we know every modifier: ``the new docs model``, not ``the pricing model``."""
-        return all(
-            token.kind is not Kind.WORD
-            or token.norm in NOUNS
-            or token.norm in _MODIFIERS
-            or token.norm in _CONTAINERS
-            for token in self.content[:-1]
-        )
+        known = NOUNS.keys() | _MODIFIERS
+        if self.kind == "conversion":
+            known |= _CONTAINERS
+        if self.kind != "dataset":
+            known -= _DATA  # "the data model"
+        return all(t.kind is not Kind.WORD or t.norm in known for t in self.content[:-1])
 
     @cached_property
     def topics(self) -> frozenset[str]:

@@ -21,6 +21,7 @@ from agent_orchestrator.domain.intents.phrases import (
     phrases,
 )
 from agent_orchestrator.domain.intents.tokens import Kind, Token
+from agent_orchestrator.domain.intents.verbs import ACTING, VERB_FORMS
 from agent_orchestrator.domain.intents.vocabulary import words
 
 #: Nouns that ask how something stands, without a question mark or a verb: "training status".
@@ -30,13 +31,13 @@ _STATE_NOUNS: Final = words(
 )
 #: Words that do so in a question.
 _STATE: Final = _STATE_NOUNS | words(
-    "pass passed passing requests look looks converged diverging diverged problem problems issue "
-    "issues trouble errors alerts wrong progressing going doing coming looking performing holding "
-    "faring done finished finish finishing fail crash succeed complete completed running left "
-    "remaining stuck failed crashed failing ready healthy still yet stand stands where far long "
-    "percent percentage weight traffic step stage ok okay fine well worse better winning ahead "
-    "safe active live happening happened state error converging behaving take takes over epoch "
-    "learning_rate now currently"
+    "up pass passed passing requests look looks converged diverging diverged problem problems "
+    "issue issues trouble errors alerts wrong progressing going doing coming looking performing "
+    "holding faring done finished finish finishing fail crash succeed complete completed running "
+    "left remaining stuck failed crashed failing ready healthy still yet stand stands where far "
+    "long percent percentage weight traffic step stage ok okay fine well worse better winning "
+    "ahead safe active live happening happened state error converging behaving take takes over "
+    "epoch learning_rate now currently"
 )
 _JOBS: Final = words("training job job_id evaluation conversion")
 _ROLLOUT: Final = words("canary arm breaker traffic strategy")
@@ -90,7 +91,13 @@ def reading_of(
         return None
     nominal = all(p.plain and p.kind != FOREIGN for p in found)
     verbless = nominal and not any(t.is_word(AUXILIARIES | manners.WH) for t in rest)
-    state = (marked and verbless) or any(t.is_word(_STATE if asked else _STATE_NOUNS) for t in rest)
+    how = [token.norm for token in rest[:2]] in (["how", "is"], ["how", "are"])
+    how = how and not any(t.is_word(VERB_FORMS) and t.norm.endswith("ed") for t in rest)
+    state = (
+        how
+        or (marked and verbless)
+        or any(t.is_word(_STATE if asked else _STATE_NOUNS) for t in rest)
+    )
     topics = frozenset[str]().union(*(p.topics for p in found))
     if not topics and any(p.kind == "it" for p in found):
         topics = known
@@ -108,6 +115,7 @@ def _use_case(
 ) -> UseCase | None:
     agents = [token for p in found for token in p.agents]
     which = rest[0].norm in {"which", "what", "how"}
+    deployed = any(token.norm in {"deployed", "live", "serving"} for token in rest)
     serving = any(token.is_word(_SERVING) for token in rest)
     job = any(token.kind is Kind.JOB for token in rest)
     only_agent = any(map(certain, agents)) and topics <= {"status", "agentnoun"}
@@ -116,7 +124,10 @@ def _use_case(
         (state and not topics.isdisjoint(_ROLLOUT), "rollout_status"),
         (state and not topics.isdisjoint(_JOBS), "monitor_training_job"),
         (asked and "models" in topics and rest[0].norm != "where", "list_agent_models"),
-        (which and serving and bool(agents and topics & _SERVED), "list_agent_models"),
+        (
+            which and serving and bool(agents and (topics & _SERVED or deployed)),
+            "list_agent_models",
+        ),
         (state and bool(agents and topics & _SERVED), "rollout_status"),
         (state and only_agent, "rollout_status"),
     )
@@ -145,11 +156,19 @@ def _explanation(rest: Sequence[Token]) -> bool:
         return True
     if len(said) > 1 and said[1] in _EXPLAINED.get(said[0], ()):
         return "look" not in said  # "how does the canary look?"
+    if any(token.is_word(_GENERALLY) for token in rest) or any(map(_of_doing, rest, rest[1:])):
+        return True
     general = said[:3] in (["what", "is", "a"], ["what", "is", "an"])
     manner = said[0] == "how" and _STANDING.isdisjoint(said)  # "how the model was trained"
     return general or manner
 
 
+def _of_doing(to: Token, verb: Token) -> bool:
+    """``how long does it take to train …``."""
+    return to.norm == "to" and verb.is_word(ACTING)
+
+
+_GENERALLY: Final = words("usually generally typically normally often always")
 _STANDING: Final = words("is are look far long much many")
 
 

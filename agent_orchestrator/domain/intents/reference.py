@@ -14,14 +14,17 @@ from agent_orchestrator.domain.intents.vocabulary import words
 #: Roles in which an agent is meant, the likeliest first; then any other.
 _ROLES: Final = ("", "of", "for", "on", "to", "in", "into", "through", "at", "~", "from", "about")
 _RECEIVING: Final = ("to", "for", "on", "of", "", "in", "into", "at", "through", "~")
-#: Roles of who does it or is only compared: "with the CLI", "against docs".
-_BYSTANDING: Final = words("by via using against vs versus than as since per")
+#: Roles of who does it or is only compared; so does "with", but for "what's up with docs".
+_COMPARED: Final = words("by via using against vs versus than as since per")
 #: Things of a coder; an ``it`` after them may well mean one of them.
 _CODE: Final = words(
-    "branch branches repo repository code pr prs commit commits page pages site website folder "
-    "file files script scripts server service app application endpoint migration migrations "
-    "ticket bug button form table component function class module database schema test tests "
-    "build pipeline workflow change changes patch merge diff feature release"
+    "pull request requests branch branches repo repository code pr prs commit commits page pages "
+    "site website folder file files script scripts server service app application endpoint "
+    "migration migrations ticket bug button form table component function class module database "
+    "schema test tests build pipeline workflow change changes patch merge diff feature release"
+)
+_LOOKING: Final[frozenset[UseCase]] = frozenset(
+    {"monitor_training_job", "rollout_status", "list_agent_models"}
 )
 #: Use cases whose verbs a coder never uses of code.
 _UNMISTAKABLE: Final[frozenset[UseCase]] = frozenset({"train_subagent_model", "promote_canary"})
@@ -51,10 +54,11 @@ def agents_meant(
 def _named(use_case: UseCase, tokens: Sequence[Token]) -> tuple[str, ...]:
     """Return the agents in the best role they have."""
     order = _RECEIVING if use_case == "deploy_model_to_agent" else _ROLES
+    bystanding = _COMPARED if use_case in _LOOKING else _COMPARED | {"with"}
     by_role: dict[str, dict[str, None]] = {}
     for phrase in phrases(tokens):
         for token in phrase.agents:
-            if phrase.role not in _BYSTANDING and _meant(use_case, phrase, token):
+            if phrase.role not in bystanding and _meant(use_case, phrase, token):
                 by_role.setdefault(phrase.role, {})[token.norm] = None
     best = next((role for role in (*order, *by_role) if role in by_role), None)
     return () if best is None else tuple(by_role[best])

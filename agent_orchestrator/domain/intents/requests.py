@@ -65,11 +65,18 @@ def find_request(tokens: Sequence[Token]) -> Request | None:
     if found is None or any(token.is_word(NEGATORS) for token in found[1][:1]):
         return None  # "promote nothing"
     skipped = tokens[: len(tokens) - len(rest)]
+    rest_tokens = _without_vocative(found[1])
     # "gradually roll out …", "blue-green deploy …"
     manner = [token for token in skipped if _is_manner(token) or token.is_word(_STRATEGY)]
     tentative = not please and not {manners.MAYBE, manners.MAYBE_ING}.isdisjoint(markers)
     polite = please or not {manners.ASK, manners.ASK_ING}.isdisjoint(markers)
-    return Request(found[0], (*found[1], *manner), tentative, polite, stated)
+    return Request(found[0], (*rest_tokens, *manner), tentative, polite, stated)
+
+
+def _without_vocative(rest: Sequence[Token]) -> Sequence[Token]:
+    """``deploy the release, feature_dev`` speaks to feature_dev."""
+    called = len(rest) > 1 and rest[-1].kind is Kind.AGENT and rest[-2].norm == ","
+    return rest[:-2] if called and rest[0].kind is not Kind.AGENT else rest
 
 
 def skip_openers(tokens: Sequence[Token]) -> Sequence[Token]:

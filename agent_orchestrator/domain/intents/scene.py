@@ -9,7 +9,7 @@ from itertools import pairwise
 from typing import Final
 
 from agent_orchestrator.domain.intents import verbs
-from agent_orchestrator.domain.intents.phrases import FOREIGN, NOUNS, Phrase, certain, phrases
+from agent_orchestrator.domain.intents.phrases import FOREIGN, NOUNS, Phrase, phrases
 from agent_orchestrator.domain.intents.requests import Request
 from agent_orchestrator.domain.intents.tokens import Kind, Token
 from agent_orchestrator.domain.intents.vocabulary import words
@@ -60,10 +60,7 @@ class Scene:
     @cached_property
     def evidence(self) -> bool:
         """Whether something in it belongs to ModelOps beyond doubt."""
-        return any(
-            p.kind in BACKING or p.topics & BACKING or any(map(certain, p.agents))
-            for p in self.phrases
-        )
+        return any(p.kind in BACKING or p.topics & BACKING for p in self.phrases)
 
     def has(self, *kinds: str) -> bool:
         """Return whether a phrase has one of these classes."""
@@ -88,11 +85,15 @@ class Scene:
         return any(p.surely and p.agents for p in self.phrases)
 
     @cached_property
+    def owned_elsewhere(self) -> bool:
+        """Whether its object belongs to something that is not ours ("v2 of our API")."""
+        return any(p.role == "of" and p.kind == FOREIGN for p in self.phrases[1:2])
+
+    @cached_property
     def elsewhere(self) -> bool:
-        """Whether it names a place or owner that is not ours ("to Vercel", "of our API")."""
-        owned = any(p.role == "of" and p.kind == FOREIGN for p in self.phrases[1:2])
+        """Whether it names a place that is not ours ("to Vercel", "in models.py")."""
         in_file = any(p.role == "in" and p.kind == "path" for p in self.phrases)
-        return owned or in_file or self.aims_elsewhere("to", "into", "onto", "in", "for")
+        return in_file or self.aims_elsewhere("to", "into", "onto", "in", "for")
 
     def aims_elsewhere(self, *roles: str) -> bool:
         """Return whether something foreign stands in one of ``roles``."""

@@ -67,7 +67,7 @@ _SCAN = re.compile(
                 (?! [\w/] | [.-]\w ) )
   | (?P<run> (?: @ | ~?/ | \.{1,2}/ ){0,8} \w+ (?: [-./+'&] \w+ )* (?: :[A-Za-z]\w* (?!\w) )? )
   | (?P<newline> \n \s* )
-  | (?P<punct> \.{2,} | -{2,} | [^\w\s] )
+  | (?P<punct> \.{2,} | [-=]+> | -{2,} | [^\w\s] )
     """,
     re.VERBOSE | re.IGNORECASE,
 )

@@ -237,6 +237,8 @@ _LABELS: Final[Mapping[str, str]] = {
     "runs": "runs",
     "seed": "seed",
 }
+#: Labels that always stand before their amount.
+_KEYS: Final = words("stable_rate candidate_rate max_requests weight seed")
 _BETWEEN: Final = words("on for in errors error failures failure good bad")
 _UNLABELLED: Final = _FILLERS | words("with rate rates")
 _NEAR: Final = 12
@@ -266,6 +268,8 @@ def simulated(region: Region) -> dict[str, SlotValue]:
 
 def _label(tokens: Sequence[Token], i: int) -> str:
     """``5% errors on the candidate`` has it after the amount, ``candidate rate 0.9`` before."""
+    if i and tokens[i - 1].norm in _KEYS:
+        return _LABELS[tokens[i - 1].norm]
     for token in tokens[i + 1 : i + 5]:
         if token.norm in _LABELS:
             return _LABELS[token.norm]

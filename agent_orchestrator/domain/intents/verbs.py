@@ -32,7 +32,7 @@ PROMOTE: Final = words("promote graduate advance")
 RAMP: Final = words(
     "increase raise bump ramp widen expand grow scale dial crank step move take bring push set"
 )
-ROLLBACK: Final = words("reverse rewind rollback revert restore return undo")
+ROLLBACK: Final = words("reset reverse rewind rollback revert restore return undo")
 JUDGE: Final = words("evaluate eval benchmark assess")
 EVALUATE: Final = JUDGE | words("validate pit compare score measure test rate check")
 CANCEL: Final = words(

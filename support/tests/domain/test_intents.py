@@ -175,6 +175,100 @@ def test_a_request_inside_something_else_never_fires(frame: str):
     assert not [text for text in texts if parse(text).use_case in CHANGING]
 
 
+CODERS_VERBS = (
+    *(
+        "deploy",
+        "roll back",
+        "roll out",
+        "revert",
+        "promote",
+        "evaluate",
+        "compare",
+        "test",
+        "cancel",
+    ),
+    *(
+        "stop",
+        "kill",
+        "convert",
+        "export",
+        "quantize",
+        "build",
+        "create",
+        "train",
+        "fine-tune",
+        "tune",
+    ),
+    *(
+        "improve",
+        "release",
+        "ship",
+        "launch",
+        "run",
+        "start",
+        "reset",
+        "switch",
+        "move",
+        "make",
+        "give",
+    ),
+    *(
+        "put",
+        "replace",
+        "increase",
+        "remove",
+        "send",
+        "use",
+        "try",
+        "list",
+        "show",
+        "monitor",
+        "let",
+    ),
+)
+CODERS_THINGS = (
+    *("our Express app", "the docs site", "the docs", "the documentation", "the infrastructure"),
+    *("the CI/CD pipeline", "the infrastructure changes", "the code review comments", "the data"),
+    *(
+        "the feature_dev branch",
+        "feature_dev's pull request",
+        "the user model",
+        "the Django models",
+    ),
+    *(
+        "the data model",
+        "the model class",
+        "the last migration",
+        "the training loop",
+        "the test data",
+    ),
+    *("the evaluation script", "the canary branch", "the rollback command", "the breaker class"),
+    *(
+        "the job queue",
+        "the build job",
+        "the dataset loader",
+        "version 2 of the API",
+        "the release",
+    ),
+    *("v2.0.0 of the SDK", "the user to admin", "the image to PNG", "the A/B test component"),
+)
+CODERS_PLACES = (
+    "",
+    " to staging",
+    " with CI/CD",
+    " for the docs site",
+    ", feature_dev",
+    " to v1.2.0",
+)
+
+
+@pytest.mark.parametrize("verb", CODERS_VERBS)
+def test_work_on_code_never_fires(verb: str):
+    """Our verbs on a coder's things change nothing, wherever they go and whoever is asked."""
+    texts = [f"{verb} {thing}{place}" for thing in CODERS_THINGS for place in CODERS_PLACES]
+    assert not [text for text in texts if parse(text).use_case in CHANGING]
+
+
 _ID = st.from_regex(r"[a-z0-9]{2,6}(?:[-_][a-z0-9]{2,6}){0,2}", fullmatch=True)
 _JOBS = st.builds("job_{}-{}".format, st.dates().map(str), _ID)
 _VERSIONS = st.builds(
