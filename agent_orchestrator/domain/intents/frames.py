@@ -109,7 +109,7 @@ def _raised(scene: Scene) -> bool:
 
 
 def _widened(scene: Scene) -> bool:
-    return _shares(scene) and not scene.has("version")
+    return _shares(scene) and not scene.has("version") and _bare_agent(scene)
 
 
 def _sent_to_model(scene: Scene) -> bool:
@@ -139,7 +139,8 @@ def _with_training(scene: Scene) -> bool:
 
 
 def _taught(scene: Scene) -> bool:
-    return scene.sure_agent or scene.objects[0].kind == "it"
+    obj = scene.objects[0]
+    return obj.kind == "it" or bool(obj.surely)
 
 
 def _undone(scene: Scene) -> bool:
@@ -216,7 +217,7 @@ RULES: Final = (
     Rule("build_dataset", words("turn convert"), words("dataset"), _into_dataset),
     Rule("rollback_deployment", words("rollback"), _MODELISH | _ANY | words("canary promotion")),
     Rule("rollback_deployment", words("rollback"), _AGENT | words("deployment"), _bare_agent),
-    Rule("rollback_deployment", verbs.ROLLBACK, _MODELISH | _AGENT | _RUNNING, _undone),
+    Rule("rollback_deployment", verbs.ROLLBACK, _MODELISH | _ANY | _AGENT | _RUNNING, _undone),
     Rule("rollback_deployment", verbs.ROLLBACK, words("canary")),
     Rule("rollback_deployment", verbs.LIGHT, words("rollback")),
     Rule("rollback_deployment", words("rollback"), words("job"), lambda s: s.has_word("drill")),

@@ -51,6 +51,8 @@ _HAVING: Final = words(
 _SERVING: Final = words(
     "current deployed live active serving serves serve using uses use running runs run on has have"
 )
+#: They say what is asked, not what about.
+_VERBAL: Final = _STATE | _HAVING | _SERVING | manners.PERSONS
 #: (first word, second word) of questions that want an explanation, an opinion or the past.
 _EXPLAINED: Final = {
     "how": words("do does did to can could should would was were"),
@@ -85,7 +87,7 @@ def reading_of(
     rest = _question(tokens)
     if not rest or _explanation(rest):
         return None
-    named = tuple(t for t in rest if not t.is_word(_STATE | _HAVING | _SERVING) or t.norm in NOUNS)
+    named = tuple(t for t in rest if not t.is_word(_VERBAL) or t.norm in NOUNS)
     found = phrases(named)
     if any(map(_owned_elsewhere, found)):
         return None
@@ -115,6 +117,7 @@ def _use_case(
 ) -> UseCase | None:
     agents = [token for p in found for token in p.agents]
     which = rest[0].norm in {"which", "what", "how"}
+    models = any(p.plain and "models" in p.topics for p in found)  # no "database models"
     deployed = any(token.norm in {"deployed", "live", "serving"} for token in rest)
     serving = any(token.is_word(_SERVING) for token in rest)
     job = any(token.kind is Kind.JOB for token in rest)
@@ -123,7 +126,7 @@ def _use_case(
         (job, "monitor_training_job"),
         (state and not topics.isdisjoint(_ROLLOUT), "rollout_status"),
         (state and not topics.isdisjoint(_JOBS), "monitor_training_job"),
-        (asked and "models" in topics and rest[0].norm != "where", "list_agent_models"),
+        (asked and models and rest[0].norm != "where", "list_agent_models"),
         (
             which and serving and bool(agents and (topics & _SERVED or deployed)),
             "list_agent_models",

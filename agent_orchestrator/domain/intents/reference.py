@@ -14,7 +14,7 @@ from agent_orchestrator.domain.intents.vocabulary import words
 #: Roles in which an agent is meant, the likeliest first; then any other.
 _ROLES: Final = ("", "of", "for", "on", "to", "in", "into", "through", "at", "~", "from", "about")
 _RECEIVING: Final = ("to", "for", "on", "of", "", "in", "into", "at", "through", "~")
-#: Roles of who does it or is only compared; so does "with", but for "what's up with docs".
+#: Roles of who does it or is only compared; "with" is one, too, except in _WITH.
 _COMPARED: Final = words("by via using against vs versus than as since per")
 #: Things of a coder; an ``it`` after them may well mean one of them.
 _CODE: Final = words(
@@ -23,8 +23,14 @@ _CODE: Final = words(
     "migration migrations ticket bug button form table component function class module database "
     "schema test tests build pipeline workflow change changes patch merge diff feature release"
 )
-_LOOKING: Final[frozenset[UseCase]] = frozenset(
-    {"monitor_training_job", "rollout_status", "list_agent_models"}
+#: "What's up with docs" and "compare acme/x with the docs baseline" mean the agent.
+_WITH: Final[frozenset[UseCase]] = frozenset(
+    {
+        "monitor_training_job",
+        "rollout_status",
+        "list_agent_models",
+        "evaluate_model_vs_baseline",
+    }
 )
 #: Use cases whose verbs a coder never uses of code.
 _UNMISTAKABLE: Final[frozenset[UseCase]] = frozenset({"train_subagent_model", "promote_canary"})
@@ -54,7 +60,7 @@ def agents_meant(
 def _named(use_case: UseCase, tokens: Sequence[Token]) -> tuple[str, ...]:
     """Return the agents in the best role they have."""
     order = _RECEIVING if use_case == "deploy_model_to_agent" else _ROLES
-    bystanding = _COMPARED if use_case in _LOOKING else _COMPARED | {"with"}
+    bystanding = _COMPARED if use_case in _WITH else _COMPARED | {"with"}
     by_role: dict[str, dict[str, None]] = {}
     for phrase in phrases(tokens):
         for token in phrase.agents:
