@@ -425,11 +425,10 @@ async def test_a_full_disk_does_not_hide_what_failed(world: World) -> None:
     world.training_fails = FailedError("The trainer is gone.")
     approval_id = await world.ask("train_subagent_model", TRAIN)
     await world.coordinator.answer(approval_id, BOB, approve=True)
-    world.tripwire.error = StorageError
-    world.tripwire.arm(3)  # the audit log takes that it was spent, and then no more
+    world.tripwire.arm(3, StorageError, where="before after", since="AuditLog.append")
     with pytest.raises(FailedError, match=r"The trainer is gone\. Approval ap_\w+ is spent"):
         await world.coordinator.resume(approval_id, ADA)
-    assert world.tripwire.names[-1] == "before AuditLog.append"
+    assert len(world.tripwire.passed) == 3  # the log took that it was spent, and then no more
 
 
 async def test_the_terminal_says_what_to_do(world: World) -> None:

@@ -221,11 +221,7 @@ async def test_a_running_rollout_comes_first(world: World) -> None:
     await world.deploy()
     with pytest.raises(ConflictError, match=r"Rollout ro_.* of feature_dev is running"):
         await world.run("deploy_model_to_agent", request(version="v1.1.0"))
-    world.registry.add_model_version("cicd", model_id="acme/other")
-    done = await world.do(
-        "deploy_model_to_agent",
-        DeployModelToAgent(agent="cicd", version="v1.0.0", override_reason="first"),
-    )
+    done = await world.deploy_for("cicd")
     assert done.agent == "cicd"
     world.check_agreement()
     world.check_agreement("cicd")

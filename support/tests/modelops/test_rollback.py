@@ -188,8 +188,8 @@ async def test_a_rollback_does_not_wait_for_a_stuck_registry(world: World) -> No
     """A step whose records are behind is rolled back all the same; mending settles both."""
     await world.deploy()
     registry = world.folder / "config" / "models" / "registry.json"
-    world.tripwire.error = _break(registry)
-    world.tripwire.arm(_point(world, "before ModelRegistry.set_serving"))
+    error = _break(registry)
+    world.tripwire.arm(1, error, where="before", since="ModelRegistry.set_serving")
     whole = registry.read_bytes()
     with pytest.raises(ChefError, match="the traffic is as decided"):
         await world.promote()
@@ -208,19 +208,6 @@ async def test_a_rollback_does_not_wait_for_a_stuck_registry(world: World) -> No
     assert statuses(world)["v1.0.0"] == "archived"
     kinds = [decision.kind for decision in world.rollouts.decisions(world.state().id)]
     assert kinds == ["start", "promote", "rollback"]
-
-
-def _point(world: World, name: str) -> int:
-    """Return which effect of a promotion has that name: approvals leave five before it begins."""
-    effects = ["AuditLog.append"] * 3 + [
-        "IntentJournal.write",
-        "ModelsYaml.update",
-        "RolloutStore.save",
-        "RolloutStore.append_decision",
-        "ModelRegistry.set_serving",
-    ]
-    points = [f"{when} {effect}" for effect in effects for when in ("before", "after")]
-    return points.index(name) + 1
 
 
 def _break(registry):  # noqa: ANN001

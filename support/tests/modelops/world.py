@@ -141,24 +141,44 @@ class Killed(BaseException):
 
 
 class Tripwire:
-    """Counts effects, before and after each; raises ``error`` at number ``at``, once."""
+    """Counts the effects of one change, from its entry in the journal on, and trips at one.
 
-    def __init__(self, at: int = 0, error: type[BaseException] = Killed) -> None:
+    ``at`` is the number of the point; points are "before X" and "after X", and ``where`` says which
+    of the two are counted. ``error`` is raised there, once.
+    """
+
+    def __init__(
+        self,
+        at: int = 0,
+        error: type[BaseException] = Killed,
+        *,
+        where: str = "after",
+        since: str = "IntentJournal.write",
+    ) -> None:
+        self.arm(at, error, where=where, since=since)
+
+    def arm(
+        self,
+        at: int,
+        error: type[BaseException] = Killed,
+        *,
+        where: str = "after",
+        since: str = "IntentJournal.write",
+    ) -> None:
+        """Begin to count anew."""
         self.at = at
         self.error = error
-        self.passed = 0
-        self.names: list[str] = []
+        self.where = where
+        self.since = since
+        self.passed: list[str] = []
 
-    def arm(self, at: int) -> None:
-        """Begin to count."""
-        self.at, self.passed, self.names = at, 0, []
-
-    def step(self, name: str) -> None:
+    def step(self, when: str, effect: str) -> None:
         """Pass a point."""
-        self.passed += 1
-        self.names.append(name)
-        if self.passed == self.at:
-            raise self.error(f"at {name}")
+        begun = bool(self.passed) or effect == self.since
+        if when in self.where and begun:
+            self.passed.append(f"{when} {effect}")
+            if len(self.passed) == self.at:
+                raise self.error(f"{when} {effect}")
 
 
 class _Wired:
@@ -171,12 +191,12 @@ class _Wired:
         method = getattr(self._store, name)
         if name not in self._effects:
             return method
-        label = f"{type(self._store).__name__}.{name}"
+        effect = f"{type(self._store).__name__}.{name}"
 
         def wired(*args: Any, **kwargs: Any) -> Any:
-            self._tripwire.step(f"before {label}")
+            self._tripwire.step("before", effect)
             result = method(*args, **kwargs)
-            self._tripwire.step(f"after {label}")
+            self._tripwire.step("after", effect)
             return result
 
         return wired
@@ -394,6 +414,12 @@ class World:
         """Roll the agent back, approved."""
         request = RollbackDeployment(agent=AGENT, version=version)
         return await self.do("rollback_deployment", request)
+
+    async def deploy_for(self, agent: str) -> Any:
+        """Register a version of another agent and deploy it, approved."""
+        self.registry.add_model_version(agent, model_id=f"acme/{agent}-one")
+        request = DeployModelToAgent(agent=agent, override_reason="its first")
+        return await self.do("deploy_model_to_agent", request)
 
     def edit(self, old: str, new: str) -> None:
         """Edit models.yaml by hand."""

@@ -15,7 +15,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -264,12 +264,14 @@ class Transitions:
 
     def _carry_out(self, intent: Intent, *, recovering: bool) -> None:
         """Make the world say what the intent's state says. Idempotent."""
+        before: RoutingTable | None = None
         try:
-            state, want = self._target(intent, recovering=recovering)
+            before = self._yaml.read()
+            state, want = self._target(intent, before, recovering=recovering)
             self._yaml.update(lambda table: routed(table, state.agent, want, intent.endpoint))
         except ChefError as error:
             if not recovering:
-                self._withdraw(intent, error)
+                self._withdraw(intent, before, error)
             raise
         self._rollouts.save(state, intent.at)
         self._rollouts.append_decision(
@@ -291,14 +293,17 @@ class Transitions:
         self._write_down(intent, state, recovering=recovering)
         self._journal.complete(intent.id)
 
-    def _withdraw(self, intent: Intent, error: ChefError) -> None:
-        """Nothing has changed yet for an intent: see that nothing changes later either."""
-        try:
-            self._journal.complete(intent.id)
-        except ChefError:
-            error.remedy += " It could not be withdrawn either: whoever comes next carries it out."
+    def _withdraw(self, intent: Intent, before: RoutingTable | None, error: ChefError) -> None:
+        """See that an intent whose first effect failed does not happen later."""
+        with suppress(ChefError):
+            if before is None or self._yaml.read() == before:
+                self._journal.complete(intent.id)
+                return
+        error.remedy += " It could not be withdrawn either: whoever comes next carries it out."
 
-    def _target(self, intent: Intent, *, recovering: bool) -> tuple[RolloutState, Desired]:
+    def _target(
+        self, intent: Intent, table: RoutingTable, *, recovering: bool
+    ) -> tuple[RolloutState, Desired]:
         """Return the state to reach and what the files must say then.
 
         A person may have given the agent a model that is neither arm's, or taken the agent out.
@@ -309,7 +314,7 @@ class Transitions:
         running = self._rollouts.running(state.agent)
         if state.ended_at is None and running is not None and running.id != state.id:
             raise ConflictError(f"Rollout {running.id} of {state.agent} has not ended.")
-        found = self._yaml.read().agent_models.get(state.agent)
+        found = table.agent_models.get(state.agent)
         if found in (state.stable_model, state.candidate_model):
             return state, want
         if not recovering and intent.decision.kind == "rollback":
