@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import signal
 import sys
 import time
+import traceback
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -26,13 +28,19 @@ from agent_orchestrator.agents.infrastructure.modelops.evaluation_jobs import (
     summarise,
 )
 from agent_orchestrator.agents.infrastructure.modelops.evaluators import ModelAnswer
+from agent_orchestrator.agents.infrastructure.modelops.jobs import failure_of
 from agent_orchestrator.agents.infrastructure.modelops.report import write_report
 from agent_orchestrator.domain.evaluation import EvalReport
-from agent_orchestrator.errors import ChefError, StorageError, UnavailableError
+from agent_orchestrator.domain.jobs import Failure
+from agent_orchestrator.errors import ChefError
 from agent_orchestrator.settings import Settings, load_settings
 from agent_orchestrator.stores.defaults import load_evaluation_defaults
 from agent_orchestrator.stores.files import replace_atomically
 from agent_orchestrator.wiring.model_access import direct_access
+
+_FAILED = 1
+_CANCELLED = 128 + signal.SIGTERM
+_LONGEST_TEXT = 500
 
 
 class JobLog:
@@ -83,42 +91,53 @@ async def evaluate(settings: Settings, spec: EvaluationSpec, log: JobLog) -> Eva
         )
 
 
+async def _carry_out(folder: Path, log: JobLog) -> dict[str, Any]:
+    """Do what ``spec.json`` says and return the manifest; SIGTERM cancels."""
+    work = asyncio.current_task()
+    if work is not None:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, work.cancel)
+    spec = SPEC.validate_json((folder / "spec.json").read_bytes())
+    report = await evaluate(load_settings(), spec, log)
+    log.event("saving", "writing the report")
+    paths = write_report(report, spec.report_dir)
+    named = {name: str(path) for name, path in asdict(paths).items()}
+    return {
+        "protocol": 1,
+        "status": "completed",
+        "evaluation": summarise(report, named).model_dump(mode="json"),
+        "scores": registry_scores(report, str(paths.html)),
+    }
+
+
 def run(folder: Path) -> int:
-    """Run the job in ``folder`` and return the exit status."""
+    """Run the job in ``folder`` and return the exit status, as the training worker's."""
     log = JobLog(folder)
-    log.event("started", "starting")
     try:
-        spec = SPEC.validate_json((folder / "spec.json").read_bytes())
-        report = asyncio.run(evaluate(load_settings(), spec, log))
-        log.event("saving", "writing the report")
-        paths = write_report(report, spec.report_dir)
-        named = {name: str(path) for name, path in asdict(paths).items()}
-        manifest = {
-            "protocol": 1,
-            "status": "completed",
-            "evaluation": summarise(report, named).model_dump(mode="json"),
-            "scores": registry_scores(report, str(paths.html)),
-        }
-    except ChefError as error:
-        kind = _kind(error)
-        failure = {"kind": kind, "message": error.message, "remedy": error.remedy}
-        replace_atomically(folder / "failure.json", json.dumps(failure).encode())
-        log.event("failed", error.message)
-        return 1
-    log.event("completed", "completed")
-    replace_atomically(folder / "manifest.json", json.dumps(manifest).encode())
+        log.event("started", "starting", pid=os.getpid())
+        manifest = asyncio.run(_carry_out(folder, log))
+        log.event("completed", "completed")
+        replace_atomically(folder / "manifest.json", json.dumps(manifest).encode())
+    except asyncio.CancelledError:
+        log.event("cancelled", "cancelled on request")
+        return _CANCELLED
+    except Exception as error:  # noqa: BLE001 - the process boundary: it becomes a diagnosis
+        traceback.print_exc()
+        failure = _diagnosis(error)
+        replace_atomically(folder / "failure.json", json.dumps(asdict(failure)).encode())
+        log.event("failed", failure.message)
+        return _FAILED
     return 0
 
 
-def _kind(error: ChefError) -> str:
-    if isinstance(error, StorageError):
-        return "disk_full"
-    return "unavailable" if isinstance(error, UnavailableError) else "bad_spec"
+def _diagnosis(error: Exception) -> Failure:
+    if isinstance(error, ChefError):
+        return failure_of(error)
+    text = " ".join(f"{type(error).__name__}: {error}".split())
+    return Failure("unknown", text[:_LONGEST_TEXT], "Read the job's worker.log.")
 
 
 def main() -> int:
-    """Run the job; SIGTERM ends it."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    """Run the job whose folder is the only argument."""
     return run(Path(sys.argv[1]))
 
 

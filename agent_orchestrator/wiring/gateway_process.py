@@ -69,8 +69,9 @@ async def _listen(settings: Settings, app: web.Application) -> web.AppRunner:
     try:
         runner = await gateway.start(app, host=host, port=port)
     except OSError as error:
+        reason = str(error.strerror or error).rsplit(": ")[-1]  # asyncio repeats the address
         raise ConfigurationError(
-            f"Cannot listen on {host}:{port}: {error.strerror}.",
+            f"Cannot listen on {host}:{port}: {reason}.",
             remedy="Set CHEF_GATEWAY_HOST and CHEF_GATEWAY_PORT to an address that is free.",
         ) from error
     address = f"{host}:{runner.addresses[0][1]}"

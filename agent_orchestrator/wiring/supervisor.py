@@ -24,8 +24,6 @@ from agent_orchestrator.wiring.process import WITH_PARENT
 Say = Callable[[str], None]
 
 _TOKEN: Final = "CHEF_GATEWAY_TOKEN"  # noqa: S105 - the variable that holds it
-#: The gateway lets requests under way end for 30 s.
-_STOP_SECONDS: Final = 35.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,16 +36,19 @@ class Service:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pauses:
-    """How long to wait before a service is started again, seconds."""
+class Patience:
+    """How long to wait, seconds."""
 
-    first: float = 0.5
-    longest: float = 30.0
+    first_pause: float = 0.5
+    """Before a service is started again; doubles while it keeps ending."""
+    longest_pause: float = 30.0
     healthy_after: float = 30.0
     """A service that has run for this long begins anew with the first pause."""
+    stop: float = 35.0
+    """Until one that was told to end is killed; the gateway lets requests end for 30 s."""
 
 
-_PAUSES: Final = Pauses()
+_PATIENCE: Final = Patience()
 
 
 def services(settings: Settings, *, token: str | None, local_models: bool = True) -> list[Service]:
@@ -72,10 +73,16 @@ def services(settings: Settings, *, token: str | None, local_models: bool = True
         ),
         Service("timer", (python, "-m", f"{module}.timer_process", WITH_PARENT), environment),
     ]
-    if local_models:
+    return [_local_models(settings), *running] if local_models else running
+
+
+def _local_models(settings: Settings) -> Service:
+    try:
         command = tuple(model_server.command(settings, settings.model_socket))
-        running.insert(0, Service("model server", command, model_server.environment(settings)))
-    return running
+    except ConfigurationError as error:
+        instead = "Or serve without local models: --no-local-models."
+        raise ConfigurationError(error.message, remedy=f"{error.remedy} {instead}") from None
+    return Service("model server", command, model_server.environment(settings))
 
 
 def new_token() -> str:
@@ -83,7 +90,9 @@ def new_token() -> str:
     return secrets.token_urlsafe(24)
 
 
-async def supervise(running: Sequence[Service], say: Say, *, pauses: Pauses = _PAUSES) -> None:
+async def supervise(
+    running: Sequence[Service], say: Say, *, patience: Patience = _PATIENCE
+) -> None:
     """Keep the services running until SIGTERM or SIGINT, then end them, the last one first.
 
     Raises ConfigurationError when one cannot run as it is configured.
@@ -92,7 +101,7 @@ async def supervise(running: Sequence[Service], say: Say, *, pauses: Pauses = _P
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    keepers = [_Keeper(service, say, pauses) for service in running]
+    keepers = [_Keeper(service, say, patience) for service in running]
     tasks = [asyncio.create_task(keeper.keep()) for keeper in keepers]
     stopped = asyncio.create_task(stop.wait())
     await asyncio.wait([stopped, *tasks], return_when=asyncio.FIRST_COMPLETED)
@@ -107,33 +116,34 @@ async def supervise(running: Sequence[Service], say: Say, *, pauses: Pauses = _P
 class _Keeper:
     """Keeps one service running until ``stop`` is set."""
 
-    def __init__(self, service: Service, say: Say, pauses: Pauses) -> None:
+    def __init__(self, service: Service, say: Say, patience: Patience) -> None:
         self.stop = asyncio.Event()
         self._service = service
         self._say = say
-        self._pauses = pauses
+        self._patience = patience
 
     async def keep(self) -> None:
-        pauses, pause, first = self._pauses, self._pauses.first, True
-        loop = asyncio.get_running_loop()
+        """Run the service again and again. Raises ConfigurationError when that is no use."""
+        loop, patience = asyncio.get_running_loop(), self._patience
+        pause, is_first = patience.first_pause, True
         while True:
             started = loop.time()
             how = await self._run()
             if self.stop.is_set():
                 return
-            if first and how == ConfigurationError.exit_code:
+            if is_first and how == ConfigurationError.exit_code:
                 raise ConfigurationError(
                     f"The {self._service.name} cannot run as it is configured.",
                     remedy="Its own message stands above.",
                 )
-            first = False
-            if loop.time() - started > pauses.healthy_after:
-                pause = pauses.first
+            is_first = False
+            if loop.time() - started > patience.healthy_after:
+                pause = patience.first_pause
             self._say(f"{self._service.name}: ended with {how}; again in {pause:g} s")
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self.stop.wait(), pause)
                 return
-            pause = min(2 * pause, pauses.longest)
+            pause = min(2 * pause, patience.longest_pause)
 
     async def _run(self) -> int | str:
         """Run the service once; return its exit status, or why it could not be started."""
@@ -151,16 +161,15 @@ class _Keeper:
         await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         for task in waits:
             task.cancel()
-        return await _end(process)
+        return await self._end(process)
 
-
-async def _end(process: asyncio.subprocess.Process) -> int:
-    """End a process that may have ended already; return its exit status."""
-    with contextlib.suppress(ProcessLookupError):
-        process.terminate()
-    try:
-        return await asyncio.wait_for(process.wait(), _STOP_SECONDS)
-    except TimeoutError:
+    async def _end(self, process: asyncio.subprocess.Process) -> int:
+        """End a process that may have ended already; return its exit status."""
         with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        return await process.wait()
+            process.terminate()
+        try:
+            return await asyncio.wait_for(process.wait(), self._patience.stop)
+        except TimeoutError:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            return await process.wait()

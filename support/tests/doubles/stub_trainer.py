@@ -1,0 +1,122 @@
+"""Stands in for the trainer's interpreter: speaks its protocols without an engine, in no time.
+
+``python stub_trainer.py SCENARIO.json -m MODULE …`` is the worker for ``…trainer JOB_DIR`` and the
+model server for ``…trainer.model_server``. The scenario: ``steps``, ``seconds`` between two steps,
+``failure`` (written instead of a manifest), ``answer`` of the served models.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import signal
+import struct
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+
+
+def main() -> int:
+    """Be the module that is asked for."""
+    scenario = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
+    module, arguments = sys.argv[3], sys.argv[4:]
+    if module == "agent_orchestrator.trainer":
+        return train(Path(arguments[0]), scenario)
+    asyncio.run(serve(arguments, scenario))
+    return 0
+
+
+def train(folder: Path, scenario: dict[str, Any]) -> int:
+    """Write what the worker writes."""
+
+    def event(name: str, message: str, **values: Any) -> None:
+        line = {"at": time.time(), "event": name, "message": message, **values}
+        with (folder / "progress.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+
+    def cancel(*_: object) -> None:
+        event("cancelled", "cancelled on request")
+        os._exit(143)
+
+    signal.signal(signal.SIGTERM, cancel)
+    event("started", "starting", pid=os.getpid())
+    steps = scenario["steps"]
+    (folder / "tensorboard").mkdir()
+    for step in range(1, steps + 1):
+        time.sleep(scenario["seconds"])
+        event("step", "training", step=step, total_steps=steps, loss=2.0 / step, eta_seconds=1.0)
+    if scenario["failure"]:
+        (folder / "failure.json").write_text(json.dumps(scenario["failure"]), encoding="utf-8")
+        return 1
+    spec = json.loads((folder / "spec.json").read_text(encoding="utf-8"))
+    output = Path(spec["output_dir"])
+    output.mkdir(parents=True)
+    header = json.dumps({"w": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}).encode()
+    weights = struct.pack("<Q", len(header)) + header + bytes(4)
+    (output / "model.safetensors").write_bytes(weights)
+    (output / "config.json").write_text("{}", encoding="utf-8")
+    manifest = {"protocol": 1, "status": "completed", "weights_sha256": "ab" * 32}
+    event("completed", "completed")
+    (folder / ".manifest").write_text(json.dumps(manifest), encoding="utf-8")
+    (folder / ".manifest").rename(folder / "manifest.json")
+    return 0
+
+
+async def serve(arguments: list[str], scenario: dict[str, Any]) -> None:
+    """Answer every request with the scenario's answer."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--artifacts", type=Path)
+    parser.add_argument("--socket", type=Path)
+    parser.add_argument("--with-parent", action="store_true")
+    options = parser.parse_args(arguments)
+
+    async def complete(request: web.Request) -> web.Response:
+        body = await request.json()
+        await asyncio.sleep(scenario["seconds"])
+        message = {"role": "assistant", "content": scenario["answer"]}
+        return web.json_response(
+            {
+                "id": "chatcmpl-1",
+                "object": "chat.completion",
+                "created": 1,
+                "model": body["model"],
+                "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
+                "usage": {"prompt_tokens": 10, "completion_tokens": 2, "total_tokens": 12},
+            }
+        )
+
+    async def health(_request: web.Request) -> web.Response:
+        return web.json_response({"status": "ok"})
+
+    app = web.Application()
+    app.router.add_post("/v1/chat/completions", complete)
+    app.router.add_get("/health", health)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+    await runner.setup()
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, stop.set)
+    if options.with_parent:
+
+        def wait() -> None:
+            while os.read(0, 1024):
+                pass
+            loop.call_soon_threadsafe(stop.set)
+
+        threading.Thread(target=wait, daemon=True).start()
+    options.socket.parent.mkdir(parents=True, exist_ok=True)
+    options.socket.unlink(missing_ok=True)
+    await web.UnixSite(runner, str(options.socket)).start()
+    await stop.wait()
+    await runner.cleanup()
+    options.socket.unlink(missing_ok=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,169 @@
+"""An evaluation as a process of its own: through the coordinator, against real HTTP servers."""
+
+import asyncio
+import json
+import signal
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from tests.doubles.openai_server import OpenAIServer, Reply
+from tests.doubles.workspace import LABELS, Workspace, eventually
+
+from agent_orchestrator.agents.infrastructure.modelops.authorisation import Caller
+from agent_orchestrator.agents.infrastructure.modelops.usecases import (
+    CancelTrainingJob,
+    EvaluateModelVsBaseline,
+    EvaluationStarted,
+    JobReport,
+    MonitorTrainingJob,
+)
+from agent_orchestrator.domain.jobs import TERMINAL
+from agent_orchestrator.settings import own_python
+from agent_orchestrator.wiring.embedded import Embedded, compose
+
+ADA = Caller("ada", "cli")
+
+
+def right(body: Mapping[str, Any]) -> Reply:
+    """Answer as the data set does."""
+    number = int(body["messages"][-1]["content"].rstrip(".").split()[-1])
+    return Reply(LABELS[number % 3])
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[OpenAIServer]:
+    """Return a server whose cicd model knows the answers and whose other always says clean."""
+    replies = {"acme/cicd": right, "acme/code_review": lambda _: Reply("clean")}
+    async with OpenAIServer(lambda body: replies[body["model"]](body)) as server:
+        yield server
+
+
+@pytest.fixture
+def embedded(workspace: Workspace, server: OpenAIServer) -> Embedded:
+    """Return the system with a data set and two models elsewhere."""
+    workspace.serve_elsewhere(code_review=server.url, cicd=server.url)
+    workspace.build_dataset()
+    embedded = compose(workspace.settings())
+    embedded.registry.add_model_version("code_review", model_id="acme/cicd")
+    return embedded
+
+
+async def start(embedded: Embedded, **request: Any) -> EvaluationStarted:
+    """Start an evaluation of v1.0.0 against what serves."""
+    given = {"agent": "code_review", "dataset": "reviews", **request}
+    result = await embedded.coordinator.run(
+        "evaluate_model_vs_baseline", EvaluateModelVsBaseline(**given), ADA
+    )
+    assert isinstance(result, EvaluationStarted)
+    return result
+
+
+async def finished(embedded: Embedded, job_id: str) -> JobReport:
+    """Wait until the job has ended."""
+
+    def look() -> JobReport | None:
+        found = embedded.job_desk.report(MonitorTrainingJob(job_id=job_id))
+        return found if found.status in TERMINAL else None
+
+    return await eventually(look)
+
+
+async def test_both_models_are_called_and_compared(embedded: Embedded, server: OpenAIServer):
+    """Every held-out example goes to both; scores, reports and the registry agree."""
+    started = await start(embedded)
+    assert started.estimated_cost_usd == 0.0
+    found = await finished(embedded, started.job_id)
+    assert found.status == "completed", found
+    evaluation = found.evaluation
+    assert evaluation is not None
+    assert evaluation.scores["candidate"]["accuracy"] == 1.0
+    assert 0.2 < evaluation.scores["baseline"]["accuracy"] < 0.5
+    assert evaluation.recommendation == "deploy"
+    assert evaluation.n_examples == started.n_examples
+    assert found.current_step == found.total_steps == 2 * started.n_examples == len(server.requests)
+    kinds = {name: Path(path).suffix for name, path in evaluation.reports.items()}
+    assert kinds == {"json": ".json", "markdown": ".md", "html": ".html"}
+    assert all(started.job_id in path for path in evaluation.reports.values())
+    scores = embedded.registry.get_version("code_review", "v1.0.0").eval_scores
+    assert (scores.accuracy, scores.recommendation) == (1.0, "deploy")
+    assert scores.n_examples == started.n_examples
+    assert scores.report_path == evaluation.reports["html"]
+
+
+async def test_models_that_do_not_answer_fail_the_job(embedded: Embedded, server: OpenAIServer):
+    """The diagnosis names the model, and no score is written down."""
+    server.answer_with(Reply("broken", status=500))
+    started = await start(embedded, max_examples=4)
+    found = await finished(embedded, started.job_id)
+    assert (found.status, found.error.kind) == ("failed", "unavailable")
+    assert "calls failed" in found.error.message
+    assert found.error.remedy
+    assert embedded.registry.get_version("code_review", "v1.0.0").eval_scores is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "kind", "said"),
+    [
+        ({"dataset": "no-such"}, "bad_spec", "no-such"),
+        ({"report_dir": "/dev/null/x"}, "disk_full", "/dev/null/x"),
+        ({"candidate": 7}, "unknown", "ValidationError"),
+    ],
+)
+async def test_what_goes_wrong_is_diagnosed(
+    workspace: Workspace, changes: dict[str, Any], kind: str, said: str, server: OpenAIServer
+):
+    """Our own errors keep their kind; others are told in one line."""
+    endpoint = {"model": "acme/cicd", "provider": "self_hosted", "endpoints": [server.url]}
+    spec = {
+        "agent": "code_review",
+        "dataset": workspace.build_dataset().id,
+        "candidate": {"model": "acme/cicd", "version": None},
+        "candidate_endpoint": endpoint,
+        "baseline": None,
+        "baseline_endpoint": None,
+        "metrics": ["accuracy"],
+        "max_examples": 2,
+        "report_dir": str(workspace.state / "reports"),
+    }
+    folder = workspace.folder / "job"
+    folder.mkdir()
+    (folder / "spec.json").write_text(json.dumps(spec | changes))
+    module = "agent_orchestrator.wiring.evaluation_process"
+    process = await asyncio.create_subprocess_exec(
+        *(own_python(), "-m", module, folder),
+        env=workspace.variables,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    assert await process.wait() == 1
+    failure = json.loads((folder / "failure.json").read_text())
+    assert failure["kind"] == kind
+    assert said in failure["message"]
+    assert "\n" not in failure["message"]
+    assert not (folder / "manifest.json").exists()
+
+
+@pytest.mark.parametrize("how", ["cancelled", "killed"])
+async def test_an_evaluation_that_is_stopped_leaves_no_process_behind(
+    workspace: Workspace, embedded: Embedded, how: str
+):
+    """Its own model server ends with it; SIGKILL leaves it no chance to see to that."""
+    workspace.scenario(seconds=30.0)
+    workspace.add_artifact("acme/tiny")
+    started = await start(embedded, candidate="acme/tiny", baseline="none")
+    record = workspace.state / "jobs" / started.job_id / "process.json"
+    process = psutil.Process(json.loads(record.read_text())["pid"])
+    server = (await eventually(process.children))[0]
+    if how == "killed":
+        process.send_signal(signal.SIGKILL)
+    else:
+        cancel = CancelTrainingJob(job_id=started.job_id)
+        await embedded.coordinator.run("cancel_training_job", cancel, ADA)
+    found = await finished(embedded, started.job_id)
+    if how == "killed":
+        assert (found.status, found.error.kind) == ("failed", "killed")
+    else:
+        assert (found.status, found.message) == ("cancelled", "cancelled on request")
+    server.wait(30)

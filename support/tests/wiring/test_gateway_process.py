@@ -1,0 +1,156 @@
+"""The gateway's process: what it listens on, and breakers that others reset."""
+
+import asyncio
+import socket
+import subprocess
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from tests.doubles.openai_server import OpenAIServer, Reply
+from tests.doubles.workspace import Workspace, eventually
+
+from agent_orchestrator.errors import ConfigurationError, ModelsYamlError
+from agent_orchestrator.settings import own_python
+from agent_orchestrator.stores.database import Database
+from agent_orchestrator.stores.health import HealthBoard
+from agent_orchestrator.wiring import gateway_process
+from agent_orchestrator.wiring.process import WITH_PARENT
+
+MODULE = "agent_orchestrator.wiring.gateway_process"
+
+
+@pytest.fixture
+async def upstream() -> AsyncIterator[OpenAIServer]:
+    """Return where the models live."""
+    async with OpenAIServer(Reply("hello")) as server:
+        yield server
+
+
+@pytest.fixture
+async def gateway(workspace: Workspace, upstream: OpenAIServer) -> AsyncIterator[str]:
+    """Return the base URL of a gateway that serves without a token."""
+    workspace.serve_elsewhere(code_review=upstream.url)
+    _without_fallbacks(workspace.models_yaml)
+    workspace.variables["CHEF_GATEWAY_PORT"] = "0"
+    settings = workspace.settings()
+    stop = asyncio.Event()
+    serving = asyncio.create_task(gateway_process.serve(settings, None, stop))
+    address = await eventually(lambda: _read(settings.gateway_address_file))
+    yield f"http://{address}"
+    stop.set()
+    await serving
+    assert not settings.gateway_address_file.exists()
+
+
+def _read(path: Path) -> str:
+    return path.read_text(encoding="utf-8") if path.exists() else ""
+
+
+def _without_fallbacks(models_yaml: Path) -> None:
+    text = models_yaml.read_text(encoding="utf-8")
+    models_yaml.write_text(text.replace("default: [deepseek/deepseek-chat]", "default: []"))
+
+
+async def ask(gateway: str) -> int:
+    """Ask the agent; return the status."""
+    body = {"model": "agent/code_review", "messages": [{"role": "user", "content": "hi"}]}
+    async with (
+        aiohttp.ClientSession() as session,
+        session.post(f"{gateway}/v1/chat/completions", json=body) as response,
+    ):
+        return response.status
+
+
+async def test_a_tripped_breaker_is_seen_on_the_board_and_reset_from_there(
+    workspace: Workspace, gateway: str, upstream: OpenAIServer
+):
+    """The board shows the state and its reason; an order closes the breaker."""
+    board = HealthBoard(Database(workspace.settings().database))
+
+    def state() -> str:
+        return board.of("code_review", "stable", time.time()).state
+
+    upstream.answer_with(Reply("broken", status=500))
+    for _ in range(6):
+        await ask(gateway)
+    await eventually(lambda: state() == "open")
+    assert board.of("code_review", "stable", time.time()).reason
+    upstream.answer_with(Reply("hello"))
+    asked = len(upstream.requests)
+    assert await ask(gateway) == 503
+    assert len(upstream.requests) == asked
+    board.order_reset("code_review", "stable", time.time())
+    board.order_reset("nobody", "stable", time.time())  # an arm of another process: no harm
+    await eventually(lambda: state() == "closed")
+    assert await ask(gateway) == 200
+
+
+async def test_an_address_that_is_taken_is_said(workspace: Workspace):
+    """One line that names the variables; no traceback, exit status 2."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        workspace.variables["CHEF_GATEWAY_PORT"] = str(port)
+        with pytest.raises(ConfigurationError, match=f"Cannot listen on 127.0.0.1:{port}") as error:
+            await gateway_process.serve(workspace.settings(), None, asyncio.Event())
+        assert "CHEF_GATEWAY_PORT" in error.value.remedy
+        status, text = await _run(workspace, "--no-token")
+    assert status == 2
+    assert f"Cannot listen on 127.0.0.1:{port}" in text
+    assert "Traceback" not in text
+
+
+async def test_a_gateway_without_a_models_yaml_does_not_start(workspace: Workspace):
+    """There would be nothing to serve."""
+    workspace.models_yaml.write_text("openrouter:\n\tagent_models: {}\n")
+    with pytest.raises(ModelsYamlError, match="line 2"):
+        await gateway_process.serve(workspace.settings(), None, asyncio.Event())
+
+
+async def test_a_gateway_without_a_token_has_to_be_asked_for(workspace: Workspace):
+    """The token comes from the environment, or is expressly done without."""
+    status, text = await _run(workspace)
+    assert status == 2
+    assert "CHEF_GATEWAY_TOKEN is not set" in text
+    assert "--no-token" in text
+
+
+async def test_the_gateway_ends_with_its_parent(workspace: Workspace):
+    """End of standard input is the parent's end."""
+    workspace.variables["CHEF_GATEWAY_PORT"] = "0"
+    process = await _start(workspace, WITH_PARENT, "--no-token")
+    file = workspace.settings().gateway_address_file
+    assert await eventually(lambda: _read(file))
+    assert process.stdin is not None
+    process.stdin.close()
+    assert await asyncio.wait_for(process.wait(), 60) == 0
+    assert not _read(file)
+
+
+async def _start(workspace: Workspace, *options: str) -> asyncio.subprocess.Process:
+    pipes: dict[str, Any] = {
+        "stdin": asyncio.subprocess.PIPE,
+        "stderr": asyncio.subprocess.PIPE,
+    }
+    return await asyncio.create_subprocess_exec(
+        *(own_python(), "-m", MODULE, *options), env=workspace.variables, **pipes
+    )
+
+
+async def _run(workspace: Workspace, *options: str) -> tuple[int | None, str]:
+    process = await _start(workspace, *options)
+    _, text = await asyncio.wait_for(process.communicate(), 60)
+    return process.returncode, text.decode()
+
+
+def test_the_gateway_loads_neither_langchain_nor_torch():
+    """It starts quickly and stays small."""
+    program = f"import {MODULE}, sys; print(*sys.modules)"
+    done = subprocess.run([own_python(), "-c", program], capture_output=True, check=True, text=True)
+    heavy = {"langchain_core", "langgraph", "langsmith", "torch", "matplotlib", "huggingface_hub"}
+    assert not heavy & set(done.stdout.split())
