@@ -15,10 +15,11 @@ import signal
 import subprocess
 import sys
 import time
+import traceback
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from tests.modelops.world import ADA, AGENT, BOB, STABLE_MODEL, Clock, Tripwire, World
+from tests.modelops.world import ADA, AGENT, BOB, STABLE_MODEL, Clock, World
 
 from agent_orchestrator.errors import ChefError
 
@@ -111,18 +112,27 @@ def killed(folder: str, kills: str, seed: str) -> None:
     """
     chance = random.Random(int(seed))  # noqa: S311 - moments, not secrets
     recovered = 0
+    world = World(Path(folder), clock=_clock(0))
+    world.add_version("acme/one")
+    world.add_version("acme/two")
+    world.close()
     for number in range(int(kills)):
+        ready_read, ready_write = os.pipe()
         child = os.fork()
         if child == 0:
             try:
-                asyncio.run(deploy_for_ever(Path(folder), number))
+                asyncio.run(deploy_for_ever(Path(folder), number, ready_write))
             finally:
+                traceback.print_exc()
                 os._exit(1)
-        time.sleep(chance.uniform(0.01, 0.25))
+        os.close(ready_write)
+        os.read(ready_read, 1)
+        os.close(ready_read)
+        time.sleep(chance.uniform(0.0, 0.25))
         os.kill(child, signal.SIGKILL)
         status = os.waitpid(child, 0)[1]
         assert os.WIFSIGNALED(status), "the process ended by itself"
-        world = World(Path(folder), clock=Clock(time.time()))
+        world = World(Path(folder), clock=_clock(number + 1))
         recovery = world.transitions.recover()
         assert not recovery.stuck, recovery.stuck
         recovered += len(recovery.settled)
@@ -135,12 +145,16 @@ def killed(folder: str, kills: str, seed: str) -> None:
     print(json.dumps({"recovered": recovered, "rollouts": len(rollouts)}))
 
 
-async def deploy_for_ever(folder: Path, number: int) -> None:
-    """Deploy, promote and roll back until killed."""
-    world = World(folder, clock=Clock(time.time()), tripwire=Tripwire())
-    if not world.registry.list_versions(AGENT):
-        world.add_version("acme/one")
-        world.add_version("acme/two")
+def _clock(number: int) -> Clock:
+    """Return a clock that goes on after those of the processes before."""
+    return Clock(1_800_000_000.0 + 500.0 * number)
+
+
+async def deploy_for_ever(folder: Path, number: int, ready: int) -> None:
+    """Deploy, promote and roll back until killed; close ``ready`` when it begins."""
+    world = World(folder, clock=_clock(number))
+    world.approvals.pending(0.0)
+    os.close(ready)
     while True:
         if world.rollouts.running(AGENT) is not None:
             await world.roll_back()
