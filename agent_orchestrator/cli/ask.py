@@ -20,7 +20,10 @@ from agent_orchestrator.errors import InputError
 @options.yes
 @options.wait
 def ask(sentence: tuple[str, ...], as_json: bool, dry_run: bool, yes: bool, wait: bool) -> None:
-    """Say what you want: "@chef feature_dev keeps missing error handling, train it better"."""
+    """Say what you want in a sentence.
+
+    For example: chef ask "feature_dev keeps missing error handling, train it better"
+    """
     intent = parse(" ".join(sentence))
     if dry_run:
         _show(intent, as_json=as_json)

@@ -61,7 +61,10 @@ class Finding(Result):
 
 
 class BuildDataset(ChangingRequest):
-    """Build a data set for an agent: validated, split, hashed, checked for leaks."""
+    """Build a data set for an agent.
+
+    It is validated, split, hashed and checked for leaks.
+    """
 
     agent: str
     source: str = "langsmith"
@@ -117,14 +120,20 @@ class TrainingStarted(Result):
 
 
 class MonitorTrainingJob(Request):
-    """Follow a job of any kind, by its id or as the agent's newest."""
+    """Show how a job stands.
+
+    Of any kind, by its id or as the agent's newest.
+    """
 
     job_id: str | None = None
     agent: str | None = None
 
 
 class CancelTrainingJob(ChangingRequest):
-    """Cancel a job of any kind, by its id or as the agent's newest."""
+    """Cancel a job.
+
+    Of any kind, by its id or as the agent's newest.
+    """
 
     job_id: str | None = None
     agent: str | None = None
@@ -203,7 +212,10 @@ class JobCancelled(Result):
 
 
 class EvaluateModelVsBaseline(ChangingRequest):
-    """Call candidate and baseline on the same held-out examples."""
+    """Compare a candidate with a baseline.
+
+    Both are called on the same held-out examples.
+    """
 
     agent: str
     candidate: str | None = None
@@ -297,7 +309,7 @@ class RolledBack(Result):
 
 
 class RolloutStatusRequest(Request):
-    """How an agent's rollout stands."""
+    """Show how an agent's rollout stands."""
 
     agent: str
 
@@ -409,7 +421,7 @@ class CanarySimulated(Result):
 
 
 class ListAgentModels(Request):
-    """The versions an agent has had."""
+    """List an agent's versions."""
 
     agent: str
     limit: Annotated[int, Field(ge=1)] | None = None
