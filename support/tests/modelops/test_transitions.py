@@ -405,13 +405,9 @@ def test_with_nothing_to_recover_the_lock_is_left_alone(world: World, tmp_path: 
         assert world.transitions.recover().settled == ()
 
 
-def test_a_lock_that_is_held_is_waited_for_and_then_told(
-    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_lock_that_is_held_is_waited_for_and_then_told(world: World, tmp_path: Path) -> None:
     """Who cannot get it changes nothing."""
-    from agent_orchestrator.agents.infrastructure.modelops import transitions
-
-    monkeypatch.setattr(transitions, "_LOCK_SECONDS", 0.05)
+    world.transitions._lock_timeout = 0.05
     with (
         locked(tmp_path / "state" / "run" / "deployment"),
         pytest.raises(LockTimeout, match="deployment"),

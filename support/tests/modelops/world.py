@@ -444,26 +444,27 @@ class World:
         good: Mapping[str, float] | None = None,
         seed: int = 0,
         judged: bool = False,
+        agent: str = AGENT,
     ) -> None:
-        """Send the agent requests, routed as models.yaml says; ``good`` is each arm's rate.
+        """Send an agent requests, routed as models.yaml says; ``good`` is each arm's rate.
 
         Those that are not good fail, or with ``judged`` are answered and judged as bad.
         """
         chance = random.Random(seed)  # noqa: S311 - traffic, not secrets
         table = self.yaml.read()
-        entry = table.rollouts.get(AGENT)
+        entry = table.rollouts.get(agent)
         outcomes = []
         judgements = []
         for _ in range(requests):
             task = uuid.UUID(int=chance.getrandbits(128)).hex
-            arm = choose_arm(table.arms(AGENT), task, entry.id if entry else "")
+            arm = choose_arm(table.arms(agent), task, entry.id if entry else "")
             right = chance.random() < (good or {}).get(arm.name, 1.0)
             request_id = uuid.UUID(int=chance.getrandbits(128)).hex
             outcome = Outcome(
                 request_id=request_id,
                 attempt=0,
                 at=self.clock(),
-                agent=AGENT,
+                agent=agent,
                 task_id=task,
                 model=arm.model,
                 arm=arm.name,

@@ -7,7 +7,6 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import Final
 
 from agent_orchestrator.agents.infrastructure.modelops.catalogue import Catalogue
 from agent_orchestrator.agents.infrastructure.modelops.usecases import (
@@ -27,8 +26,6 @@ from agent_orchestrator.stores.health import HealthBoard
 from agent_orchestrator.stores.outcomes import OutcomeStore
 from agent_orchestrator.stores.rollouts import RecordedDecision, RolloutStore
 
-_BATCH: Final = 5000
-
 
 class RolloutMonitor:
     """Folds a rollout's outcomes into its evidence, as they come or again from the start.
@@ -38,9 +35,13 @@ class RolloutMonitor:
     records into the same steps. May be shared by threads.
     """
 
-    def __init__(self, outcomes: OutcomeStore, rollouts: RolloutStore) -> None:
+    def __init__(
+        self, outcomes: OutcomeStore, rollouts: RolloutStore, *, batch: int = 5000
+    ) -> None:
+        """``batch`` is how many records are read at once."""
         self._outcomes = outcomes
         self._rollouts = rollouts
+        self._batch = batch
         self._folded: dict[str, _Folded] = {}
         self._folding = threading.Lock()
 
@@ -77,17 +78,19 @@ class RolloutMonitor:
         until_feedback: float = math.inf,
     ) -> None:
         """Take what has been recorded since, up to and with the given places in the order."""
-        while batch := self._outcomes.outcomes_after(rollout_id, evidence.last_outcome_seq, _BATCH):
+        while batch := self._outcomes.outcomes_after(
+            rollout_id, evidence.last_outcome_seq, self._batch
+        ):
             wanted = [outcome for outcome in batch if outcome.seq <= until_outcome]
             evidence.fold(wanted)
-            if len(wanted) < _BATCH:
+            if len(wanted) < self._batch:
                 break
         while judged := self._outcomes.feedback_after(
-            rollout_id, evidence.last_feedback_seq, _BATCH
+            rollout_id, evidence.last_feedback_seq, self._batch
         ):
             due = [judgement for judgement in judged if judgement.seq <= until_feedback]
             evidence.fold(due)
-            if len(due) < _BATCH:
+            if len(due) < self._batch:
                 break
 
 

@@ -50,7 +50,6 @@ DecisionKind = Literal["start", "step", "promote", "rollback", "finish", "adopt"
 
 #: What gives a candidate more traffic, and so wants the registry in order first.
 _FORWARD: frozenset[DecisionKind] = frozenset({"start", "step", "promote"})
-_LOCK_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,9 +155,13 @@ class Transitions:
         audit: AuditLog,
         position: Callable[[], tuple[int, int]],
         lock_path: Path,
+        lock_timeout: float = 30.0,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """Take the stores; ``position`` returns the last numbers of outcomes and of feedback."""
+        """Take the stores; ``position`` returns the last numbers of outcomes and of feedback.
+
+        ``lock_timeout`` is in seconds.
+        """
         self._yaml = models_yaml
         self._registry = registry
         self._rollouts = rollouts
@@ -166,6 +169,7 @@ class Transitions:
         self._audit = audit
         self._position = position
         self._lock_path = lock_path
+        self._lock_timeout = lock_timeout
         self._clock = clock
 
     # -- the deployment lock --------------------------------------------------------------------
@@ -178,7 +182,7 @@ class Transitions:
         FailedError when an earlier change of ``agent`` cannot be finished; other agents' unfinished
         changes do not matter. ``rolling_back`` goes on though the registry is behind.
         """
-        with locked(self._lock_path, _LOCK_SECONDS):
+        with locked(self._lock_path, self._lock_timeout):
             stuck = self._recover().stuck.get(agent)
             if stuck is not None and not (rolling_back and isinstance(stuck, RecordsBehind)):
                 raise FailedError(
@@ -191,7 +195,7 @@ class Transitions:
         """Finish what dead processes left. Raises LockTimeout, StorageError."""
         if not self._journal.pending():
             return Recovery()
-        with locked(self._lock_path, _LOCK_SECONDS):
+        with locked(self._lock_path, self._lock_timeout):
             return self._recover()
 
     def _recover(self) -> Recovery:
