@@ -175,8 +175,9 @@ class Decoder:
         if name not in self._models:
             folder = self._artifacts.folder(name)
             options = {"local_files_only": True, "trust_remote_code": False}
-            tokenizer = AutoTokenizer.from_pretrained(folder, **options)
-            model = AutoModelForCausalLM.from_pretrained(
+            # Local folders only: there is no revision to pin.
+            tokenizer = AutoTokenizer.from_pretrained(folder, **options)  # nosec B615
+            model = AutoModelForCausalLM.from_pretrained(  # nosec B615
                 folder, dtype="auto", use_safetensors=True, **options
             )
             self._models[name] = Loaded(_placed(model), tokenizer, _ends(model, tokenizer))

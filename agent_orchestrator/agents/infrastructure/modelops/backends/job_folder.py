@@ -45,6 +45,9 @@ _LAST_WORDS: Final[tuple[tuple[str, FailureKind, str], ...]] = (
     ("out of memory", "out_of_memory", "Lower batch_size or max_length, or use larger hardware."),
 )
 
+#: The kernel closes the starter's pipe a little before it writes the new command line.
+_EXEC_SECONDS: Final = 0.5
+
 
 class JobFolder:
     """One job's folder."""
@@ -218,7 +221,7 @@ class JobFolder:
                 with contextlib.suppress(ChildProcessError):  # somebody else's child
                     os.waitpid(pid, os.WNOHANG)
                 return None
-            return process if str(self.path) in process.cmdline() else None
+            return process if str(self.path) in _command_line(process) else None
         except (psutil.NoSuchProcess, psutil.AccessDenied):
             return None
 
@@ -261,6 +264,14 @@ def _spawn(command: tuple[str, ...], environment: Mapping[str, str], log: Path) 
         setsid=True,
         setsigdef=[signal.SIGPIPE],
     )
+
+
+def _command_line(process: psutil.Process) -> list[str]:
+    """Return a process's command line; for a moment after its start it is empty."""
+    deadline = time.monotonic() + _EXEC_SECONDS
+    while not (command := process.cmdline()) and time.monotonic() < deadline:
+        time.sleep(0.005)
+    return command
 
 
 def _read_json(path: Path) -> dict[str, Any] | None:
