@@ -30,11 +30,7 @@ COMMANDS: Mapping[str, tuple[str, str, str]] = {
     "evaluate": ("usecase", "evaluate_model_vs_baseline", "Compare a candidate with a baseline."),
     "deploy": ("usecase", "deploy_model_to_agent", "Put a model in front of an agent's traffic."),
     "promote": ("usecase", "promote_canary", "Give the candidate more traffic."),
-    "rollback": (
-        "usecase",
-        "rollback_deployment",
-        "Send an agent's traffic back to an earlier version.",
-    ),
+    "rollback": ("usecase", "rollback_deployment", "Send the traffic back to an earlier version."),
     "rollout": ("usecase", "rollout_status", "Show how an agent's rollout stands."),
     "reset-breaker": ("usecase", "reset_breaker", "Close a tripped circuit breaker by hand."),
     "simulate": ("usecase", "simulate", "Plan a canary by simulation."),

@@ -117,7 +117,16 @@ def _parameter(use_case: UseCase, field: str, info: FieldInfo) -> click.Paramete
         if default is not None
         else info.description
     )
-    return click.Option([flag, field], help=shown, required=info.is_required(), metavar="VALUE")
+    return click.Option(
+        [flag, field], help=shown, required=info.is_required(), metavar=_metavar(info.annotation)
+    )
+
+
+def _metavar(annotation: Any) -> str:
+    """Return the values that a field takes where they are few, else ``VALUE``."""
+    parts = (annotation, *typing.get_args(annotation))
+    literals = next((p for p in parts if typing.get_origin(p) is typing.Literal), None)
+    return f"[{'|'.join(typing.get_args(literals))}]" if literals else "VALUE"
 
 
 def _pairs(

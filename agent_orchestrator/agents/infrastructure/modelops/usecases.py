@@ -31,6 +31,7 @@ class ChangingRequest(Request):
     """A request that spends money or changes something; a dry run says what it would do."""
 
     dry_run: bool = False
+    """Only say what would happen."""
 
 
 class Result(BaseModel):
@@ -103,6 +104,7 @@ class TrainSubagentModel(ChangingRequest):
     overrides: dict[str, Any] = {}
     """Hyperparameters that replace the defaults."""
     backend: Literal["local", "hf_space", "hf_jobs", "fake"] | None = None
+    """Where to train; CHEF_BACKEND when left out."""
 
 
 class TrainingStarted(Result):
@@ -290,12 +292,13 @@ class PromoteCanary(ChangingRequest):
 
 
 class RollbackDeployment(ChangingRequest):
-    """Send an agent's traffic back to an earlier version."""
+    """Send the traffic back to an earlier version."""
 
     agent: str
     version: str | None = None
     """The version that served before when left out."""
     drill: bool = False
+    """Rehearse it; not available in this build."""
 
 
 class RolledBack(Result):
