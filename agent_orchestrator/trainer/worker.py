@@ -47,7 +47,8 @@ def run(job_dir: Path) -> int:
         return FAILED
     except BaseException as error:  # noqa: BLE001 - the process boundary: it becomes a diagnosis
         traceback.print_exc()
-        progress.fail(diagnose(error))
+        # Whatever a library made of the interruption, it was the time limit.
+        progress.fail(diagnose(signals.time_is_up or error))
         return FAILED
     return COMPLETED
 
@@ -86,6 +87,7 @@ class Signals:
 
     def __init__(self) -> None:
         self.cancelled = False
+        self.time_is_up: TimeIsUp | None = None
         self._deferred = False
         signal.signal(signal.SIGTERM, self._on_term)
 
@@ -93,7 +95,8 @@ class Signals:
         """Raise TimeIsUp after ``seconds``."""
 
         def on_alarm(_signal: int, _frame: FrameType | None) -> None:
-            raise TimeIsUp(seconds)
+            self.time_is_up = TimeIsUp(seconds)
+            raise self.time_is_up
 
         signal.signal(signal.SIGALRM, on_alarm)
         signal.setitimer(signal.ITIMER_REAL, seconds)

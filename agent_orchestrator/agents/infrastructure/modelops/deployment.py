@@ -234,6 +234,11 @@ class Deployment:
             raise ConflictError(
                 f"No rollout of {agent} runs.", remedy=f"Start one with `chef deploy {agent}`."
             )
+        if request.version not in (None, state.candidate_version):
+            raise ConflictError(
+                f"The candidate of {agent} is {state.candidate_version}, not {request.version!r}.",
+                remedy=f"See `chef rollout {agent}`.",
+            )
         after, _ = rollout.promote(state, request.percent, self._clock())
         summary = (
             f"{state.candidate_version or state.candidate_model} goes from {state.weight} % to "

@@ -289,6 +289,8 @@ class PromoteCanary(ChangingRequest):
     agent: str
     percent: Percent | None = None
     """The policy's next step when left out."""
+    version: str | None = None
+    """The candidate's version, to be sure: another one is refused."""
 
 
 class RollbackDeployment(ChangingRequest):
