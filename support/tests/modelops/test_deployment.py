@@ -300,7 +300,7 @@ async def test_a_person_promotes_step_by_step(world: World) -> None:
 
 
 async def test_what_cannot_be_promoted(world: World) -> None:
-    """No rollout, an unknown agent, a smaller share."""
+    """No rollout, an unknown agent, a smaller share, a version that is not the candidate's."""
     with pytest.raises(ConflictError, match="No rollout of feature_dev runs"):
         await world.run("promote_canary", PromoteCanary(agent=AGENT))
     with pytest.raises(UnknownAgentError):
@@ -309,6 +309,8 @@ async def test_what_cannot_be_promoted(world: World) -> None:
     for percent in (10, 20):
         with pytest.raises(InputError, match="from 20 to"):
             await world.run("promote_canary", PromoteCanary(agent=AGENT, percent=percent))
+    with pytest.raises(ConflictError, match="The candidate of feature_dev is v"):
+        await world.run("promote_canary", PromoteCanary(agent=AGENT, version="v9.9.9"))
     assert world.state().weight == 20
 
 
