@@ -230,8 +230,9 @@ def _(result: uc.CanarySimulated) -> None:
 
 @_show.register
 def _(result: uc.AgentModels) -> None:
+    click.echo(f"{result.agent} is served by {result.serving}.")
     table(
-        f"{result.agent} is served by {result.serving}",
+        "Versions",
         ("version", "status", "parent", "accuracy", "improvement", "recommendation", "model"),
         [
             (
