@@ -40,7 +40,8 @@ class JobProgress:
         trace: TracebackType | None,
     ) -> None:
         """Leave the bar as it stands."""
-        self._bar.stop()
+        if self._console.is_terminal:
+            self._bar.stop()
 
     def update(self, report: JobReport) -> None:
         """Show where the job stands."""

@@ -1,0 +1,176 @@
+"""Jobs at the command line: started, followed to their end, cancelled, listed."""
+
+import json
+import os
+import pty
+import subprocess
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from tests.cli.conftest import Chef
+from tests.doubles.workspace import Workspace
+
+from agent_orchestrator.settings import own_python
+
+TRAIN = ("train", "code_review", "--base-model", "local/tiny-code")
+FAILURE = {"kind": "unknown_base_model", "message": "No such model.", "remedy": "Name another."}
+
+
+@pytest.fixture(autouse=True)
+def dataset(workspace: Workspace) -> None:
+    """Build a data set in every workspace."""
+    workspace.build_dataset()
+
+
+def wait_for_job(chef: Chef, job_id: str) -> None:
+    """Follow a job to its end, whatever that is."""
+    chef("job", job_id, "--follow")
+
+
+def test_a_training_is_followed_to_its_version(chef: Chef):
+    """One JSON document on stdout, progress on stderr, exit code 0."""
+    done = chef(*TRAIN, "--wait", "--json")
+    assert done.code == 0, done.err
+    report = done.json
+    assert (report["status"], report["version"]) == ("completed", "v1.0.0")
+    assert (report["current_step"], report["total_steps"]) == (3, 3)
+    assert report["current_loss"] == pytest.approx(2 / 3)
+    assert report["tensorboard_url"].startswith("file:///")
+    assert "step 3/3, loss 0.6667" in done.err
+
+
+def test_people_see_the_estimate_and_the_version(chef: Chef):
+    """In two lines, before and after."""
+    done = chef(*TRAIN, "--wait")
+    assert done.code == 0, done.err
+    first, second, third = done.out.splitlines()
+    assert first.startswith("Training local/code-chef-code-review-")
+    assert second.startswith("Estimate: ")
+    assert third.endswith("loss 0.6667, registered as v1.0.0.")
+
+
+def test_a_training_that_is_not_waited_for_returns_its_job(chef: Chef):
+    """Any later command finds it."""
+    started = chef(*TRAIN, "--json").json
+    assert started["approval"] == "none needed"
+    report = chef("job", started["job_id"], "--follow", "--json").json
+    assert (report["status"], report["hub_repo"]) == ("completed", started["hub_repo"])
+    assert chef("job", "--agent", "code_review", "--json").json == report
+
+
+def test_a_dry_run_starts_nothing(chef: Chef, workspace: Workspace):
+    """It says what would happen, what it costs, and whether it needs an approval."""
+    done = chef(*TRAIN, "--dry-run", "--json")
+    assert (done.code, done.json["dry_run"], done.json["approval_needed"]) == (0, True, False)
+    assert not (workspace.state / "jobs").exists()
+    assert chef("jobs", "--json").json == []
+    said = chef(*TRAIN, "--dry-run").out.splitlines()
+    assert said[0].startswith("Would: Train local/tiny-code for code_review by sft on ")
+    assert said[1:3] == ["Cost: $0.00", "Approval: not needed"]
+
+
+def test_a_failed_job_is_exit_code_1_with_the_diagnosis(chef: Chef, workspace: Workspace):
+    """For machines the report alone is on stdout."""
+    workspace.scenario(failure=FAILURE)
+    done = chef(*TRAIN, "--wait", "--json")
+    assert done.code == 1
+    assert (done.json["status"], done.json["error"]) == ("failed", FAILURE)
+    job_id = done.json["job_id"]
+    last = f"Error: Job {job_id} ended as failed: No such model. Name another."
+    assert done.err.splitlines()[-1] == last
+    said = chef("job", job_id, "--follow")
+    assert said.code == 1
+    assert "unknown_base_model: No such model. Name another." in said.out
+    assert chef("job", job_id).code == 0  # the look itself went well
+
+
+def test_a_running_job_can_be_cancelled_once(chef: Chef, workspace: Workspace):
+    """Then it has ended; there is nothing left to cancel."""
+    workspace.scenario(steps=10_000, seconds=0.05)
+    job_id = chef(*TRAIN, "--json").json["job_id"]
+    assert chef("cancel", job_id, "--dry-run", "--json").json["approval_needed"] is False
+    assert chef("job", job_id, "--json").json["status"] in {"running", "pending"}
+    cancelled = chef("cancel", "--agent", "code_review", "--json")
+    assert (cancelled.code, cancelled.json["job_id"]) == (0, job_id)
+    done = chef("job", job_id, "--follow")
+    assert done.code == 1
+    assert f"Error: Job {job_id} ended as cancelled." in done.err
+    again = chef("cancel", job_id)
+    assert again.code == 1
+    assert again.err == f"Error: Job {job_id} has ended already: cancelled.\n"
+
+
+def test_the_list_says_how_jobs_stand_now(chef: Chef):
+    """Listing settles what has ended: no timer need run."""
+    job_id = chef(*TRAIN, "--json").json["job_id"]
+    chef("job", job_id, "--follow")
+    (job,) = chef("jobs", "--json").json
+    assert (job["id"], job["status"], job["result"]["version"]) == (job_id, "completed", "v1.0.0")
+    assert chef("jobs", "--agent", "cicd", "--json").json == []
+    table = chef("jobs").out
+    assert job_id in table
+    assert "completed" in table
+
+
+def test_a_sentence_starts_and_follows_a_job(chef: Chef, monkeypatch: pytest.MonkeyPatch):
+    """``chef ask`` has the same options."""
+    monkeypatch.setenv("MODELOPS_DEFAULT_BASE_MODEL", "local/tiny-code")
+    done = chef("ask", "train the code_review agent, demo run", "--wait", "--json")
+    assert (done.code, done.json["version"]) == (0, "v1.0.0")
+
+
+def test_two_who_look_at_once_register_one_version(chef: Chef, workspace: Workspace):
+    """Two processes settle the same job."""
+    job_id = chef(*TRAIN, "--json").json["job_id"]
+    command = (own_python(), "-m", "agent_orchestrator", "job", job_id, "--follow", "--json")
+
+    def look(_: int) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            command, env=workspace.variables, capture_output=True, text=True, check=True
+        )
+
+    with ThreadPoolExecutor(2) as pool:
+        first, second = pool.map(look, range(2))
+    assert json.loads(first.stdout) == json.loads(second.stdout)
+    versions = chef("models", "code_review", "--json").json["versions"]
+    assert [version["version"] for version in versions] == ["v1.0.0"]
+
+
+def test_a_terminal_gets_a_live_bar(workspace: Workspace):
+    """Drawn on stderr; stdout stays clean."""
+    workspace.scenario(steps=5, seconds=0.2)
+    done, screen = at_terminal(workspace, (*TRAIN, "--wait", "--json"))
+    assert done.returncode == 0
+    assert json.loads(done.stdout)["status"] == "completed"
+    assert "100 %" in screen
+    assert "loss" in screen
+
+
+def at_terminal(
+    workspace: Workspace, arguments: tuple[str, ...], answer: bytes = b""
+) -> tuple[subprocess.CompletedProcess[str], str]:
+    """Run a command at a terminal of its own, stdout in a pipe; return it and the screen."""
+    ours, theirs = pty.openpty()
+    os.write(ours, answer)
+    done = subprocess.run(
+        (own_python(), "-m", "agent_orchestrator", *arguments),
+        env=workspace.variables | {"TERM": "xterm", "COLUMNS": "120"},
+        stdin=theirs,
+        stdout=subprocess.PIPE,
+        stderr=theirs,
+        text=True,
+        check=False,
+    )
+    os.close(theirs)
+    return done, _rest(lambda: os.read(ours, 65536))
+
+
+def _rest(read: Callable[[], bytes]) -> str:
+    """Read until the other end is closed, which a pseudo-terminal says by an error."""
+    found = b""
+    while True:
+        try:
+            found += read()
+        except OSError:
+            return found.decode(errors="replace")

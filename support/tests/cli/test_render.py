@@ -1,0 +1,207 @@
+"""How results look to people: nothing is lost, nothing is read as markup, nothing says None."""
+
+import contextlib
+import io
+import math
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent_orchestrator.agents.infrastructure.modelops import usecases as uc
+from agent_orchestrator.cli import render
+from agent_orchestrator.cli.progress import JobProgress
+from agent_orchestrator.domain.verdict import Verdict
+
+EVALUATION = uc.EvaluationResult(
+    agent="cicd",
+    candidate="v1.1.0",
+    baseline="v1.0.0",
+    scores={},
+    improvement_pct=12.5,
+    changes=[
+        uc.MetricResult(
+            metric="accuracy",
+            baseline=0.8,
+            candidate=0.9,
+            change_pct=12.5,
+            difference=0.1,
+            interval=(0.02, 0.18),
+            supported=True,
+        ),
+        uc.MetricResult(
+            metric="token_efficiency",
+            baseline=None,
+            candidate=0.9,
+            change_pct=None,
+            difference=None,
+            interval=None,
+            supported=None,
+        ),
+    ],
+    recommendation="deploy_canary",
+    reasons=["Better by 12.5 %."],
+    n_examples=48,
+    failed_calls={},
+    examples_needed=None,
+    experiment_url=None,
+    reports={"html": "/reports/r.html"},
+)
+ROLLOUT = uc.RolloutReport(
+    agent="cicd",
+    rollout_id="ro_1",
+    strategy="canary",
+    phase="running",
+    steps=[20, 100],
+    weight=20,
+    reason="Waits for evidence.",
+    arms=[
+        uc.ArmStatus(
+            arm="candidate",
+            version="v1.1.0",
+            model="acme/two",
+            asked_pct=20,
+            realised_pct=None,
+            requests=0,
+            errors=0,
+            health="open",
+            trip_reason="timeout",
+        )
+    ],
+    verdict=Verdict.INCONCLUSIVE,
+    verdict_reason="Too little [data].",
+    guardrails=[
+        uc.GuardrailStatus(
+            guardrail="error",
+            verdict=Verdict.INCONCLUSIVE,
+            candidate_n=0,
+            stable_n=12,
+            candidate_rate=None,
+            stable_rate=0.25,
+            e_value=math.inf,
+            threshold=20.0,
+            lower_bound=-math.inf,
+            look=0,
+        )
+    ],
+    decisions=[uc.DecisionRecord(at=0.0, actor="ada", kind="started", message="Started.")],
+)
+
+
+@pytest.mark.parametrize(
+    ("result", "texts"),
+    [
+        (
+            EVALUATION,
+            (
+                "v1.1.0 against v1.0.0 on 48 examples",
+                "0.800",
+                "+12.5 %",
+                "+0.020 … +0.180",
+                "Recommendation: deploy_canary (weighted improvement +12.5 %)",
+                "- Better by 12.5 %.",
+                "html: /reports/r.html",
+            ),
+        ),
+        (
+            ROLLOUT,
+            (
+                "Rollout ro_1 of cicd: running, 20 % candidate, steps 20 → 100.",
+                "Waits for evidence.",
+                "open timeout",
+                f"Verdict: {Verdict.INCONCLUSIVE.value}. Too little [data].",
+                "– of 0",
+                "0.250 of 12",
+                "1970-01-01 00:00:00 ada: Started.",
+            ),
+        ),
+        (ROLLOUT.model_copy(update={"verdict": None}), ("No verdict yet.",)),
+        (
+            uc.DatasetBuilt(
+                dataset="d-1",
+                agent="cicd",
+                counts={"train": 4, "eval": 1},
+                dataset_hash="ab",
+                findings=[uc.Finding(kind="k", count=1, message="One [x].", suggestion="Mend it.")],
+                path="/d",
+            ),
+            ("Data set d-1 for cicd: 4 train, 1 eval.", "sha256 ab", "- One [x]. Mend it."),
+        ),
+        (
+            uc.RolledBack(agent="cicd", version=None, model="acme/one", seconds=0.123),
+            ("cicd is served by acme/one again after 0.12 s.",),
+        ),
+        (
+            uc.CanarySimulated(
+                rollback_rate=0.5,
+                promotion_rate=0.25,
+                undecided_rate=0.25,
+                median_candidate_requests=None,
+                p90_candidate_requests=140.0,
+                expected_requests=1000.4,
+                expected_errors=10.2,
+                sprt_median=None,
+            ),
+            ("Rolled back 50.0%", "median –, 90 % within 140", "both rates: –", "1000 requests"),
+        ),
+        (
+            uc.JobReport(
+                job_id="job_1",
+                kind="evaluation",
+                agent="cicd",
+                status="running",
+                progress_pct=41.0,
+                evaluation=EVALUATION,
+            ),
+            ("Job job_1 (evaluation, cicd): running, 41 %.", "Recommendation: deploy_canary"),
+        ),
+        (
+            uc.BreakerReset(agent="cicd", arm="stable", health="open"),
+            ("agent: cicd", "arm: stable", "health: open"),
+        ),
+    ],
+)
+def test_a_result_says_all_that_it_has(
+    result: Any, texts: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+):
+    """Without a terminal too, where tables keep their width."""
+    render.show(result, as_json=False)
+    shown = " ".join(capsys.readouterr().out.split())
+    for text in texts:
+        assert text in shown
+    assert "None" not in shown
+
+
+@pytest.mark.parametrize("result", [EVALUATION, ROLLOUT])
+def test_the_document_is_the_result(result: Any, capsys: pytest.CaptureFixture[str]):
+    """One line of JSON that reads back."""
+    render.show(result.model_copy(update={"guardrails": []}), as_json=True)
+    out = capsys.readouterr().out
+    assert out.count("\n") == 1
+    assert type(result).model_validate_json(out)
+
+
+@given(st.text(st.characters(blacklist_categories=("C", "Z")), min_size=1, max_size=20))
+def test_names_are_never_read_as_markup(text: str):
+    """What looks like a tag is shown as it is."""
+    with contextlib.redirect_stdout(io.StringIO()) as out:
+        render.table(f"[bold]{text}", ("[red]",), [(f"[/]{text}",), (None,)])
+    shown = out.getvalue()
+    assert f"[bold]{text}" in shown
+    assert f"[/]{text}" in shown
+    assert "[red]" in shown
+
+
+def test_progress_is_one_line_a_tenth_where_nobody_watches(capsys: pytest.CaptureFixture[str]):
+    """A log does not fill with bars."""
+    job = uc.JobReport(job_id="job_1", kind="training", agent="cicd", status="running")
+    with JobProgress() as progress:
+        progress.update(job)
+        for step in range(1, 101):
+            known = {"progress_pct": float(step), "message": "training", "eta_minutes": 0.5}
+            progress.update(job.model_copy(update=known))
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == "running"
+    assert lines[1] == "training 0 % 30 s left"
+    assert len(lines) == 12, lines
