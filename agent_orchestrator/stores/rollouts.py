@@ -121,13 +121,15 @@ class RolloutStore:
             .order_by(_ROLLOUTS.c.started_at)
         )
         with self._database.read() as connection:
-            return [_STATE.validate_python(row.state) for row in connection.execute(query)]
+            rows = connection.execute(query).all()  # a cursor that is left open keeps its snapshot
+        return [_STATE.validate_python(row.state) for row in rows]
 
     def open(self) -> list[RolloutState]:
         """Return all rollouts that have not ended."""
         query = select(_ROLLOUTS.c.state).where(_ROLLOUTS.c.open).order_by(_ROLLOUTS.c.started_at)
         with self._database.read() as connection:
-            return [_STATE.validate_python(row.state) for row in connection.execute(query)]
+            rows = connection.execute(query).all()  # a cursor that is left open keeps its snapshot
+        return [_STATE.validate_python(row.state) for row in rows]
 
     def append_decision(
         self,

@@ -12,7 +12,7 @@ from agent_orchestrator.agents.infrastructure.modelops.monitoring import (
 )
 from agent_orchestrator.agents.infrastructure.modelops.usecases import SimulateCanary
 from agent_orchestrator.domain.outcomes import Outcome
-from agent_orchestrator.domain.rollout import RolloutVerdict
+from agent_orchestrator.domain.rollout import RolloutVerdict, roll_back
 from agent_orchestrator.domain.verdict import Verdict
 from agent_orchestrator.errors import UnknownAgentError
 from agent_orchestrator.stores.health import BreakerReport
@@ -171,6 +171,8 @@ async def test_before_its_first_decision_a_rollout_has_no_evidence(world: World)
     with world.database.write() as connection:
         connection.exec_driver_sql("UPDATE decisions SET rollout_id = 'later'")
     assert world.monitor.verdict(state, world.clock()).candidate_requests == 0
+    ended, _ = roll_back(state, "x", world.clock())
+    assert world.monitor.verdict(ended, world.clock()).verdict is Verdict.INCONCLUSIVE
     with world.database.write() as connection:
         connection.exec_driver_sql("UPDATE decisions SET rollout_id = ?", (state.id,))
     assert live(world) == replayed(world)

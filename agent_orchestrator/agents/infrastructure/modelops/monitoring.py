@@ -54,7 +54,8 @@ class RolloutMonitor:
         """Return the evidence with everything in that has been recorded so far."""
         changes = [d for d in self._rollouts.decisions(state.id) if "position" in d.evidence]
         if not changes:
-            return RolloutEvidence(state.policy, state.weight, state.started_at)
+            weight = state.weight or state.policy.steps[0]  # 0 when it has ended
+            return RolloutEvidence(state.policy, weight, state.started_at)
         folded = self._folded.get(state.id)
         if folded is None or any(map(folded.is_past, changes[folded.changes :])):
             # Somebody moved the split while this process folded on: those records belong to the
