@@ -45,7 +45,7 @@ class Settings(BaseModel):
     gateway_host: str = Field(default="127.0.0.1", alias="CHEF_GATEWAY_HOST")
     gateway_port: int = Field(default=8130, ge=0, le=65535, alias="CHEF_GATEWAY_PORT")
     gateway_token: SecretStr | None = Field(default=None, alias="CHEF_GATEWAY_TOKEN")
-    """Bearer token of the gateway's clients; None lets ``chef serve`` make one for the run."""
+    """Bearer token of the gateway's clients; None lets ``chef serve``, at a terminal, make one."""
     timer_seconds: float = Field(default=1.0, gt=0, alias="CHEF_TIMER_SECONDS")
     """Pause between two ticks of the rollout timer, seconds."""
     default_backend: Literal["local", "hf_space", "hf_jobs", "fake"] = Field(
