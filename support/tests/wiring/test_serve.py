@@ -102,8 +102,10 @@ def _files(folder: Path) -> list[Path]:
     return [path for path in folder.rglob("*") if path.is_file()]
 
 
-async def test_a_crashed_process_comes_back(workspace: Workspace, serve: Serve):
-    """Only that one; the others go on."""
+async def test_a_crashed_process_comes_back_and_none_outlives_a_killed_parent(
+    workspace: Workspace, serve: Serve
+):
+    """One that crashes is started again alone; SIGKILL of the whole leaves no orphan."""
     process = serve()
     before = await running(workspace, process)
     before["gateway_process"].kill()
@@ -112,15 +114,9 @@ async def test_a_crashed_process_comes_back(workspace: Workspace, serve: Serve):
     assert after["gateway_process"].pid != before["gateway_process"].pid
     assert after["timer_process"].pid == before["timer_process"].pid
     assert await get(workspace, Authorization=f"Bearer {TOKEN}") == 200
-
-
-async def test_killing_chef_serve_leaves_no_orphans(workspace: Workspace, serve: Serve):
-    """SIGKILL gives it no chance; each process sees its standard input end."""
-    process = serve()
-    children = await running(workspace, process)
     process.kill()
     process.wait()
-    assert not psutil.wait_procs(list(children.values()), timeout=60)[1]
+    assert not psutil.wait_procs(list(after.values()), timeout=60)[1]
     assert set((await asyncio.to_thread(states, workspace)).values()) == {"stopped"}
 
 
