@@ -5,10 +5,17 @@ from pathlib import Path
 import pytest
 from tests.modelops.world import AGENT, STABLE_MODEL, World
 
-from agent_orchestrator.errors import StorageError
+from agent_orchestrator.agents.infrastructure.modelops.transitions import Decision
+from agent_orchestrator.domain import rollout
+from agent_orchestrator.errors import ConflictError, StorageError
 from agent_orchestrator.stores.files import locked
 
-QUALITY = {"guardrails": ["error", "invalid", "quality", "latency"], "margin": 0.1}
+#: The arms are dealt by the rollout's random id: a small alpha makes a false alarm a rarity.
+QUALITY = {
+    "guardrails": ["error", "invalid", "quality", "latency"],
+    "margin": 0.1,
+    "alpha": 0.001,
+}
 
 
 def kinds(world: World) -> list[tuple[str, str]]:
@@ -21,7 +28,7 @@ async def test_an_equal_candidate_is_promoted_to_the_end(world: World) -> None:
     """20 → 50 → 100 % by the verdicts on its answers; then the guard period, then it is over."""
     await world.deploy(policy=QUALITY)
     seen = [world.state().weight]
-    rates = {"stable": 0.9, "candidate": 0.9}
+    rates = {"stable": 0.95, "candidate": 0.95}
     for second in range(60):
         world.clock.pass_by(5)
         world.send(60, good=rates, seed=second, judged=True)
@@ -194,6 +201,28 @@ async def test_a_held_lock_is_an_alert_and_another_try(world: World, tmp_path: P
     assert "has held the lock" in world.alerts[0]
     world.timer.tick()
     assert world.state().phase == "rolled_back"
+
+
+async def test_a_promotion_does_not_overwrite_another_model(world: World) -> None:
+    """Between hand edit and lock: the step is refused, the edit is settled by the next tick."""
+    await world.deploy()
+    state = world.state()
+    text = world.yaml.path.read_text()
+    world.yaml.path.write_text(text[: text.index("rollouts:")])
+    world.edit(f"feature_dev: {STABLE_MODEL}", "feature_dev: acme/hotfix")
+    after, _ = rollout.promote(state, None, world.clock())
+    decision = Decision(actor="timer", kind="step", message="on")
+    with (
+        world.transitions.exclusive(AGENT),
+        pytest.raises(ConflictError, match=r"models\.yaml names 'acme/hotfix'"),
+    ):
+        world.transitions.apply(after, decision)
+    assert world.journal.pending() == []
+    ended, _ = rollout.roll_back(state, "enough", world.clock())
+    with world.transitions.exclusive(AGENT):
+        world.transitions.apply(ended, Decision(actor="ada", kind="rollback", message="back"))
+    assert world.yaml.read().agent_models[AGENT] == STABLE_MODEL
+    world.check_agreement()
 
 
 async def test_trouble_that_is_over_and_comes_back_is_told_again(world: World) -> None:
