@@ -243,7 +243,13 @@ async def _read(request: web.Request) -> dict[str, Any]:
         ("stop", _are_stops(body.get("stop")), "a text or a list of texts"),
         ("stream_options", isinstance(body.get("stream_options") or {}, dict), "an object"),
         ("temperature", _is_temperature(body.get("temperature")), "a number from 0 to 2"),
-        ("n", body.get("n") is None or body["n"] == 1, "1"),
+        ("stream", body.get("stream") in (None, True, False), "true or false"),
+        ("n", body.get("n") in (None, 1), "1"),
+        # What would change the answer and is not built is refused, not ignored.
+        ("top_p", body.get("top_p") in (None, 1), "1"),
+        ("tools", not body.get("tools"), "left out"),
+        ("logprobs", not body.get("logprobs"), "left out"),
+        ("response_format", body.get("response_format") in (None, {"type": "text"}), "text"),
     )
     for key, holds, wanted in rules:
         if not holds:

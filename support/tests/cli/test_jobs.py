@@ -23,11 +23,6 @@ def dataset(workspace: Workspace) -> None:
     workspace.build_dataset()
 
 
-def wait_for_job(chef: Chef, job_id: str) -> None:
-    """Follow a job to its end, whatever that is."""
-    chef("job", job_id, "--follow")
-
-
 def test_a_training_is_followed_to_its_version(chef: Chef):
     """One JSON document on stdout, progress on stderr, exit code 0."""
     done = chef(*TRAIN, "--wait", "--json")

@@ -136,6 +136,11 @@ async def test_what_is_asked_reaches_the_decoder(connect: Connect):
         ({"n": 2}, "n is 2"),
         ({"n": [1]}, "n is [1]"),
         ({"stream_options": 1}, "stream_options is 1"),
+        ({"stream": "yes"}, "stream is 'yes'"),
+        ({"top_p": 0.5}, "top_p is 0.5"),
+        ({"tools": [{"type": "function"}]}, "tools is [{'type': 'function'}]; it must be left out"),
+        ({"logprobs": True}, "logprobs is True"),
+        ({"response_format": {"type": "json_object"}}, "response_format is"),
     ],
 )
 async def test_a_wrong_value_is_refused_by_its_name(
