@@ -65,17 +65,7 @@ def simulate_canary(
     for name, rate in (("stable_rate", stable_rate), ("candidate_rate", candidate_rate)):
         if not 0.0 <= rate <= 1.0:
             raise InputError(f"{name} is {rate!r}.", remedy="Use a rate from 0 to 1.")
-    if not 1 <= weight < FULL:
-        raise InputError(f"weight is {weight!r}.", remedy="Use 1 to 99 percent.")
-    for name, count in (("runs", runs), ("max_requests", max_requests), ("guardrails", guardrails)):
-        if count < 1:
-            raise InputError(f"{name} is {count!r}.", remedy="Use 1 or more.")
-    if runs * max_requests * FULL > MOST_REQUESTS * weight:
-        raise InputError(
-            f"{runs} runs of {max_requests} candidate requests at {weight} % may take more than "
-            f"{MOST_REQUESTS} requests in all.",
-            remedy="Use fewer runs or a smaller max_requests.",
-        )
+    _check_work(weight, runs=runs, max_requests=max_requests, guardrails=guardrails)
     rng = random.Random(seed)  # noqa: S311 - simulated traffic, not a secret
     quality: Guardrail = "quality"
     shared = replace(policy, guardrails=(quality,) * guardrails)  # their number is what counts
@@ -93,6 +83,21 @@ def simulate_canary(
         expected_errors=statistics.fmean(r.bad for r in results),
         sprt_median=wald_requests(stable_rate, candidate_rate, weight, policy.alpha / guardrails),
     )
+
+
+def _check_work(weight: int, *, runs: int, max_requests: int, guardrails: int) -> None:
+    """Raise InputError for a weight or a count out of range, and for hours of work."""
+    if not 1 <= weight < FULL:
+        raise InputError(f"weight is {weight!r}.", remedy="Use 1 to 99 percent.")
+    for name, count in (("runs", runs), ("max_requests", max_requests), ("guardrails", guardrails)):
+        if count < 1:
+            raise InputError(f"{name} is {count!r}.", remedy="Use 1 or more.")
+    if runs * max_requests * FULL > MOST_REQUESTS * weight:
+        raise InputError(
+            f"{runs} runs of {max_requests} candidate requests at {weight} % may take more than "
+            f"{MOST_REQUESTS} requests in all.",
+            remedy="Use fewer runs or a smaller max_requests.",
+        )
 
 
 def wald_requests(

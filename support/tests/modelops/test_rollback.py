@@ -3,7 +3,9 @@
 import pytest
 from tests.modelops.world import ADA, AGENT, STABLE_MODEL, World
 
+from agent_orchestrator.agents.infrastructure.modelops.transitions import Decision
 from agent_orchestrator.agents.infrastructure.modelops.usecases import RollbackDeployment
+from agent_orchestrator.domain import rollout
 from agent_orchestrator.errors import (
     ChefError,
     ConflictError,
@@ -208,6 +210,24 @@ async def test_a_rollback_does_not_wait_for_a_stuck_registry(world: World) -> No
     assert statuses(world)["v1.0.0"] == "archived"
     kinds = [decision.kind for decision in world.rollouts.decisions(world.state().id)]
     assert kinds == ["start", "promote", "rollback"]
+
+
+async def test_an_overtaken_step_never_comes_back(world: World) -> None:
+    """The registry is mended while the rollback is under way: the stuck step is done with."""
+    await world.deploy()
+    registry = world.folder / "config" / "models" / "registry.json"
+    whole = registry.read_bytes()
+    world.tripwire.arm(1, _break(registry), where="before", since="ModelRegistry.set_serving")
+    with pytest.raises(ChefError, match="the traffic is as decided"):
+        await world.promote()
+    state = world.state()
+    with world.transitions.exclusive(AGENT, rolling_back=True):
+        registry.write_bytes(whole)
+        after, _ = rollout.roll_back(state, "bad", world.clock())
+        world.transitions.apply(after, Decision(actor="ada", kind="rollback", message="bad"))
+    assert world.transitions.recover().settled == ()
+    assert world.state().phase == "rolled_back"
+    world.check_agreement()
 
 
 def _break(registry):  # noqa: ANN001

@@ -295,7 +295,9 @@ class Transitions:
                 remedy=f"{error.remedy} They are finished by themselves then.".lstrip(),
             ) from error
         self._write_down(intent, state, recovering=recovering)
-        self._journal.complete(intent.id)
+        for entry in self._journal.pending():  # this one, and earlier ones that it has overtaken
+            if entry.agent == state.agent:
+                self._journal.complete(entry.id)
 
     def _withdraw(self, intent: Intent, before: RoutingTable | None, error: ChefError) -> None:
         """See that an intent whose first effect failed does not happen later."""

@@ -298,7 +298,7 @@ class RollbackDeployment(ChangingRequest):
 
     agent: str
     version: str | None = None
-    """The version that served before when left out."""
+    """A version, or model id, that has served; the one that served before when left out."""
     drill: bool = False
     """Rehearse it; not available in this build."""
 
