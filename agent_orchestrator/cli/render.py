@@ -161,6 +161,13 @@ def _(result: uc.RolloutReport) -> None:
     )
     if result.reason:
         click.echo(result.reason)
+    _show_arms(result)
+    _show_evidence(result)
+    for decision in result.decisions:
+        click.echo(f"{clock(decision.at)} {decision.actor}: {decision.message}")
+
+
+def _show_arms(result: uc.RolloutReport) -> None:
     table(
         "Arms",
         ("arm", "version", "model", "asked", "realised", "requests", "errors", "breaker"),
@@ -178,6 +185,9 @@ def _(result: uc.RolloutReport) -> None:
             for arm in result.arms
         ],
     )
+
+
+def _show_evidence(result: uc.RolloutReport) -> None:
     if result.verdict is None:
         click.echo("No verdict yet.")
     else:
@@ -198,8 +208,6 @@ def _(result: uc.RolloutReport) -> None:
             for rail in result.guardrails
         ],
     )
-    for decision in result.decisions:
-        click.echo(f"{clock(decision.at)} {decision.actor}: {decision.message}")
 
 
 @_show.register

@@ -62,7 +62,7 @@ def run(
 ) -> None:
     """Run a use case and show its result.
 
-    Raises what the use case raises; JobFailed when a followed job did not complete.
+    Raises what the use case raises; ShownFailure when a followed job did not complete.
     """
     coordinator = embedded().coordinator
 

@@ -252,17 +252,7 @@ class Training:
             estimated_minutes=prepared.estimate.minutes,
             approval_id=approval_id,
         )
-        spec = TrainingSpec(
-            agent=prepared.agent,
-            method=request.method,
-            base_model=prepared.base_model,
-            output_model=hub_repo,
-            rows=prepared.rows,
-            dataset=prepared.dataset.id,
-            hyperparameters=prepared.hyperparameters.model_dump(mode="json"),
-            push_to_hub=prepared.backend not in _ON_THIS_MACHINE,
-            max_seconds=self._defaults.limits.max_hours * 3600,
-        )
+        spec = self._spec(request, prepared, hub_repo)
         backend = self._backends[prepared.backend]
         self._jobs.start(job, lambda: backend.submit(job_id, spec))
         return TrainingStarted(
@@ -274,6 +264,22 @@ class Training:
             estimated_minutes=prepared.estimate.minutes,
             status_url=f"job:{job_id}",
             approval=approval_id or "none needed",
+        )
+
+    def _spec(
+        self, request: TrainSubagentModel, prepared: _Prepared, output_model: str
+    ) -> TrainingSpec:
+        """Return what the backend is asked to do."""
+        return TrainingSpec(
+            agent=prepared.agent,
+            method=request.method,
+            base_model=prepared.base_model,
+            output_model=output_model,
+            rows=prepared.rows,
+            dataset=prepared.dataset.id,
+            hyperparameters=prepared.hyperparameters.model_dump(mode="json"),
+            push_to_hub=prepared.backend not in _ON_THIS_MACHINE,
+            max_seconds=self._defaults.limits.max_hours * 3600,
         )
 
 
