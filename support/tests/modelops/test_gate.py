@@ -90,6 +90,8 @@ async def test_the_first_answer_may_take_its_time() -> None:
         ({"evaluated_at": (NOW - timedelta(hours=24)).isoformat()}, None),
         ({"evaluated_at": (NOW - timedelta(hours=25)).isoformat()}, "25 h old; the limit is 24 h"),
         ({"evaluated_at": "2026-11-20T12:00:00"}, None),
+        ({"evaluated_at": "2026-11-20T12:59:00"}, None),
+        ({"evaluated_at": "2099-01-01T00:00:00"}, "which is yet to come"),
         ({"evaluated_at": "2026-11-19T11:00:00"}, "25 h old"),
         (
             {"evaluated_at": NOW.astimezone(timezone(timedelta(hours=9))).isoformat()},

@@ -490,6 +490,8 @@ def test_an_endpoint_on_openrouter_is_not_listed() -> None:
     assert routed(table, AGENT, want, Endpoint("acme/one")).models == {}
     local = Endpoint("acme/one", "local")
     assert routed(table, AGENT, want, local).models == {"acme/one": local}
+    listed = RoutingTable({AGENT: STABLE_MODEL}, {"acme/one": Endpoint("acme/one")})
+    assert routed(listed, AGENT, want, local).models == listed.models
     gone = Desired(agent_model=None, rollout=None, current=None, canary=None, canary_percent=0)
     assert routed(table, "nobody", gone, None) == table
 

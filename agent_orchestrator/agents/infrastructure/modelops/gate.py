@@ -16,6 +16,7 @@ from agent_orchestrator.domain.verdict import Verdict, worst
 from agent_orchestrator.errors import ChefError, GateFailed, UpstreamError
 
 BATCH = 8
+_CLOCK_SKEW_HOURS = 1.0
 
 
 class Answer(Protocol):
@@ -129,11 +130,17 @@ def evaluation_fault(scores: EvalScores | None, max_age_hours: float, now: float
         return "Its evaluation says reject."
     if scores.recommendation not in get_args(Recommendation):
         return f"Its evaluation says {scores.recommendation!r}, which is no recommendation."
+    return _age_fault(scores.evaluated_at, max_age_hours, now)
+
+
+def _age_fault(evaluated_at: str, max_age_hours: float, now: float) -> str | None:
     try:
-        at = datetime.fromisoformat(scores.evaluated_at)
+        at = datetime.fromisoformat(evaluated_at)
     except ValueError:
-        return f"Its evaluation is of {scores.evaluated_at!r}, which is no time."
+        return f"Its evaluation is of {evaluated_at!r}, which is no time."
     hours = (now - (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()) / 3600
+    if hours < -_CLOCK_SKEW_HOURS:
+        return f"Its evaluation is of {evaluated_at}, which is yet to come."
     if hours > max_age_hours:
         return f"Its evaluation is {hours:.0f} h old; the limit is {max_age_hours:g} h."
     return None

@@ -131,11 +131,14 @@ def desired(state: RolloutState) -> Desired:
 def routed(
     table: RoutingTable, agent: str, want: Desired, endpoint: Endpoint | None
 ) -> RoutingTable:
-    """Return the table of models.yaml as it must be: one atomic replace changes all of it."""
+    """Return the table of models.yaml as it must be: one atomic replace changes all of it.
+
+    ``endpoint`` is listed unless the model is: where a listed one lives is for people to say.
+    """
     if want.agent_model is None:
         return table
     table = with_model(table, agent, want.agent_model)
-    if endpoint is not None and endpoint.provider != "openrouter":
+    if endpoint and endpoint.provider != "openrouter" and endpoint.model not in table.models:
         table = with_endpoint(table, endpoint)
     if want.rollout is None:
         return without_rollout(table, agent)
