@@ -13,7 +13,7 @@ from agent_orchestrator.stores.files import locked
 #: The arms are dealt by the rollout's random id: a small alpha makes a false alarm a rarity.
 QUALITY = {
     "guardrails": ["error", "invalid", "quality", "latency"],
-    "margin": 0.1,
+    "margin": 0.2,
     "alpha": 0.001,
 }
 
