@@ -6,6 +6,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 ErrorKind = Literal["timeout", "connection", "status", "protocol", "breaker_open", "cut_off"]
+Role = Literal["serve", "mirror", "member"]
+"""What an attempt was for: to answer the request, to be looked at only (a shadow), or to be one
+voice of several (an ensemble)."""
+FeedbackKind = Literal["quality", "preference"]
+"""A judgement on the answer itself, or on one arm's answer beside the one that was served."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +23,7 @@ class Outcome:
 
     request_id: str
     attempt: int
-    """0 for the arm that was chosen, 1, 2 … for failovers."""
+    """0 for the arm that was chosen, 1, 2 … for failovers, then for mirrors and members."""
     at: float
     """When the attempt ended, seconds since the epoch."""
     agent: str
@@ -37,6 +42,7 @@ class Outcome:
     """Whether the answer passed output validation; None when there was no answer."""
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
+    role: Role = "serve"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,17 +56,24 @@ class Feedback:
     """Who judged: ``user``, ``tests``, ``review``, …"""
     at: float
     """Seconds since the epoch."""
+    kind: FeedbackKind = "quality"
+    """A preference is 1 when the arm's answer is better than the served one, 0.5 for a tie."""
+    arm: str | None = None
+    """Whose answer was judged; None for the arm that served."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Judged:
     """A feedback joined with the attempt that produced the answer, in ingestion order."""
 
     seq: int
+    outcome_seq: int
+    """Place of the judged attempt among the outcomes: feedback may come steps later."""
     arm: str
     version: str | None
     score: float
     at: float
+    kind: FeedbackKind = "quality"
 
 
 @dataclass(frozen=True, slots=True)

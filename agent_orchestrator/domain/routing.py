@@ -66,6 +66,9 @@ class Rollout:
     arms: tuple[Arm, ...]
     """The first is stable; weights sum to 100."""
     phase: RolloutPhase = "running"
+    judge: str | None = None
+    """Model that compares a mirrored answer with the served one, or picks among the answers of an
+    ensemble; None compares their text."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,8 @@ reader that has seen number n has seen everything up to n, and reading again giv
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
+from typing import Any
 
 from pydantic import TypeAdapter
 from sqlalchemy import (
@@ -16,6 +17,7 @@ from sqlalchemy import (
     Float,
     Index,
     Integer,
+    Select,
     String,
     Table,
     UniqueConstraint,
@@ -47,6 +49,7 @@ _OUTCOMES = Table(
     Column("valid_output", Boolean),
     Column("prompt_tokens", Integer),
     Column("completion_tokens", Integer),
+    Column("role", String, nullable=False),
     UniqueConstraint("request_id", "attempt"),
     Index("outcomes_by_rollout", "rollout_id", "seq"),
     sqlite_autoincrement=True,  # a number is never given twice, also after pruning
@@ -59,10 +62,12 @@ _FEEDBACK = Table(
     Column("source", String, nullable=False),
     Column("score", Float, nullable=False),
     Column("at", Float, nullable=False),
+    Column("kind", String, nullable=False),
+    Column("outcome_seq", Integer, nullable=False),
     Column("rollout_id", String),
     Column("arm", String, nullable=False),
     Column("version", String),
-    UniqueConstraint("request_id", "source"),
+    UniqueConstraint("request_id", "source", "arm"),
     Index("feedback_by_rollout", "rollout_id", "seq"),
     sqlite_autoincrement=True,
 )
@@ -107,35 +112,31 @@ class OutcomeStore:
         return len(fresh)
 
     def add_feedback(self, feedback: Feedback) -> None:
-        """Add a judgement on the attempt that answered a request.
+        """Add a judgement on an answer: that of the arm it names, else the one that was served.
 
-        Raises InputError for a score outside 0..1, NotFoundError for a request that no attempt has
-        answered, ConflictError for a second judgement of the same source.
+        Raises InputError for a score outside 0..1, NotFoundError for a request that nobody (or not
+        that arm) has answered, ConflictError for a second judgement of the same source.
         """
         if not 0.0 <= feedback.score <= 1.0:
             raise InputError(
                 f"score is {feedback.score!r}.", remedy="Use a number from 0 (bad) to 1 (good)."
             )
-        answered = (
-            select(_OUTCOMES.c.rollout_id, _OUTCOMES.c.arm, _OUTCOMES.c.version)
-            .where(_OUTCOMES.c.request_id == feedback.request_id, _OUTCOMES.c.error.is_(None))
-            .order_by(_OUTCOMES.c.attempt.desc())
-        )
-        given = select(_FEEDBACK.c.seq).where(
-            _FEEDBACK.c.request_id == feedback.request_id, _FEEDBACK.c.source == feedback.source
-        )
         with self._database.write() as connection:
-            attempt = connection.execute(answered).mappings().first()
+            attempt = connection.execute(_judged_attempt(feedback)).mappings().first()
             if attempt is None:
                 raise NotFoundError(
                     f"No answered request {feedback.request_id!r}.",
                     remedy="Send the X-Request-Id of an answer.",
                 )
+            row = {**asdict(feedback), **attempt}
+            given = select(_FEEDBACK.c.seq).where(
+                *(_FEEDBACK.c[key] == row[key] for key in ("request_id", "source", "arm"))
+            )
             if connection.execute(given).first() is not None:
                 raise ConflictError(
                     f"{feedback.source!r} has judged request {feedback.request_id!r} already."
                 )
-            connection.execute(_FEEDBACK.insert().values(**asdict(feedback), **attempt))
+            connection.execute(_FEEDBACK.insert().values(**row))
 
     def outcomes_after(self, rollout_id: str, seq: int, limit: int) -> list[Recorded]:
         """Return a rollout's outcomes after number ``seq``, in order, at most ``limit``."""
@@ -151,9 +152,9 @@ class OutcomeStore:
 
     def feedback_after(self, rollout_id: str, seq: int, limit: int) -> list[Judged]:
         """Return a rollout's judgements after number ``seq``, in order, at most ``limit``."""
-        columns = (_FEEDBACK.c.seq, _FEEDBACK.c.arm, _FEEDBACK.c.version)
+        columns = (_FEEDBACK.c[field.name] for field in fields(Judged))
         query = (
-            select(*columns, _FEEDBACK.c.score, _FEEDBACK.c.at)
+            select(*columns)
             .where(_FEEDBACK.c.rollout_id == rollout_id, _FEEDBACK.c.seq > seq)
             .order_by(_FEEDBACK.c.seq)
             .limit(limit)
@@ -195,3 +196,14 @@ class OutcomeStore:
                 for table in (_OUTCOMES, _FEEDBACK)
             ]
         return sum(removed)
+
+
+def _judged_attempt(feedback: Feedback) -> Select[Any]:
+    """Select the attempt whose answer ``feedback`` is about, with what a judgement needs of it."""
+    columns = (_OUTCOMES.c.rollout_id, _OUTCOMES.c.arm, _OUTCOMES.c.version)
+    whose = _OUTCOMES.c.role == "serve" if feedback.arm is None else _OUTCOMES.c.arm == feedback.arm
+    return (
+        select(_OUTCOMES.c.seq.label("outcome_seq"), *columns)
+        .where(_OUTCOMES.c.request_id == feedback.request_id, _OUTCOMES.c.error.is_(None), whose)
+        .order_by(_OUTCOMES.c.attempt.desc())
+    )

@@ -64,6 +64,7 @@ class _Rollout(_Strict):
     id: str
     strategy: Strategy
     phase: RolloutPhase = "running"
+    judge: str | None = None
     arms: Annotated[list[_Arm], MinLen(2)]
 
 
@@ -112,6 +113,7 @@ def parse_routing_table(text: str, source: str) -> RoutingTable:
                 id=rollout.id,
                 strategy=rollout.strategy,
                 phase=rollout.phase,
+                judge=rollout.judge,
                 arms=tuple(Arm(**arm.model_dump()) for arm in rollout.arms),
             )
             for agent, rollout in document.rollouts.items()
@@ -130,6 +132,7 @@ def to_plain(table: RoutingTable) -> dict[str, Any]:
                 "id": rollout.id,
                 "strategy": rollout.strategy,
                 "phase": rollout.phase,
+                **({} if rollout.judge is None else {"judge": rollout.judge}),
                 "arms": [_plain_arm(arm) for arm in rollout.arms],
             }
             for agent, rollout in table.rollouts.items()
@@ -316,6 +319,8 @@ def _rollout_faults(rollout: _Rollout, serving: str | None, path: Path) -> Itera
             f"is {_short(rollout.arms[0].name)}; a rollout needs its stable arm first",
             f"Put the arm named {STABLE!r} first.",
         )
+    if rollout.judge is not None:
+        yield from _model_faults(rollout.judge, (*path, "judge"))
     names = [arm.name for arm in rollout.arms]
     for position, arm in enumerate(rollout.arms):
         yield from _arm_faults(arm, names[:position], (*arms, position))

@@ -58,7 +58,7 @@ def outcome(
 
 def judged(seq: int, arm: str, score: float) -> Judged:
     """Judge an answer at second ``seq``."""
-    return Judged(seq, arm, None, score, float(seq))
+    return Judged(seq=seq, outcome_seq=seq, arm=arm, version=None, score=score, at=float(seq))
 
 
 def traffic(

@@ -80,12 +80,33 @@ def test_feedback_belongs_to_the_attempt_that_answered(store: OutcomeStore) -> N
     store.append_many([FAILED, ANSWERED])
     store.add_feedback(Feedback("r1", 0.25, "tests", 101.0))
     store.add_feedback(Feedback("r1", 1.0, "user", 102.0))
+    first = Judged(seq=1, outcome_seq=2, arm="stable", version="v1.0.0", score=0.25, at=101.0)
+    second = replace(first, seq=2, score=1.0, at=102.0)
     assert store.feedback_after("ro_1", 0, 10) == [
-        Judged(1, "stable", "v1.0.0", 0.25, 101.0),
-        Judged(2, "stable", "v1.0.0", 1.0, 102.0),
+        first,
+        second,
     ]
-    assert store.feedback_after("ro_1", 1, 10) == [Judged(2, "stable", "v1.0.0", 1.0, 102.0)]
+    assert store.feedback_after("ro_1", 1, 10) == [second]
     assert store.position() == (2, 2)
+
+
+def test_a_preference_belongs_to_the_arm_that_it_names(store: OutcomeStore) -> None:
+    """The answer of a shadow is judged beside the served one, and each arm once by each source."""
+    mirrored = replace(ANSWERED, attempt=2, arm="candidate", role="mirror")
+    store.append_many([FAILED, ANSWERED, mirrored])
+    store.add_feedback(Feedback("r1", 1.0, "judge", 101.0, "preference", "candidate"))
+    store.add_feedback(Feedback("r1", 0.0, "user", 102.0))
+    preference, quality = store.feedback_after("ro_1", 0, 10)
+    assert (preference.arm, preference.kind, preference.outcome_seq) == (
+        "candidate",
+        "preference",
+        3,
+    )
+    assert (quality.arm, quality.kind, quality.outcome_seq) == ("stable", "quality", 2)
+    with pytest.raises(ConflictError):
+        store.add_feedback(Feedback("r1", 0.5, "judge", 103.0, "preference", "candidate"))
+    with pytest.raises(NotFoundError):
+        store.add_feedback(Feedback("r1", 0.5, "judge", 103.0, "preference", "challenger"))
 
 
 @pytest.mark.parametrize("score", [-0.1, 1.1, float("nan"), float("inf")])
