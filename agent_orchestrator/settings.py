@@ -48,7 +48,7 @@ class Settings(BaseModel):
     """Bearer token of the gateway's clients; None lets ``chef serve``, at a terminal, make one."""
     timer_seconds: float = Field(default=1.0, gt=0, alias="CHEF_TIMER_SECONDS")
     """Pause between two ticks of the rollout timer, seconds."""
-    default_backend: Literal["local", "hf_space", "hf_jobs", "fake"] = Field(
+    default_backend: Literal["local", "hf_space", "hf_jobs"] = Field(
         default="local", alias="CHEF_BACKEND"
     )
     requester_may_approve: bool = Field(default=True, alias="CHEF_REQUESTER_MAY_APPROVE")

@@ -103,7 +103,7 @@ class TrainSubagentModel(ChangingRequest):
     """Examples to train on; the mode's number when left out."""
     overrides: dict[str, Any] = {}
     """Hyperparameters that replace the defaults."""
-    backend: Literal["local", "hf_space", "hf_jobs", "fake"] | None = None
+    backend: Literal["local", "hf_space", "hf_jobs"] | None = None
     """Where to train; CHEF_BACKEND when left out."""
 
 
