@@ -23,11 +23,12 @@ from agent_orchestrator.serving.failures import UpstreamFailure
 from agent_orchestrator.serving.health import ArmHealth, Breakers
 from agent_orchestrator.serving.upstream import Answer, ChunkStream, Upstream
 from agent_orchestrator.serving.validation import (
+    OutputFormat,
     StreamedAnswer,
     Usage,
     is_valid_completion,
     read_usage,
-    wants_json,
+    wanted_format,
 )
 from agent_orchestrator.serving.wire import Chunk
 
@@ -178,7 +179,7 @@ class Router:
                 attempt.abandoned()
                 raise
             else:
-                return RoutedStream(call.served_by(attempt), attempt, chunks, wants_json(body))
+                return RoutedStream(call.served_by(attempt), attempt, chunks, wanted_format(body))
         raise call.no_answer()
 
     async def complete_model(
@@ -234,12 +235,12 @@ class RoutedStream:
     """
 
     def __init__(
-        self, served: Served, attempt: Attempt, chunks: ChunkStream, json_wanted: bool
+        self, served: Served, attempt: Attempt, chunks: ChunkStream, wanted: OutputFormat
     ) -> None:
         self.served = served
         self._attempt = attempt
         self._chunks = chunks
-        self._answer = StreamedAnswer(json_wanted=json_wanted)
+        self._answer = StreamedAnswer(wanted)
         self._is_settled = False
 
     async def __aenter__(self) -> Self:
@@ -342,5 +343,5 @@ def _order(
 
 def _judge(answer: Answer, body: Mapping[str, Any]) -> tuple[bool, Usage]:
     """Return whether the answer is valid, and its usage."""
-    valid = is_valid_completion(answer.data, json_wanted=wants_json(body))
+    valid = is_valid_completion(answer.data, wanted_format(body))
     return valid, read_usage(answer.data) or Usage()

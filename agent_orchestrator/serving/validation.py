@@ -1,14 +1,19 @@
-"""Whether an answer can be used at all: something was said, and it is JSON if JSON was asked for.
+"""Whether an answer can be used at all: something was said, and in the form that was asked for.
 
-A ``json_schema`` response format is checked for being JSON, not against its schema.
+JSON is what RFC 8259 says it is: NaN and the infinities, which Python and some servers write, are
+none, nor is a number too large to be finite. A ``json_schema`` response format is checked against
+its schema. A request that asks for text costs a look at whether there is any.
 """
 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NoReturn
+
+from agent_orchestrator.serving.json_schema import conforms
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,22 +32,38 @@ def read_usage(data: Mapping[str, Any]) -> Usage | None:
     return Usage(_count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens")))
 
 
-def wants_json(body: Mapping[str, Any]) -> bool:
-    """Return whether the request asks for a JSON answer."""
+@dataclass(frozen=True, slots=True)
+class OutputFormat:
+    """What a request wants its answer to be."""
+
+    json: bool = False
+    schema: str | None = None
+    """JSON Schema, as JSON with sorted keys; None when any JSON will do."""
+
+
+TEXT = OutputFormat()
+
+
+def wanted_format(body: Mapping[str, Any]) -> OutputFormat:
+    """Return what the request's ``response_format`` asks for."""
     wanted = body.get("response_format")
-    return isinstance(wanted, dict) and wanted.get("type") in {"json_object", "json_schema"}
+    if not isinstance(wanted, dict) or wanted.get("type") not in {"json_object", "json_schema"}:
+        return TEXT
+    named = wanted.get("json_schema")
+    schema = named.get("schema") if isinstance(named, dict) else None
+    return OutputFormat(True, None if schema is None else json.dumps(schema, sort_keys=True))
 
 
-def is_valid_completion(data: Mapping[str, Any], *, json_wanted: bool) -> bool:
+def is_valid_completion(data: Mapping[str, Any], wanted: OutputFormat) -> bool:
     """Return whether every choice of a completion of ``wire.read_completion`` can be used."""
-    return all(_is_usable(choice["message"], json_wanted) for choice in data["choices"])
+    return all(_is_usable(choice["message"], wanted) for choice in data["choices"])
 
 
 class StreamedAnswer:
     """What the chunks of one stream add up to, as far as validation and accounting need it."""
 
-    def __init__(self, *, json_wanted: bool) -> None:
-        self._json_wanted = json_wanted
+    def __init__(self, wanted: OutputFormat) -> None:
+        self._wanted = wanted
         self._choices: dict[int, _StreamedChoice] = {}
         self.usage = Usage()
 
@@ -55,7 +76,7 @@ class StreamedAnswer:
     def valid(self) -> bool:
         """Whether what has come so far can be used."""
         return bool(self._choices) and all(
-            choice.has_tool_calls or _is_text("".join(choice.text), self._json_wanted)
+            choice.has_tool_calls or is_usable_text("".join(choice.text), self._wanted)
             for choice in self._choices.values()
         )
 
@@ -66,7 +87,7 @@ class StreamedAnswer:
             choice = self._choices.setdefault(part.get("index", 0), _StreamedChoice())
             delta = part.get("delta") or {}
             text = delta.get("content") or delta.get("refusal") or ""
-            if text and (self._json_wanted or not choice.has_text):
+            if text and (self._wanted.json or not choice.has_text):
                 choice.text.append(text)  # plain text need not be kept once there is some
                 choice.has_text |= not text.isspace()
             choice.has_tool_calls |= bool(delta.get("tool_calls"))
@@ -81,25 +102,37 @@ class _StreamedChoice:
     finished: bool = False
 
 
-def _is_usable(message: Mapping[str, Any], json_wanted: bool) -> bool:
+def _is_usable(message: Mapping[str, Any], wanted: OutputFormat) -> bool:
     content = message.get("content") or message.get("refusal") or ""
     if message.get("tool_calls"):
         return True
     if isinstance(content, list):  # content parts
         content = "".join(part.get("text") or "" for part in content if isinstance(part, dict))
-    return isinstance(content, str) and _is_text(content, json_wanted)
+    return isinstance(content, str) and is_usable_text(content, wanted)
 
 
-def _is_text(text: str, json_wanted: bool) -> bool:
+def is_usable_text(text: str, wanted: OutputFormat) -> bool:
+    """Return whether ``text`` says something, in the wanted form."""
     if not text.strip():
         return False
-    if not json_wanted:
+    if not wanted.json:
         return True
     try:
-        json.loads(text)
+        value = json.loads(text, parse_constant=_refuse, parse_float=_finite)
     except (ValueError, RecursionError):
         return False
-    return True
+    return wanted.schema is None or conforms(value, wanted.schema)
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is no JSON")
+
+
+def _finite(number: str) -> float:
+    value = float(number)
+    if math.isinf(value):
+        raise ValueError(f"{number} is not finite")
+    return value
 
 
 def _count(value: object) -> int | None:

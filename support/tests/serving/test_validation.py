@@ -7,13 +7,16 @@ from typing import Any
 import pytest
 
 from agent_orchestrator.serving.validation import (
+    TEXT,
+    OutputFormat,
     StreamedAnswer,
     Usage,
     is_valid_completion,
     read_usage,
-    wants_json,
+    wanted_format,
 )
 
+ANY_JSON = OutputFormat(json=True)
 CALL = {"id": "c1", "function": {"name": "f", "arguments": "{}"}}
 
 
@@ -24,6 +27,10 @@ CALL = {"id": "c1", "function": {"name": "f", "arguments": "{}"}}
         ({"content": '{"a": 1}'}, True, True),
         ({"content": '{"a": '}, True, False),
         ({"content": "[" * 100_000}, True, False),
+        ({"content": '{"a": NaN}'}, True, False),
+        ({"content": "[-Infinity]"}, True, False),
+        ({"content": "1e999"}, True, False),
+        ({"content": "1e9"}, True, True),
         ({"content": ""}, False, False),
         ({"content": " \n"}, False, False),
         ({"content": None}, False, False),
@@ -41,30 +48,53 @@ def test_a_completion_must_say_something_usable(
 ):
     """Text, a tool call or a refusal is needed; JSON where JSON was asked for."""
     data = {"choices": [{"message": message}]}
-    assert is_valid_completion(data, json_wanted=False) is valid
-    assert is_valid_completion(data, json_wanted=True) is valid_json
+    assert is_valid_completion(data, TEXT) is valid
+    assert is_valid_completion(data, ANY_JSON) is valid_json
 
 
 def test_every_choice_must_be_usable():
     """One empty choice of two spoils the answer."""
     data = {"choices": [{"message": {"content": "x"}}, {"message": {"content": ""}}]}
-    assert not is_valid_completion(data, json_wanted=False)
+    assert not is_valid_completion(data, TEXT)
 
 
 @pytest.mark.parametrize(
-    ("wanted", "is_json"),
+    ("response_format", "wanted"),
     [
-        ({"type": "json_object"}, True),
-        ({"type": "json_schema", "json_schema": {}}, True),
-        ({"type": "text"}, False),
-        ("json", False),
-        (None, False),
+        ({"type": "json_object"}, ANY_JSON),
+        ({"type": "json_schema", "json_schema": {}}, ANY_JSON),
+        ({"type": "json_schema", "json_schema": "odd"}, ANY_JSON),
+        (
+            {"type": "json_schema", "json_schema": {"schema": {"b": 1, "a": 2}}},
+            OutputFormat(json=True, schema='{"a": 2, "b": 1}'),
+        ),
+        ({"type": "text"}, TEXT),
+        ("json", TEXT),
+        (None, TEXT),
     ],
 )
-def test_json_is_wanted_when_the_response_format_says_so(wanted: object, *, is_json: bool):
-    """Only the two JSON formats ask for JSON."""
-    assert wants_json({"response_format": wanted}) is is_json
-    assert not wants_json({})
+def test_the_response_format_says_what_is_wanted(response_format: object, wanted: OutputFormat):
+    """Only the two JSON formats ask for JSON, and one of them for a shape."""
+    assert wanted_format({"response_format": response_format}) == wanted
+    assert wanted_format({}) == TEXT
+
+
+def test_an_answer_must_conform_to_the_schema_that_was_asked_for():
+    """Whole or in pieces; JSON of another shape cannot be used."""
+    schema = {"type": "object", "required": ["defect"], "properties": {"line": {"minimum": 1}}}
+    wanted = wanted_format(
+        {"response_format": {"type": "json_schema", "json_schema": {"schema": schema}}}
+    )
+    for text, valid in [
+        ('{"defect": "clean"}', True),
+        ('{"defect": "x", "line": 0}', False),
+        ('{"line": 1}', False),
+        ("[]", False),
+        ("clean", False),
+    ]:
+        data = {"choices": [{"message": {"content": text}}]}
+        assert is_valid_completion(data, wanted) is valid
+        assert streamed(delta(text[:4]), delta(text[4:]), wanted=wanted).valid is valid
 
 
 def test_usage_is_what_the_upstream_says():
@@ -83,9 +113,9 @@ def delta(content: str | None = None, reason: str | None = None, **more: Any) ->
     }
 
 
-def streamed(*chunks: dict[str, Any], json_wanted: bool = False) -> StreamedAnswer:
+def streamed(*chunks: dict[str, Any], wanted: OutputFormat = TEXT) -> StreamedAnswer:
     """Return what chunks add up to."""
-    answer = StreamedAnswer(json_wanted=json_wanted)
+    answer = StreamedAnswer(wanted)
     for chunk in chunks:
         answer.add(chunk)
     return answer
@@ -99,8 +129,8 @@ def test_a_stream_is_judged_as_the_whole_answer_would_be():
     assert streamed(delta(" "), delta("x"), delta("y")).valid
     assert streamed(delta(tool_calls=[CALL])).valid
     assert streamed(delta(refusal="no")).valid
-    assert streamed(delta('{"a"'), delta(": 1}"), json_wanted=True).valid
-    assert not streamed(delta('{"a"'), json_wanted=True).valid
+    assert streamed(delta('{"a"'), delta(": 1}"), wanted=ANY_JSON).valid
+    assert not streamed(delta('{"a"'), wanted=ANY_JSON).valid
 
 
 def test_a_stream_is_finished_when_every_choice_said_why():
