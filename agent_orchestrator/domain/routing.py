@@ -101,6 +101,15 @@ class RoutingTable:
         return self.fallbacks.get(agent, self.fallbacks.get("default", ()))
 
 
+def entry_digest(table: RoutingTable, agent: str) -> str:
+    """Return a digest of what ``table`` says about an agent's traffic: its model and its split.
+
+    Two processes that serve an agent by the same digest split its traffic in the same way.
+    """
+    entry = (table.agent_models.get(agent), table.rollouts.get(agent))
+    return hashlib.sha256(repr(entry).encode()).hexdigest()[:16]
+
+
 def choose_arm(arms: Sequence[Arm], task_id: str, rollout_id: str) -> Arm:
     """Return the arm that owns ``task_id``.
 

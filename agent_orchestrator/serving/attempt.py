@@ -11,6 +11,7 @@ from agent_orchestrator.domain.outcomes import ErrorKind, Outcome
 from agent_orchestrator.domain.routing import Arm
 from agent_orchestrator.serving.breaker import Breaker
 from agent_orchestrator.serving.failures import UpstreamFailure
+from agent_orchestrator.serving.periods import Period
 from agent_orchestrator.serving.validation import Usage
 
 log = logging.getLogger(__name__)
@@ -42,6 +43,8 @@ class Request:
     agent: str
     task_id: str
     rollout_id: str | None
+    period: Period
+    """When it came: by which routing entry it is served."""
     failed: list[Outcome] = field(default_factory=list)
     last_failure: UpstreamFailure | None = None
 
@@ -60,6 +63,9 @@ class Attempt:
         self._begun = tools.timer()
         self._permit = breaker.permit(self._begun)
         self._settled = False
+        self._flights = request.period.flights(arm.name)
+        if self._permit is not None:
+            self._flights.begin()
 
     def is_permitted(self) -> bool:
         """Return whether the arm may be called; if not, that is its outcome."""
@@ -87,6 +93,7 @@ class Attempt:
         """Nobody waits for the answer any more. Has no effect on a settled attempt."""
         if not self._settled and self._permit is not None:
             self._settled = True
+            self._flights.end(self._tools.clock())
             self._breaker.release(self._permit)
 
     def _settle(
@@ -102,10 +109,13 @@ class Attempt:
         self._settled = True
         now = self._tools.timer()
         latency_ms = (now - self._begun) * 1000
+        ended = self._tools.clock()
+        if self._permit is not None:
+            self._flights.end(ended)
         outcome = Outcome(
             request_id=self._request.id,
             attempt=self._number,
-            at=self._tools.clock(),
+            at=ended,
             agent=self._request.agent,
             task_id=self._request.task_id,
             model=self.arm.model,

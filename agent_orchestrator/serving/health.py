@@ -40,9 +40,13 @@ class Breakers:
             breaker = self._breakers[key] = Breaker(self._policy)
         return breaker
 
-    def keep(self, table: RoutingTable) -> None:
-        """Forget the breakers of rollouts that ``table`` does not have."""
-        running = {rollout.id for rollout in table.rollouts.values()} | {None}
+    def keep(self, *tables: RoutingTable) -> None:
+        """Forget the breakers of rollouts that none of ``tables`` has.
+
+        Give the last table beside the present one: a split that is taken away for a moment, as in
+        a drill, comes back to breakers that still know what they knew.
+        """
+        running = {rollout.id for table in tables for rollout in table.rollouts.values()} | {None}
         self._breakers = {key: b for key, b in self._breakers.items() if key[1] in running}
 
     def health(

@@ -21,6 +21,7 @@ from agent_orchestrator.serving.attempt import Attempt, Instruments, Recorder, R
 from agent_orchestrator.serving.breaker import Breaker, BreakerPolicy
 from agent_orchestrator.serving.failures import UpstreamFailure
 from agent_orchestrator.serving.health import ArmHealth, Breakers
+from agent_orchestrator.serving.periods import Periods
 from agent_orchestrator.serving.upstream import Answer, ChunkStream, Upstream
 from agent_orchestrator.serving.validation import (
     OutputFormat,
@@ -128,6 +129,8 @@ class Router:
         self._tools = Instruments(clock, timer, recorder)
         self._breakers = Breakers(breaker or BreakerPolicy())
         self._table = tables.current
+        self.periods = Periods(tables.current, clock())
+        """Since when this process serves by which entry, and what is under way."""
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
@@ -217,14 +220,23 @@ class Router:
         self._breakers.of(agent, rollout_id, named[arm]).reset()
         return self.health(agent)
 
-    def _call(self, agent: str, task_id: str, request_id: str) -> _Call:
+    def follow(self) -> RoutingTable:
+        """Return the table that holds now; note when it is another one.
+
+        Every request does it; whoever reloads the table does it at once.
+        """
         table = self._tables.current
         if table is not self._table:
-            self._breakers.keep(table)
+            self.periods.follow(table, self._tools.clock())
+            self._breakers.keep(self._table, table)
             self._table = table
+        return table
+
+    def _call(self, agent: str, task_id: str, request_id: str) -> _Call:
+        table = self.follow()
         rollout_id, arms = _arms(table, agent)
         order = _order(table, agent, arms, task_id, rollout_id)
-        request = Request(request_id, agent, task_id, rollout_id)
+        request = Request(request_id, agent, task_id, rollout_id, self.periods.present(agent))
         return _Call(request, table, order, self._breakers, self._tools)
 
 

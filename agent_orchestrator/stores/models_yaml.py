@@ -158,7 +158,7 @@ class RoutingTableSource:
         self,
         path: Path,
         *,
-        on_change: Callable[[RoutingTable], None] = lambda _table: None,
+        on_change: Callable[[RoutingTable], object] = lambda _table: None,
         on_alert: Callable[[ModelsYamlError], None] = lambda _error: None,
     ) -> None:
         """Read the file once. Raises ModelsYamlError: there is no last good table yet."""

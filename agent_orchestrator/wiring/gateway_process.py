@@ -24,7 +24,9 @@ from agent_orchestrator.stores.files import replace_atomically
 from agent_orchestrator.stores.health import FRESH_SECONDS, BreakerReport, HealthBoard
 from agent_orchestrator.stores.models_yaml import RoutingTableSource
 from agent_orchestrator.stores.outcomes import OutcomeStore
+from agent_orchestrator.stores.serving import ServingBoard
 from agent_orchestrator.wiring.process import argument_parser, start_logging, when_parent_ends
+from agent_orchestrator.wiring.serving_reports import report_serving
 
 log = logging.getLogger("chef.gateway")
 
@@ -41,7 +43,11 @@ async def serve(settings: Settings, token: str | None, stop: asyncio.Event) -> N
     when the address cannot be had.
     """
     database = Database(settings.database)
-    tables = RoutingTableSource(settings.models_yaml, on_alert=lambda error: log.error("%s", error))
+    tables = RoutingTableSource(
+        settings.models_yaml,
+        on_change=lambda _table: router.follow(),
+        on_alert=lambda error: log.error("%s", error),
+    )
     outcomes = OutcomeLog(OutcomeStore(database))
     upstream = Upstream(
         secret=settings.secret,
@@ -53,14 +59,20 @@ async def serve(settings: Settings, token: str | None, stop: asyncio.Event) -> N
             router = Router(tables, upstream, outcomes)
             app = gateway.create_app(router, tables, outcomes, token)
             runner = await _listen(settings, app)
-            board = asyncio.create_task(_follow_board(router, HealthBoard(database)))
-            board.add_done_callback(lambda _: stop.set())
+            process = f"gateway-{os.getpid()}"
+            boards = [
+                asyncio.create_task(_follow_board(router, HealthBoard(database), process)),
+                asyncio.create_task(report_serving(router, ServingBoard(database), process)),
+            ]
+            for board in boards:
+                board.add_done_callback(lambda _: stop.set())
             await stop.wait()
             settings.gateway_address_file.unlink(missing_ok=True)
-            board.cancel()
             await runner.cleanup()
-            with contextlib.suppress(asyncio.CancelledError):
-                await board
+            for board in boards:
+                board.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await board
 
 
 async def _listen(settings: Settings, app: web.Application) -> web.AppRunner:
@@ -80,9 +92,8 @@ async def _listen(settings: Settings, app: web.Application) -> web.AppRunner:
     return runner
 
 
-async def _follow_board(router: Router, board: HealthBoard) -> None:
+async def _follow_board(router: Router, board: HealthBoard, process: str) -> None:
     """Tell the board how the breakers stand, and carry out resets that were asked there."""
-    process = f"gateway-{os.getpid()}"
     seen = await anyio.to_thread.run_sync(board.last_order)
     said: list[BreakerReport] = []
     said_at = 0.0

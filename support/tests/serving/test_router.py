@@ -282,7 +282,22 @@ async def test_a_new_rollout_begins_healthy_and_old_breakers_are_forgotten(bench
     bench.tables.current = replace(table, rollouts={AGENT: again})
     await bench.complete()
     assert len(bench.servers[CANDIDATE].requests) == 4
-    assert {key[1] for key in bench.router._breakers._breakers} == {"ro_2"}
+    bench.tables.current = replace(table, rollouts={})
+    await bench.complete()
+    assert {key[1] for key in bench.router._breakers._breakers} == {"ro_2", None}
+
+
+@bench_with(weight=100, breaker=QUICK_TRIP)
+async def test_a_split_that_is_away_for_a_moment_comes_back_to_its_breakers(bench: Bench):
+    """A drill must not send requests to an arm that is known to be broken."""
+    bench.answer(candidate=Reply(status=500))
+    for _ in range(3):
+        await bench.complete()
+    table = bench.tables.current
+    for moment in (replace(table, rollouts={}), table):
+        bench.tables.current = moment
+        await bench.complete()
+    assert len(bench.servers[CANDIDATE].requests) == 3
 
 
 async def test_an_unknown_agent_is_named_with_the_known_ones(bench: Bench):

@@ -13,10 +13,13 @@ import pytest
 from tests.doubles.openai_server import OpenAIServer, Reply
 from tests.doubles.workspace import Workspace, eventually
 
+from agent_orchestrator.domain.routing import entry_digest
 from agent_orchestrator.errors import ConfigurationError, ModelsYamlError
 from agent_orchestrator.settings import own_python
 from agent_orchestrator.stores.database import Database
 from agent_orchestrator.stores.health import HealthBoard
+from agent_orchestrator.stores.models_yaml import ModelsYaml
+from agent_orchestrator.stores.serving import ServedPeriod, ServingBoard
 from agent_orchestrator.wiring import gateway_process
 from agent_orchestrator.wiring.process import WITH_PARENT
 
@@ -44,6 +47,9 @@ async def gateway(workspace: Workspace, upstream: OpenAIServer) -> AsyncIterator
     stop.set()
     await serving
     assert not settings.gateway_address_file.exists()
+    database = Database(settings.database)
+    assert ServingBoard(database).of("code_review", time.time()) == []
+    database.close()
 
 
 def _read(path: Path) -> str:
@@ -87,6 +93,29 @@ async def test_a_tripped_breaker_is_seen_on_the_board_and_reset_from_there(
     board.order_reset("nobody", "stable", time.time())  # an arm of another process: no harm
     await eventually(lambda: state() == "closed")
     assert await ask(gateway) == 200
+
+
+async def test_a_new_table_is_on_the_board_with_the_time_it_took_effect(
+    workspace: Workspace, gateway: str
+):
+    """The gateway says which entry it serves by; signed off, it says nothing."""
+    board = ServingBoard(Database(workspace.settings().database))
+    file = ModelsYaml(workspace.models_yaml)
+
+    def periods() -> tuple[ServedPeriod, ...]:
+        reports = board.of("code_review", time.time())
+        return reports[0].periods if reports else ()
+
+    await eventually(periods)
+    assert await ask(gateway) == 200
+    begun = time.time()
+    table = file.set_model("code_review", "acme/other")
+    entry = entry_digest(table, "code_review")
+    await eventually(lambda: periods()[-1].entry == entry)
+    before, after = periods()
+    assert before.entry != entry
+    assert [(arm.arm, arm.under_way) for arm in before.arms] == [("stable", 0)]
+    assert begun <= after.since <= time.time()
 
 
 async def test_an_address_that_is_taken_is_said(workspace: Workspace):
