@@ -13,6 +13,8 @@ from agent_orchestrator.errors import UpstreamError
 from agent_orchestrator.serving.wire import ReportedError, WireError, error_text
 
 _REQUEST_AT_FAULT = {400, 413, 422}
+#: Client errors that say nothing about the request: key, money, permission, time, rate.
+_OF_THE_CALLER = {401, 402, 403, 408, 429}
 _MAX_ERROR_BYTES = 64 * 1024
 
 
@@ -39,6 +41,12 @@ class UpstreamFailure(UpstreamError):  # noqa: N818 - a finding about the arm th
         self.retryable = retryable
         self.status = status
         self.body = body
+
+
+def is_refusal(error: UpstreamError) -> bool:
+    """Return whether the upstream clearly refused what it was asked: a status 4xx about that."""
+    status = error.status if isinstance(error, UpstreamFailure) else None
+    return status is not None and status // 100 == 4 and status not in _OF_THE_CALLER  # noqa: PLR2004
 
 
 async def refusal(model: str, response: aiohttp.ClientResponse, missing: str) -> UpstreamFailure:

@@ -5,15 +5,13 @@ from __future__ import annotations
 import json
 import logging
 import socket
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import anyio
 
-from agent_orchestrator.agents.infrastructure.modelops import gate
 from agent_orchestrator.agents.infrastructure.modelops.authorisation import Authorisation
 from agent_orchestrator.agents.infrastructure.modelops.backends import TrainerBackend
 from agent_orchestrator.agents.infrastructure.modelops.backends.job_folder import JobFolder
@@ -41,10 +39,10 @@ from agent_orchestrator.agents.infrastructure.modelops.overview import (
 from agent_orchestrator.agents.infrastructure.modelops.registry import ModelRegistry
 from agent_orchestrator.agents.infrastructure.modelops.rollback import Rollbacks
 from agent_orchestrator.agents.infrastructure.modelops.rollout_timer import RolloutTimer
+from agent_orchestrator.agents.infrastructure.modelops.smoke_test import BATCH
 from agent_orchestrator.agents.infrastructure.modelops.training import Training
 from agent_orchestrator.agents.infrastructure.modelops.transitions import Transitions
 from agent_orchestrator.domain.jobs import JobKind
-from agent_orchestrator.domain.routing import Endpoint
 from agent_orchestrator.errors import LockTimeout
 from agent_orchestrator.settings import Settings, own_python
 from agent_orchestrator.stores import defaults
@@ -59,12 +57,11 @@ from agent_orchestrator.stores.models_yaml import ModelsYaml
 from agent_orchestrator.stores.outcomes import OutcomeStore
 from agent_orchestrator.stores.rollouts import RolloutStore
 from agent_orchestrator.wiring import model_server
-from agent_orchestrator.wiring.model_access import direct_access
+from agent_orchestrator.wiring.gate_access import open_gate
 
 log = logging.getLogger("chef")
 
-_DEFAULT_PROMPTS = ("Write a Python function that adds two numbers.", "Say what a mutex is.")
-_SMOKE_TOKENS = 64
+DEFAULT_PROMPTS = ("Write a Python function that adds two numbers.", "Say what a mutex is.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -222,7 +219,7 @@ def _compose_rollouts(settings: Settings, stores: _Stores, catalogue: Catalogue)
             rollouts=stores.rollouts,
             transitions=transitions,
             hand_edits=hand_edits,
-            open_gate=lambda endpoint: _open_gate(settings, endpoint),
+            open_gate=lambda endpoint: open_gate(settings, endpoint),
             load_policy=lambda changes: defaults.load_rollout_policy(settings.config_dir, changes),
             sample_prompts=lambda agent: _sample_prompts(stores.datasets, agent),
             evaluation_max_age_hours=evaluation.max_age_hours,
@@ -299,28 +296,12 @@ def _start_evaluation(
     return {"folder": str(folder.path)}
 
 
-@asynccontextmanager
-async def _open_gate(settings: Settings, endpoint: Endpoint) -> AsyncIterator[gate.Ask]:
-    """Reach one model as the gateway does; start its server for the while if none runs."""
-    async with direct_access(settings, [endpoint]) as complete:
-
-        async def ask(prompt: str) -> gate.Answer:
-            body = {
-                "messages": [{"role": "user", "content": prompt}],
-                "max_tokens": _SMOKE_TOKENS,
-                "temperature": 0,
-            }
-            return await complete(endpoint.model, body)
-
-        yield ask
-
-
 def _sample_prompts(datasets: DatasetStore, agent: str) -> Sequence[str]:
     """Return held-out tasks of the agent's newest data set, else two general ones."""
     own = (dataset for dataset in datasets.list() if dataset.agent == agent)
     newest = next(own, None)
-    tasks = [e.task for e in newest.examples("eval")[: gate.BATCH]] if newest else []
-    return tasks or _DEFAULT_PROMPTS
+    tasks = [e.task for e in newest.examples("eval")[:BATCH]] if newest else []
+    return tasks or DEFAULT_PROMPTS
 
 
 def _processes(settings: Settings) -> list[ProcessState]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from agent_orchestrator.domain.outcomes import Outcome
 from agent_orchestrator.domain.routing import Endpoint, RoutingTable
@@ -14,8 +14,14 @@ from agent_orchestrator.serving.upstream import Upstream
 from agent_orchestrator.settings import Settings
 from agent_orchestrator.wiring.model_server import model_server
 
-Complete = Callable[[str, Mapping[str, Any]], Awaitable[Completion]]
-"""(model id, chat-completions body) → its answer; raises UpstreamFailure."""
+
+class Complete(Protocol):
+    """Asks a model: ``serving.router.Router.complete_model``."""
+
+    def __call__(
+        self, model: str, body: Mapping[str, Any], *, endpoint: Endpoint | None = None
+    ) -> Awaitable[Completion]:
+        """Return the answer to a chat-completions body. Raises UpstreamFailure."""
 
 
 @dataclass(frozen=True, slots=True)

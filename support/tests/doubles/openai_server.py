@@ -109,6 +109,8 @@ class OpenAIServer:
     async def _complete(self, request: web.Request) -> web.StreamResponse:
         body = await request.json()
         self.requests.append(Seen(dict(request.headers), body))
+        if (fault := _fault(body)) is not None:
+            return web.json_response({"error": fault}, status=400)
         reply = self._next(body)
         try:
             await asyncio.sleep(reply.latency)
@@ -129,6 +131,17 @@ class OpenAIServer:
         except (asyncio.CancelledError, ConnectionResetError):
             self.client_left.set()
             raise
+
+
+def _fault(body: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Return the error object for what is no conversation."""
+    for position, message in enumerate(body["messages"]):
+        if not isinstance(message.get("content") or "", str | list):
+            param = f"messages[{position}].content"
+            text = f"Invalid type for '{param}': expected a string or an array."
+            kind = "invalid_request_error"
+            return {"message": text, "type": kind, "param": param, "code": "invalid_type"}
+    return None
 
 
 def _hang_up(request: web.Request) -> web.Response:

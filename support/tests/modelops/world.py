@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-from agent_orchestrator.agents.infrastructure.modelops import gate
 from agent_orchestrator.agents.infrastructure.modelops.authorisation import Authorisation, Caller
 from agent_orchestrator.agents.infrastructure.modelops.breakers import BreakerResets
+from agent_orchestrator.agents.infrastructure.modelops.candidate_server import CandidateServer
 from agent_orchestrator.agents.infrastructure.modelops.catalogue import Catalogue
 from agent_orchestrator.agents.infrastructure.modelops.coordinator import Coordinator
 from agent_orchestrator.agents.infrastructure.modelops.dataset_building import DatasetBuilding
@@ -48,6 +48,7 @@ from agent_orchestrator.domain.outcomes import Feedback, Outcome
 from agent_orchestrator.domain.rollout import RolloutPolicy, RolloutState
 from agent_orchestrator.domain.routing import Endpoint, choose_arm
 from agent_orchestrator.errors import ApprovalRequired, ChefError
+from agent_orchestrator.serving.failures import UpstreamFailure
 from agent_orchestrator.stores import defaults
 from agent_orchestrator.stores.approvals import ApprovalStore
 from agent_orchestrator.stores.audit import AuditLog
@@ -115,25 +116,45 @@ class Said:
 
 @dataclass
 class Candidate:
-    """What the gate meets: ``says`` returns an answer or raises."""
+    """What the gate meets: ``says`` returns an answer or raises. A ``CandidateServer``.
+
+    It refuses what it should: a malformed message, a prompt that is too long, another model.
+    """
 
     says: Callable[[str], Said] = lambda _prompt: Said()
     opened: list[Endpoint] = field(default_factory=list)
     prompts: list[str] = field(default_factory=list)
     meanwhile: Callable[[], object] = lambda: None
     """Called while the gate is open: what others do during the smoke test."""
+    oversized_tokens: int | None = 1000
 
     @asynccontextmanager
-    async def open(self, endpoint: Endpoint) -> AsyncIterator[gate.Ask]:
+    async def open(self, endpoint: Endpoint) -> AsyncIterator[CandidateServer]:
         """Be what ``Deployment`` opens."""
         self.opened.append(endpoint)
-
-        async def ask(prompt: str) -> Said:
-            self.prompts.append(prompt)
-            return self.says(prompt)
-
-        yield ask
+        yield self
         self.meanwhile()
+
+    async def ask(self, body: Mapping[str, Any]) -> Said:
+        """Answer as told."""
+        prompt = body["messages"][-1]["content"]
+        if not isinstance(prompt, str) or len(prompt) > 1000:
+            raise refused(400)
+        self.prompts.append(prompt)
+        return self.says(prompt)
+
+    async def ask_other(self, model: str, body: Mapping[str, Any]) -> Said:
+        """Have no other model."""
+        raise refused(404)
+
+    async def ask_nobody(self, body: Mapping[str, Any]) -> Said:
+        """Be out of reach."""
+        raise UpstreamFailure("It cannot be reached.", kind="connection")
+
+
+def refused(status: int) -> UpstreamFailure:
+    """Return what an upstream's refusal is."""
+    return UpstreamFailure(f"It answered with status {status}.", kind="status", status=status)
 
 
 class Killed(BaseException):

@@ -8,8 +8,8 @@ import pytest
 from tests.doubles.openai_server import OpenAIServer, Reply
 from tests.doubles.workspace import Workspace
 
-from agent_orchestrator.agents.infrastructure.modelops import gate
 from agent_orchestrator.agents.infrastructure.modelops.authorisation import Caller
+from agent_orchestrator.agents.infrastructure.modelops.smoke_test import BATCH
 from agent_orchestrator.agents.infrastructure.modelops.usecases import (
     Deployed,
     DeployModelToAgent,
@@ -17,8 +17,9 @@ from agent_orchestrator.agents.infrastructure.modelops.usecases import (
     RollbackDeployment,
     SimulateCanary,
 )
+from agent_orchestrator.domain.verdict import Verdict
 from agent_orchestrator.errors import ApprovalDenied, ApprovalRequired, GateFailed, SettingsError
-from agent_orchestrator.wiring.embedded import Embedded, compose
+from agent_orchestrator.wiring.embedded import DEFAULT_PROMPTS, Embedded, compose
 
 AGENT = "code_review"
 CANDIDATE = "acme/cicd"
@@ -47,21 +48,24 @@ async def deploy(embedded: Embedded) -> Deployed:
 
 def prompts(bodies: list[Mapping[str, Any]]) -> set[str]:
     """Return what the server was asked."""
-    return {body["messages"][-1]["content"] for body in bodies}
+    return {str(body["messages"][-1]["content"]) for body in bodies}
 
 
 async def test_a_candidate_is_asked_what_its_agent_is_asked(
     workspace: Workspace, server: OpenAIServer
 ) -> None:
-    """One held-out task of the newest data set, then eight at once; then it has its share."""
+    """Held-out tasks of the newest data set, and what goes wrong; then it has its share."""
     dataset = workspace.build_dataset()
     result = await deploy(compose(workspace.settings()))
     assert result.rollout_pct == 20
     bodies = [seen.body for seen in server.requests]
-    assert len(bodies) == 1 + gate.BATCH
-    assert {body["model"] for body in bodies} == {CANDIDATE}
     held_out = {example.task for example in dataset.examples("eval")}
-    assert prompts(bodies) <= held_out
+    ordinary = [body for body in bodies if body["messages"][-1]["content"] in held_out]
+    assert len(ordinary) == 1 + BATCH
+    assert {body["model"] for body in ordinary} == {CANDIDATE}
+    verdicts = {item.name: item.verdict for item in result.checklist}
+    assert verdicts["malformed message"] is verdicts["upstream down"] is Verdict.PASS
+    assert verdicts["unknown model"] is Verdict.INCONCLUSIVE  # the double answers to any name
     assert "weight: 20" in workspace.models_yaml.read_text()
 
 
@@ -70,7 +74,7 @@ async def test_without_a_data_set_the_prompts_are_general(
 ) -> None:
     """A model is never deployed unasked."""
     await deploy(compose(workspace.settings()))
-    assert len(prompts([seen.body for seen in server.requests])) == 2
+    assert prompts([seen.body for seen in server.requests]) >= {*DEFAULT_PROMPTS}
 
 
 async def test_a_candidate_that_does_not_answer_gets_no_traffic(

@@ -14,9 +14,11 @@ from pydantic import TypeAdapter
 
 from agent_orchestrator.agents.infrastructure.modelops import gate
 from agent_orchestrator.agents.infrastructure.modelops.authorisation import Caller
+from agent_orchestrator.agents.infrastructure.modelops.candidate_server import CandidateServer
 from agent_orchestrator.agents.infrastructure.modelops.catalogue import Catalogue, ModelRef
 from agent_orchestrator.agents.infrastructure.modelops.hand_edits import HandEdits
 from agent_orchestrator.agents.infrastructure.modelops.plans import Plan
+from agent_orchestrator.agents.infrastructure.modelops.smoke_test import does_not_load
 from agent_orchestrator.agents.infrastructure.modelops.transitions import (
     Decision,
     Transitions,
@@ -40,7 +42,7 @@ _CANARY = re.compile(r"canary(?:_(\d{1,3})pct)?")
 _LATER = ("blue_green", "shadow", "ab", "champion_challenger", "ensemble")
 _POLICY: TypeAdapter[RolloutPolicy] = TypeAdapter(RolloutPolicy)
 
-OpenGate = Callable[[Endpoint], AbstractAsyncContextManager[gate.Ask]]
+OpenGate = Callable[[Endpoint], AbstractAsyncContextManager[CandidateServer]]
 """Reach the candidate as the gateway will; a local model's server is started if none runs."""
 LoadPolicy = Callable[[Mapping[str, Any]], RolloutPolicy]
 SamplePrompts = Callable[[str], Sequence[str]]
@@ -209,10 +211,10 @@ class Deployment:
     async def _smoke_test(self, planned: _Deployment) -> list[ChecklistItem]:
         prompts = await anyio.to_thread.run_sync(self._sample_prompts, planned.agent)
         try:
-            async with self._open_gate(planned.endpoint) as ask:
-                return await gate.smoke_test(ask, prompts, planned.policy.latency_limit_s)
+            async with self._open_gate(planned.endpoint) as server:
+                return await gate.check_candidate(server, prompts, planned.policy.latency_limit_s)
         except UnavailableError as error:
-            return [gate.does_not_load(error)]
+            return [does_not_load(error)]
 
     def _begin(self, state: RolloutState, decision: Decision, planned: _Deployment) -> None:
         with self._transitions.exclusive(state.agent):

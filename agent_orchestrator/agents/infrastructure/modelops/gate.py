@@ -1,122 +1,66 @@
-"""The checklist before traffic: nothing serves that did not load, answer and pass here."""
+"""The checklist before traffic: nothing serves that did not load, answer and pass here.
+
+Points, in their order: evaluation; loads, answers, valid output, structured output, batch, valid
+batch, latency (``smoke_test``); tool error, empty message, malformed message, unknown model,
+oversized prompt, upstream down, still answers (``error_scenarios``); approval.
+"""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Protocol, get_args
+from typing import get_args
 
-import anyio
-
+from agent_orchestrator.agents.infrastructure.modelops.candidate_server import (
+    CandidateServer,
+    TimeLimits,
+)
+from agent_orchestrator.agents.infrastructure.modelops.error_scenarios import error_scenarios
+from agent_orchestrator.agents.infrastructure.modelops.smoke_test import smoke_test
 from agent_orchestrator.agents.infrastructure.modelops.usecases import ChecklistItem
 from agent_orchestrator.domain.models import EvalScores
 from agent_orchestrator.domain.scoring import Recommendation
-from agent_orchestrator.domain.verdict import Verdict, worst
-from agent_orchestrator.errors import ChefError, GateFailed, UpstreamError
+from agent_orchestrator.domain.verdict import Verdict
+from agent_orchestrator.errors import GateFailed
 
-BATCH = 8
+#: The points on which a server may be impossible to judge without that standing in the way. All
+#: of them are about what a server does with what it should not get, or need not support; output
+#: validation and the guardrails go on watching that in traffic. Everything else must be a PASS.
+MAY_BE_INCONCLUSIVE = frozenset(
+    {
+        "structured output",  # it takes no response_format, or ignores it
+        "tool error",  # it takes no tools' messages
+        "empty message",  # it said nothing to nothing
+        "malformed message",  # it answers all the same
+        "unknown model",  # it has one model and answers to any name
+        "oversized prompt",  # its context is not known, or too long to be tried
+    }
+)
 _CLOCK_SKEW_HOURS = 1.0
 
 
-class Answer(Protocol):
-    """What the gate looks at in an answer; ``serving.router.Completion`` is one."""
+async def check_candidate(
+    server: CandidateServer,
+    prompts: Sequence[str],
+    latency_limit_s: float,
+    limits: TimeLimits | None = None,
+) -> list[ChecklistItem]:
+    """Return what the candidate did; the error scenarios only after a smoke test that passed.
 
-    @property
-    def text(self) -> str:
-        """The answer's text."""
-
-    @property
-    def valid_output(self) -> bool:
-        """Whether it passed output validation."""
-
-
-Ask = Callable[[str], Awaitable[Answer]]
-"""Send one prompt to the candidate; UpstreamError when there is no answer."""
-
-
-async def smoke_test(ask: Ask, prompts: Sequence[str], limit_s: float) -> list[ChecklistItem]:
-    """Load the candidate, ask it one prompt, then ``BATCH`` at once; ``prompts`` are repeated.
-
-    The first call may take long (the server loads the model then), so only the batch is held
-    against ``limit_s``. Stops at the first point that fails: the later ones need it.
+    ``prompts``, at least one, are of the kind that the agent gets.
     """
-    started = time.monotonic()
-    try:
-        first = await ask(prompts[0])
-    except UpstreamError as error:
-        return [does_not_load(error)]
-    loading = time.monotonic() - started
-    items = [
-        ChecklistItem(
-            name="loads",
-            verdict=Verdict.PASS,
-            message=f"First answer after {loading:.2f} s.",
-            measured={"seconds": loading},
-        ),
-        _answers(first),
-        _valid([first]),
-    ]
-    if worst(item.verdict for item in items) is Verdict.FAIL:
+    limits = limits or TimeLimits()
+    items = await smoke_test(server, prompts, latency_limit_s, limits)
+    if not all(map(lets_through, items)):
         return items
-    return items + await _batch(ask, prompts, limit_s)
+    return items + await error_scenarios(server, limits)
 
 
-async def _batch(ask: Ask, prompts: Sequence[str], limit_s: float) -> list[ChecklistItem]:
-    answers: list[Answer] = []
-    seconds: list[float] = []
-    failures: list[str] = []
-
-    async def one(prompt: str) -> None:
-        started = time.monotonic()
-        try:
-            answers.append(await ask(prompt))
-        except UpstreamError as error:
-            failures.append(str(error))
-        seconds.append(time.monotonic() - started)
-
-    async with anyio.create_task_group() as tasks:
-        for index in range(BATCH):
-            tasks.start_soon(one, prompts[index % len(prompts)])
-    slowest = max(seconds)
-    return [
-        ChecklistItem(
-            name="batch",
-            verdict=Verdict.FAIL if failures else Verdict.PASS,
-            message=failures[0] if failures else f"{BATCH} prompts at once, all answered.",
-            measured={"answered": len(answers), "asked": BATCH},
-        ),
-        _valid(answers, name="valid batch"),
-        ChecklistItem(
-            name="latency",
-            verdict=Verdict.PASS if slowest <= limit_s else Verdict.FAIL,
-            message=f"Slowest of {BATCH} at once {slowest:.2f} s, limit {limit_s:g} s.",
-            measured={"seconds": slowest, "limit_s": limit_s},
-        ),
-    ]
-
-
-def _answers(answer: Answer) -> ChecklistItem:
-    answered = bool(answer.text.strip())
-    return ChecklistItem(
-        name="answers",
-        verdict=Verdict.PASS if answered else Verdict.FAIL,
-        message=f"Said {answer.text[:60]!r}." if answered else "The answer was empty.",
-    )
-
-
-def _valid(answers: Sequence[Answer], name: str = "valid output") -> ChecklistItem:
-    valid = sum(answer.valid_output for answer in answers)
-    return ChecklistItem(
-        name=name,
-        verdict=Verdict.PASS if 0 < valid == len(answers) else Verdict.FAIL,
-        message=f"{valid} of {len(answers)} answers were valid.",
-    )
-
-
-def does_not_load(error: ChefError) -> ChecklistItem:
-    """Return the finding that nothing answers for the candidate."""
-    return ChecklistItem(name="loads", verdict=Verdict.FAIL, message=str(error))
+def lets_through(item: ChecklistItem) -> bool:
+    """Return whether a point does not stand in the way of traffic."""
+    if item.verdict is Verdict.INCONCLUSIVE:
+        return item.name in MAY_BE_INCONCLUSIVE
+    return item.verdict is Verdict.PASS
 
 
 def evaluation_fault(scores: EvalScores | None, max_age_hours: float, now: float) -> str | None:
@@ -161,7 +105,7 @@ def check_evaluation(
 
 def require_pass(model: str, items: Sequence[ChecklistItem]) -> None:
     """Raise GateFailed, naming every point that failed."""
-    failed = [item for item in items if item.verdict is not Verdict.PASS]
+    failed = [item for item in items if not lets_through(item)]
     if failed:
         findings = "; ".join(f"{item.name}: {item.message}" for item in failed)
         evaluation = any(item.name == "evaluation" for item in failed)
