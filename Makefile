@@ -15,7 +15,7 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfil
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup setup-trainer demo test test-slow test-all lint format bench clean
+.PHONY: help setup setup-trainer demo test test-slow test-all lint format bench soak clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -54,6 +54,11 @@ bench: setup setup-trainer ## run every program of support/benchmarks
 	@printf 'benchmarks: %s\n' "$(or $(BENCHMARKS),none yet)"
 	@set -e; for program in $(BENCHMARKS); do \
 		printf '\n== %s\n' "$$program"; OMP_NUM_THREADS=1 $(BIN)/python "$$program"; done
+
+SOAKS := $(sort $(wildcard support/soak/*.py))
+soak: setup ## run every program of support/soak: minutes under load, hundreds of kills
+	@set -e; for program in $(SOAKS); do \
+		printf '\n== %s\n' "$$program"; PYTHONPATH=support $(BIN)/python "$$program"; done
 
 clean: ## remove caches and build outputs (environments and .chef stay)
 	rm -rf build dist htmlcov .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache \
