@@ -15,7 +15,7 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfil
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup setup-trainer demo test test-slow test-all lint format bench soak clean
+.PHONY: help setup setup-trainer demo test postgres test-slow test-all lint format bench soak clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -33,8 +33,11 @@ test: setup setup-trainer ## the tests, offline, and their coverage
 	$(call coverage_of,agent_orchestrator/domain,--include='agent_orchestrator/domain/*',95)
 	$(call coverage_of,the rest,--omit='agent_orchestrator/domain/*$(COMMA)agent_orchestrator/trainer/*',85)
 
-test-slow: setup setup-trainer ## integration and fault tests that take minutes
+test-slow: setup setup-trainer postgres ## integration and fault tests that take minutes
 	$(PYTEST) -m slow
+
+postgres: ## get PostgreSQL for the tests (apt-get, as root); without it those tests are skipped
+	@support/scripts/postgres_for_tests.sh install >/dev/null || [ -z "$(CI)" ]
 
 test-all: test test-slow ## every test
 

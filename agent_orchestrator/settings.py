@@ -33,8 +33,8 @@ class Settings(BaseModel):
     """Configuration folder."""
     state_dir: Path = Field(default=Path(".chef"), alias="CHEF_STATE")
     """State folder: database, jobs, artifacts, data sets, reports."""
-    database_url: str | None = Field(default=None, alias="CHEF_DATABASE_URL")
-    """SQLAlchemy URL; None for SQLite in the state folder."""
+    database_url: SecretStr | None = Field(default=None, alias="CHEF_DATABASE_URL")
+    """SQLAlchemy URL, which may hold a password; None for SQLite in the state folder."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         default="INFO", alias="CHEF_LOG_LEVEL"
     )
@@ -87,8 +87,10 @@ class Settings(BaseModel):
 
     @property
     def database(self) -> str:
-        """SQLAlchemy URL of the state database."""
-        return self.database_url or f"sqlite:///{self.state_dir / 'state.db'}"
+        """SQLAlchemy URL of the state database; it may hold a password."""
+        if self.database_url is not None:
+            return self.database_url.get_secret_value()
+        return f"sqlite:///{self.state_dir / 'state.db'}"
 
     @property
     def artifacts_dir(self) -> Path:

@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import JSON, Column, Float, Integer, String, Table, select
+from sqlalchemy import JSON, Column, Float, String, Table, select
 
-from agent_orchestrator.stores.database import Database, metadata
+from agent_orchestrator.stores.database import SEQUENCE, Database, metadata
 
 _AUDIT = Table(
     "audit",
     metadata,
-    Column("seq", Integer, primary_key=True, autoincrement=True),
+    Column("seq", SEQUENCE, primary_key=True, autoincrement=True),
     Column("at", Float, nullable=False),
     Column("actor", String, nullable=False),
     Column("action", String, nullable=False),

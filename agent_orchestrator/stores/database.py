@@ -1,46 +1,69 @@
-"""The state database: SQLAlchemy Core over SQLite, PostgreSQL by URL with the same code.
+"""The state database: SQLAlchemy Core over SQLite, or over PostgreSQL by URL, with the same code.
 
-SQLite runs in WAL mode with ``synchronous=FULL``: readers never wait for the writer, and a commit
-is on the disk when it returns. Write transactions begin with BEGIN IMMEDIATE: one that reads
-before it writes cannot find its snapshot stale.
+There is one writer at a time, in either: rows are committed in the order of their keys, and a
+transaction that reads before it writes finds what it read unchanged. ``sqlite`` and ``postgresql``
+say how.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
-from functools import partial
-from pathlib import Path
-from typing import Any, Final
+from contextlib import AbstractContextManager, contextmanager
+from typing import Final, Protocol
 
 from sqlalchemy import (
+    URL,
+    BigInteger,
     Column,
     Connection,
     Engine,
     Integer,
     MetaData,
     Table,
-    create_engine,
     event,
+    inspect,
     select,
 )
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DatabaseError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError
 
-from agent_orchestrator.errors import ConfigurationError, LockTimeout, StorageError
-from agent_orchestrator.stores.files import locked
+from agent_orchestrator.errors import ChefError, ConfigurationError
+from agent_orchestrator.stores.postgresql import PostgreSQL
+from agent_orchestrator.stores.sqlite import SQLite
 
 _BUSY_SECONDS: Final = 15.0
-_IMMEDIATE: Final = "immediate"
+_WRITES: Final = "chef_writes"
 
 #: Rises with every change of a table that old rows do not fit.
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 
 metadata = MetaData()
 """All tables; each store's module adds its own."""
 
+SEQUENCE = BigInteger().with_variant(Integer, "sqlite")
+"""The type of a key that counts up; SQLite's own has 64 bits by the name of INTEGER."""
+
 _SCHEMA = Table("schema_version", metadata, Column("version", Integer, primary_key=True))
+
+
+class Backend(Protocol):
+    """What SQLite and PostgreSQL do each in their own way."""
+
+    name: str
+    """How messages call the database; without a password."""
+
+    def engine(self) -> Engine:
+        """Return an engine; it connects when it is used."""
+
+    def begin(self, connection: Connection, *, writes: bool) -> None:
+        """Begin a transaction: as the one writer, or with a reader's snapshot."""
+
+    def setting_up(self) -> AbstractContextManager[None]:
+        """Keep other processes from making the tables meanwhile."""
+
+    def fault(self, error: Exception) -> ChefError | None:
+        """Return an error about the database as one of ours; None for a mistaken statement."""
 
 
 class Database:
@@ -49,19 +72,23 @@ class Database:
     def __init__(self, url: str, *, busy_seconds: float = _BUSY_SECONDS) -> None:
         """Connect lazily; the first transaction makes the tables that are missing.
 
-        ``busy_seconds`` is how long to wait for another process's transaction.
+        ``busy_seconds`` is how long to wait for another process's transaction. Raises
+        ConfigurationError for a URL that cannot be used.
         """
-        self._url = make_url(url)
-        self._busy_seconds = busy_seconds
-        self._engine = _engine(url, busy_seconds)
-        self._writing = self._engine.execution_options(**{_IMMEDIATE: True})
+        self._backend = _backend(_parsed(url), busy_seconds)
+        self._engine = self._backend.engine()
+        event.listen(self._engine, "begin", self._begin)
+        self._writing = self._engine.execution_options(**{_WRITES: True})
         self._tables = 0
         self._making = threading.Lock()
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """Give a transaction for reading: one snapshot. Raises LockTimeout, StorageError."""
-        with _translated(self._url.database):
+        """Give a transaction for reading: one snapshot.
+
+        Raises LockTimeout, StorageError, UnavailableError.
+        """
+        with self._translated():
             self._make_tables()
             with self._engine.connect() as connection, connection.begin():
                 yield connection
@@ -71,9 +98,9 @@ class Database:
         """Give a transaction for writing: committed at the end, rolled back by an error.
 
         There is one writer at a time, so rows are committed in the order of their keys. Raises
-        LockTimeout, StorageError.
+        LockTimeout, StorageError, UnavailableError.
         """
-        with _translated(self._url.database):
+        with self._translated():
             self._make_tables()
             with self._writing.connect() as connection, connection.begin():
                 yield connection
@@ -82,79 +109,63 @@ class Database:
         """Close all connections."""
         self._engine.dispose()
 
+    def _begin(self, connection: Connection) -> None:
+        writes = connection.get_execution_options().get(_WRITES, False)
+        self._backend.begin(connection, writes=writes)
+
     def _make_tables(self) -> None:
         """Make what is missing, also for a store whose module was imported later."""
         if self._tables == len(metadata.tables):
             return
-        with self._making:
+        with self._making, self._backend.setting_up():
             known = len(metadata.tables)
-            if self._url.get_backend_name() == "sqlite" and self._url.database:
-                # Two processes that begin at once must not both set up the file.
-                with locked(Path(self._url.database), self._busy_seconds):
-                    self._make_missing()
-            else:
-                self._make_missing()
+            with self._writing.connect() as connection, connection.begin():
+                self._check_schema(connection)
+                metadata.create_all(connection)
             self._tables = known
 
-    def _make_missing(self) -> None:
-        with self._writing.connect() as connection, connection.begin():
-            metadata.create_all(connection)
-            version = connection.execute(select(_SCHEMA.c.version)).scalar()
-            if version is None:
-                connection.execute(_SCHEMA.insert().values(version=SCHEMA_VERSION))
-            elif version != SCHEMA_VERSION:
-                raise ConfigurationError(
-                    f"The state database {self._url.database!r} has schema {version}; this program "
-                    f"knows {SCHEMA_VERSION}.",
-                    remedy="Use the program that made it, or another CHEF_STATE.",
-                )
+    def _check_schema(self, connection: Connection) -> None:
+        if not inspect(connection).has_table(_SCHEMA.name):
+            _SCHEMA.create(connection)
+            connection.execute(_SCHEMA.insert().values(version=SCHEMA_VERSION))
+            return
+        version = connection.execute(select(_SCHEMA.c.version)).scalar()
+        if version != SCHEMA_VERSION:
+            raise ConfigurationError(
+                f"{self._backend.name} has schema {version}; this program knows {SCHEMA_VERSION}.",
+                remedy="Use the program that made it, or another CHEF_STATE or CHEF_DATABASE_URL.",
+            )
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        """Turn errors about the database into ours; errors of a statement stay bugs."""
+        try:
+            yield
+        except (DBAPIError, OSError) as error:
+            fault = self._backend.fault(error)
+            if fault is None:
+                raise
+            raise fault from error
 
 
-def _engine(url: str, busy_seconds: float) -> Engine:
-    engine = create_engine(url)
-    if engine.dialect.name == "sqlite":
-        event.listen(engine, "connect", partial(_configure_sqlite, busy_seconds))
-        event.listen(engine, "begin", _begin_sqlite)
-    return engine
-
-
-def _configure_sqlite(busy_seconds: float, connection: Any, _record: object) -> None:
-    connection.isolation_level = None  # the driver must not begin transactions of its own
-    cursor = connection.cursor()
-    for pragma in (
-        f"busy_timeout = {int(busy_seconds * 1000)}",
-        "journal_mode = WAL",
-        "synchronous = FULL",
-        "foreign_keys = ON",
-    ):
-        cursor.execute(f"PRAGMA {pragma}")
-    cursor.close()
-
-
-def _begin_sqlite(connection: Connection) -> None:
-    immediate = connection.get_execution_options().get(_IMMEDIATE, False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
-
-
-@contextmanager
-def _translated(name: str | None) -> Iterator[None]:
-    """Turn the driver's errors about the file into ours; errors of a statement stay bugs."""
+def _parsed(url: str) -> URL:
     try:
-        yield
-    except OperationalError as error:
-        text = str(error.orig)
-        if "locked" in text or "busy" in text:
-            raise LockTimeout(
-                f"The state database {name!r} is busy: {text}.", remedy="Try again."
-            ) from error
-        raise StorageError(
-            f"The state database {name!r}: {text}.",
-            remedy="See that the disk has space and that the folder may be written.",
-        ) from error
-    except DatabaseError as error:
-        if type(error) is not DatabaseError:
-            raise
-        raise StorageError(
-            f"The state database {name!r} is damaged: {error.orig}.",
-            remedy="Put it aside or restore a copy; the files in CHEF_CONFIG are not concerned.",
-        ) from error
+        return make_url(url)
+    except (ArgumentError, ValueError):
+        raise ConfigurationError(  # the value may hold a password: neither said nor chained
+            "CHEF_DATABASE_URL is not a database's URL.",
+            remedy="Write postgresql://user:password@host:5432/database.",
+        ) from None
+
+
+def _backend(url: URL, busy_seconds: float) -> Backend:
+    match url.drivername.partition("+")[0]:
+        case "sqlite":
+            return SQLite(url, busy_seconds)
+        case "postgresql" | "postgres":
+            return PostgreSQL(url, busy_seconds)
+        case other:
+            raise ConfigurationError(
+                f"CHEF_DATABASE_URL asks for {other!r}.",
+                remedy="Use postgresql://…, or leave it empty for SQLite in the state folder.",
+            )

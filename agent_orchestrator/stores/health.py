@@ -10,9 +10,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from sqlalchemy import Column, Float, Integer, String, Table, delete, func, select
+from sqlalchemy import Column, Float, String, Table, delete, func, select
 
-from agent_orchestrator.stores.database import Database, metadata
+from agent_orchestrator.stores.database import SEQUENCE, Database, metadata
 
 Health = Literal["closed", "open", "half_open", "unknown"]
 
@@ -32,7 +32,7 @@ _BREAKERS = Table(
 _RESETS = Table(
     "breaker_resets",
     metadata,
-    Column("seq", Integer, primary_key=True, autoincrement=True),
+    Column("seq", SEQUENCE, primary_key=True, autoincrement=True),
     Column("agent", String, nullable=False),
     Column("arm", String, nullable=False),
     Column("at", Float, nullable=False),

@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import JSON, Boolean, Column, Float, Integer, String, Table, select
+from sqlalchemy import JSON, Boolean, Column, Float, String, Table, select
 
-from agent_orchestrator.stores.database import Database, metadata
+from agent_orchestrator.stores.database import SEQUENCE, Database, metadata
 
 _INTENTS = Table(
     "intents",
     metadata,
-    Column("seq", Integer, primary_key=True, autoincrement=True),
+    Column("seq", SEQUENCE, primary_key=True, autoincrement=True),
     Column("id", String, nullable=False, unique=True),
     Column("agent", String, nullable=False),
     Column("kind", String, nullable=False),

@@ -28,13 +28,13 @@ from sqlalchemy import (
 
 from agent_orchestrator.domain.outcomes import Feedback, Judged, Outcome, Recorded
 from agent_orchestrator.errors import ConflictError, InputError, NotFoundError
-from agent_orchestrator.stores.database import Database, metadata
+from agent_orchestrator.stores.database import SEQUENCE, Database, metadata
 from agent_orchestrator.stores.rollouts import OPEN_ROLLOUTS
 
 _OUTCOMES = Table(
     "outcomes",
     metadata,
-    Column("seq", Integer, primary_key=True, autoincrement=True),
+    Column("seq", SEQUENCE, primary_key=True, autoincrement=True),
     Column("request_id", String, nullable=False),
     Column("attempt", Integer, nullable=False),
     Column("at", Float, nullable=False),
@@ -57,7 +57,7 @@ _OUTCOMES = Table(
 _FEEDBACK = Table(
     "feedback",
     metadata,
-    Column("seq", Integer, primary_key=True, autoincrement=True),
+    Column("seq", SEQUENCE, primary_key=True, autoincrement=True),
     Column("request_id", String, nullable=False),
     Column("source", String, nullable=False),
     Column("score", Float, nullable=False),

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from pydantic import TypeAdapter
-from sqlalchemy import JSON, Boolean, Column, Float, Index, Integer, String, Table, select
+from sqlalchemy import JSON, Boolean, Column, Float, Index, String, Table, select
 
 from agent_orchestrator.domain.rollout import RolloutState
 from agent_orchestrator.errors import ConflictError, NotFoundError
-from agent_orchestrator.stores.database import Database, metadata
+from agent_orchestrator.stores.database import SEQUENCE, Database, metadata
 
 _ROLLOUTS = Table(
     "rollouts",
@@ -34,7 +34,7 @@ Index(
 _DECISIONS = Table(
     "decisions",
     metadata,
-    Column("seq", Integer, primary_key=True, autoincrement=True),
+    Column("seq", SEQUENCE, primary_key=True, autoincrement=True),
     Column("intent_id", String, nullable=False, unique=True),
     Column("rollout_id", String, nullable=False, index=True),
     Column("at", Float, nullable=False),

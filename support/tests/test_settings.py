@@ -128,10 +128,11 @@ def test_a_deep_state_folder_gets_a_socket_that_can_be_bound(tmp_path: Path) -> 
 
 def test_secrets_do_not_show() -> None:
     """Neither repr, dump nor JSON of the settings contains a key."""
-    secrets = [a for a in ALIASES if a.endswith(("_TOKEN", "_API_KEY"))]
+    secrets = [a for a in ALIASES if a.endswith(("_TOKEN", "_API_KEY", "_DATABASE_URL"))]
     settings = load_settings(dict.fromkeys(secrets, "sk-secret"))
     shown = repr(settings) + str(settings.model_dump()) + settings.model_dump_json()
-    assert len(secrets) == 5
+    assert len(secrets) == 6
+    assert settings.database == "sk-secret"
     assert "sk-secret" not in shown
 
 

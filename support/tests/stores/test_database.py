@@ -3,6 +3,7 @@
 import multiprocessing
 import sqlite3
 import threading
+import traceback
 from pathlib import Path
 
 import pytest
@@ -23,33 +24,53 @@ def append(url: str, actor: str, times: int) -> None:
     database.close()
 
 
-def test_processes_that_begin_at_once_set_up_one_database(tmp_path: Path) -> None:
+def test_processes_that_begin_at_once_set_up_one_database(database_url: str) -> None:
     """Several processes make the tables and write at the same time; no row is lost."""
-    url = f"sqlite:///{tmp_path / 'state' / 'state.db'}"
     context = multiprocessing.get_context("spawn")
-    processes = [context.Process(target=append, args=(url, f"p{n}", 25)) for n in range(4)]
+    processes = [context.Process(target=append, args=(database_url, f"p{n}", 25)) for n in range(4)]
     for process in processes:
         process.start()
     for process in processes:
         process.join()
     assert [process.exitcode for process in processes] == [0] * 4
-    database = Database(url)
+    database = Database(database_url)
     entries = AuditLog(database).tail(1000)
     assert [entry.seq for entry in entries] == list(range(1, 101))
     database.close()
 
 
-def test_commits_are_durable_and_readers_do_not_wait(database: Database, tmp_path: Path) -> None:
+def test_sqlite_commits_are_durable(tmp_path: Path) -> None:
     """The file is in WAL mode, commits reach the disk, and references are enforced."""
+    database = Database(f"sqlite:///{tmp_path / 'state.db'}")
     with database.read() as connection:
         pragmas = {
             name: connection.exec_driver_sql(f"PRAGMA {name}").scalar()
             for name in ("journal_mode", "synchronous", "foreign_keys")
         }
     assert pragmas == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1}
+    database.close()
+
+
+def test_readers_do_not_wait_for_the_writer(database: Database) -> None:
+    """While a transaction writes, others read what was there before it."""
     log = AuditLog(database)
-    with database.write():
+    table = metadata.tables["audit"]
+    with database.write() as connection:
+        row = {"at": 1.0, "actor": "a", "action": "b", "subject": "c", "detail": {}}
+        connection.execute(table.insert().values(row))
         assert log.tail(1) == []
+    assert len(log.tail(1)) == 1
+
+
+def test_a_reader_has_one_snapshot(database: Database) -> None:
+    """What is committed while a transaction reads is not in its later queries either."""
+    log = AuditLog(database)
+    query = metadata.tables["audit"].select()
+    with database.read() as connection:
+        assert connection.execute(query).all() == []
+        log.append(1.0, "a", "b", "c", {})
+        assert connection.execute(query).all() == []
+    assert len(log.tail(1)) == 1
 
 
 def test_an_error_rolls_the_transaction_back(database: Database) -> None:
@@ -131,12 +152,12 @@ def test_a_place_that_cannot_hold_a_database_says_so(tmp_path: Path) -> None:
         AuditLog(database).tail(1)
 
 
-def test_a_database_of_another_schema_is_refused(database: Database) -> None:
+def test_a_database_of_another_schema_is_refused(database: Database, database_url: str) -> None:
     """A program does not write into tables that it does not know."""
     table = metadata.tables["schema_version"]
     with database.write() as connection:
         connection.execute(table.update().values(version=99))
-    newer = Database(str(database._url))
+    newer = Database(database_url)
     with pytest.raises(ConfigurationError, match=r"has schema 99; this program knows"):
         AuditLog(newer).tail(1)
     newer.close()
@@ -167,6 +188,44 @@ def test_threads_share_a_database(database: Database) -> None:
     for thread in threads:
         thread.join()
     assert len(log.tail(100)) == 40
+
+
+def test_one_writer_begins_when_the_other_has_ended(database: Database) -> None:
+    """A transaction that reads before it writes finds what the one before it has written."""
+    table = metadata.tables["audit"]
+    row = {"at": 1.0, "actor": "a", "action": "b", "subject": "c", "detail": {}}
+
+    def add_one_per_row_found() -> None:
+        with database.write() as connection:
+            found = len(connection.execute(table.select()).all())
+            connection.execute(table.insert().values(row | {"at": float(found)}))
+
+    threads = [threading.Thread(target=add_one_per_row_found) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    entries = AuditLog(database).tail(100)
+    assert [(entry.seq, entry.at) for entry in entries] == [(n + 1, float(n)) for n in range(8)]
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("mysql://root:hunter2@localhost/chef", "asks for 'mysql'"),
+        ("postgresql://chef:hunter2@host:port/chef", "is not a database's URL"),
+        ("hunter2", "is not a database's URL"),
+        ("postgresql://chef:hunter2@host/chef?sslmode=maybe", "has sslmode 'maybe'"),
+        ("postgresql://chef:hunter2@host/chef?pool=1", "has the option 'pool'"),
+        ("postgresql+nothing://chef:hunter2@host/chef", "its driver is not installed"),
+        ("postgresql+psycopg2://chef:hunter2@host/chef", "its driver is not installed"),
+    ],
+)
+def test_a_url_that_cannot_be_used_is_refused_without_saying_it(url: str, says: str) -> None:
+    """The message names what is wrong and never the value, which may hold a password."""
+    with pytest.raises(ConfigurationError, match=says) as refused:
+        Database(url)
+    assert "hunter2" not in "".join(traceback.format_exception(refused.value))
 
 
 def test_a_database_in_memory_needs_no_file() -> None:

@@ -3,7 +3,6 @@
 import multiprocessing
 import os
 import signal
-from pathlib import Path
 
 import pytest
 from sqlalchemy.exc import IntegrityError
@@ -39,14 +38,14 @@ def write_and_die(url: str) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def test_an_intent_survives_its_writer(tmp_path: Path) -> None:
+def test_an_intent_survives_its_writer(database_url: str) -> None:
     """A process that is killed after writing leaves the intent for the next one."""
-    url = f"sqlite:///{tmp_path / 'state.db'}"
-    process = multiprocessing.get_context("spawn").Process(target=write_and_die, args=(url,))
+    context = multiprocessing.get_context("spawn")
+    process = context.Process(target=write_and_die, args=(database_url,))
     process.start()
     process.join()
     assert process.exitcode == -signal.SIGKILL
-    database = Database(url)
+    database = Database(database_url)
     assert IntentJournal(database).pending() == [entry("in_1")]
     database.close()
 

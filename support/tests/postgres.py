@@ -1,0 +1,101 @@
+"""A real PostgreSQL server in a folder of its own, for as long as the tests run."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from sqlalchemy import create_engine
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError
+
+SCRIPT = Path(__file__).parents[1] / "scripts" / "postgres_for_tests.sh"
+PASSWORD = "let-nobody-see-this"
+_START_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class PostgresServer:
+    """A server that listens on a socket in its folder."""
+
+    folder: Path
+
+    @classmethod
+    @contextmanager
+    def running(cls, *options: str) -> Iterator[PostgresServer]:
+        """Start a server that forgets at a power cut, or skip; ``options`` go to the server."""
+        found = subprocess.run([SCRIPT, "find"], capture_output=True, text=True, check=False)
+        if found.returncode:
+            reason = found.stderr.strip()
+            if os.environ.get("CI") == "true":
+                pytest.fail(f"CI runs these tests against PostgreSQL too. {reason}")
+            pytest.skip(reason)
+        # Not in pytest's folders: those only their owner may enter, and their paths are long.
+        folder = Path(tempfile.mkdtemp(prefix="chef-pg-"))
+        with (folder / "log").open("wb") as log:
+            process = subprocess.Popen(
+                [SCRIPT, "run", folder, "-c", "fsync=off", *options],
+                env=os.environ | {"PGPASSWORD": PASSWORD},
+                stderr=log,
+            )
+        try:
+            server = cls(folder)
+            server._wait_for(process)
+            yield server
+        finally:
+            process.send_signal(2)  # SIGINT: end at once, in good order
+            process.wait()
+            shutil.rmtree(folder)
+
+    def url(self, name: str = "postgres", *, password: str = PASSWORD) -> str:
+        """Return the URL of a database."""
+        return f"postgresql://chef:{password}@/{name}?host={self.folder}"
+
+    @contextmanager
+    def database(self) -> Iterator[str]:
+        """Make an empty database, give its URL, and remove it."""
+        name = f"test_{secrets.token_hex(6)}"
+        self.execute(f"CREATE DATABASE {name} TEMPLATE template0 STRATEGY file_copy")
+        yield self.url(name)
+        self.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+    def execute(self, statement: str, database: str = "postgres") -> list[tuple[object, ...]]:
+        """Run a statement as a person at the server would."""
+        url = make_url("postgresql+pg8000://").set(
+            username="chef", password=PASSWORD, database=database
+        )
+        arguments = {"unix_sock": f"{self.folder}/.s.PGSQL.5432"}
+        engine = create_engine(url, connect_args=arguments, isolation_level="AUTOCOMMIT")
+        try:
+            with engine.connect() as connection:
+                result = connection.exec_driver_sql(statement)
+                return [tuple(row) for row in result] if result.returns_rows else []
+        finally:
+            engine.dispose()
+
+    def cut_off(self, url: str) -> None:
+        """End all connections to a database."""
+        name = make_url(url).database
+        query = "SELECT pg_terminate_backend(pid, 30000) FROM pg_stat_activity WHERE datname = '{}'"
+        self.execute(query.format(name))
+
+    def _wait_for(self, process: subprocess.Popen[bytes]) -> None:
+        until = time.monotonic() + _START_SECONDS
+        while True:
+            try:
+                self.execute("SELECT 1")
+            except DBAPIError:
+                if process.poll() is not None or time.monotonic() > until:
+                    pytest.fail(f"No server: {(self.folder / 'log').read_text()}")
+                time.sleep(0.05)
+            else:
+                return
