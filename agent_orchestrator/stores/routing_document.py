@@ -285,13 +285,13 @@ def _endpoint_faults(place: _Endpoint, path: Path) -> Iterator[_Fault]:
             "Remove it, or use provider self_hosted.",
         )
     for position, endpoint in enumerate(place.endpoints):
-        if not _is_base_url(endpoint):
+        if not is_base_url(endpoint):
             yield _Fault(
                 (*path, "endpoints", position),
                 "is not an http(s) URL without credentials",
                 "Write it as https://host/v1; a key belongs into the variable of api_key_env.",
             )
-    if place.api_key_env is not None and not _VARIABLE.fullmatch(place.api_key_env):
+    if place.api_key_env is not None and not is_variable(place.api_key_env):
         yield _Fault(
             (*path, "api_key_env"),  # the value may be the key itself: never shown
             "is not a variable's name",
@@ -299,7 +299,13 @@ def _endpoint_faults(place: _Endpoint, path: Path) -> Iterator[_Fault]:
         )
 
 
-def _is_base_url(text: str) -> bool:
+def is_variable(text: str) -> bool:
+    """Return whether ``text`` is the name of an environment variable."""
+    return _VARIABLE.fullmatch(text) is not None
+
+
+def is_base_url(text: str) -> bool:
+    """Return whether ``text`` is an http(s) URL without credentials, query and fragment."""
     try:
         url = urlsplit(text)
         port_fits = url.port is None or url.port > 0

@@ -7,6 +7,7 @@ import logging
 import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,7 @@ from agent_orchestrator.stores.outcomes import OutcomeStore
 from agent_orchestrator.stores.rollouts import RolloutStore
 from agent_orchestrator.wiring import model_server
 from agent_orchestrator.wiring.gate_access import open_gate
+from agent_orchestrator.wiring.targets import compose_targets
 
 log = logging.getLogger("chef")
 
@@ -219,7 +221,8 @@ def _compose_rollouts(settings: Settings, stores: _Stores, catalogue: Catalogue)
             rollouts=stores.rollouts,
             transitions=transitions,
             hand_edits=hand_edits,
-            open_gate=lambda endpoint: open_gate(settings, endpoint),
+            targets=compose_targets(settings),
+            open_gate=partial(open_gate, settings),
             load_policy=lambda changes: defaults.load_rollout_policy(settings.config_dir, changes),
             sample_prompts=lambda agent: _sample_prompts(stores.datasets, agent),
             evaluation_max_age_hours=evaluation.max_age_hours,

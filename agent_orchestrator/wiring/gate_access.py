@@ -18,6 +18,7 @@ from agent_orchestrator.wiring.model_access import Complete, direct_access
 
 _LONG_CONTEXT = 131_072
 """Tokens that are sent to a server of one's own whose context is not known: it costs nothing."""
+_BEYOND = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +41,17 @@ class _Candidate:
 
 
 @asynccontextmanager
-async def open_gate(settings: Settings, endpoint: Endpoint) -> AsyncIterator[CandidateServer]:
+async def open_gate(
+    settings: Settings, endpoint: Endpoint, context_tokens: int | None
+) -> AsyncIterator[CandidateServer]:
     """Reach one model as the gateway does; start its server for the while if none runs.
+
+    ``context_tokens`` is what it can read, where that is known.
 
     Raises ConfigurationError, UnavailableError when the local server cannot be started.
     """
-    oversized = None if endpoint.provider == "openrouter" else _LONG_CONTEXT
+    unknown = None if endpoint.provider == "openrouter" else _LONG_CONTEXT
+    oversized = unknown if context_tokens is None else context_tokens + _BEYOND
     with _silent_port() as port:
         nobody = Endpoint(endpoint.model, "self_hosted", (f"http://127.0.0.1:{port}/v1",))
         async with direct_access(settings, [endpoint]) as complete:

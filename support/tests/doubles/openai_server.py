@@ -20,6 +20,8 @@ from typing import Any, Self
 
 from aiohttp import web
 
+AGENTS = ("supervisor", "feature_dev", "code_review", "cicd", "documentation", "infrastructure")
+
 
 @dataclass(frozen=True, slots=True)
 class Reply:
@@ -64,6 +66,8 @@ class OpenAIServer:
     script: Script = field(default_factory=Reply)
     path: Path | None = None
     """Unix socket; None for a free port of loopback."""
+    models: Sequence[str] = tuple(f"acme/{agent}" for agent in AGENTS)
+    """What ``GET /v1/models`` lists; it answers to any name."""
     port: int = 0
 
     requests: list[Seen] = field(default_factory=list)
@@ -75,6 +79,7 @@ class OpenAIServer:
 
     async def __aenter__(self) -> Self:
         app = web.Application(client_max_size=64 * 1024 * 1024)
+        app.router.add_get("/v1/models", self._list)
         app.router.add_post("/v1/chat/completions", self._complete)
         self._runner = web.AppRunner(
             app, access_log=None, handler_cancellation=True, shutdown_timeout=0.1
@@ -105,6 +110,11 @@ class OpenAIServer:
         if self._in_order is None:
             self._in_order = chain(self.script, repeat(self.script[-1]))
         return next(self._in_order)
+
+    async def _list(self, _request: web.Request) -> web.Response:
+        entry = {"object": "model", "created": 1_700_000_000, "owned_by": "acme"}
+        data = [{"id": model, **entry} for model in self.models]
+        return web.json_response({"object": "list", "data": data})
 
     async def _complete(self, request: web.Request) -> web.StreamResponse:
         body = await request.json()

@@ -128,10 +128,32 @@ def test_where_a_model_lives(world: World) -> None:
     assert world.catalogue.endpoint("acme/one") == Endpoint("acme/one", "openrouter")
 
 
-def test_a_target_that_contradicts_the_catalogue_is_refused(world: World) -> None:
-    """The model is where it is."""
-    with pytest.raises(InputError, match="acme/elsewhere is served by self_hosted, not by 'local'"):
-        world.catalogue.endpoint("acme/elsewhere", "local")
+@pytest.mark.parametrize(
+    ("asked", "says"),
+    [
+        ({"target": "local"}, "lives at self_hosted, http://127.0.0.1:9/v1 already; .* 'local'"),
+        ({"url": "http://127.0.0.1:8/v1"}, "not served at 'http://127.0.0.1:8/v1'"),
+        ({"api_key_env": "OTHER_KEY"}, "not opened by 'OTHER_KEY'"),
+    ],
+)
+def test_a_place_that_contradicts_the_catalogue_is_refused(
+    world: World, asked: dict, says: str
+) -> None:
+    """The model is where it is; moving it is an edit of models.yaml."""
+    with pytest.raises(InputError, match=says):
+        world.catalogue.endpoint("acme/elsewhere", **asked)
+
+
+def test_a_place_may_be_named_for_a_model_that_nobody_knows(world: World) -> None:
+    """A URL means a server of one's own; naming the target makes the model id enough."""
+    url = "http://127.0.0.1:8000/v1"
+    assert world.catalogue.resolve(AGENT, "acme/new", placed=True) == ModelRef("acme/new")
+    assert world.catalogue.endpoint("acme/new", url=url, api_key_env="VLLM_KEY") == Endpoint(
+        "acme/new", "self_hosted", (url,), "VLLM_KEY"
+    )
+    assert world.catalogue.endpoint("acme/new", "huggingface").provider == "huggingface"
+    same = world.catalogue.endpoint("acme/elsewhere", url="http://127.0.0.1:9/v1")
+    assert same.provider == "self_hosted"
 
 
 def test_an_artifact_is_one_when_it_is_finished(world: World) -> None:

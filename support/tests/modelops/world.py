@@ -33,6 +33,7 @@ from agent_orchestrator.agents.infrastructure.modelops.plans import Plan
 from agent_orchestrator.agents.infrastructure.modelops.registry import ModelRegistry
 from agent_orchestrator.agents.infrastructure.modelops.rollback import Rollbacks
 from agent_orchestrator.agents.infrastructure.modelops.rollout_timer import RolloutTimer
+from agent_orchestrator.agents.infrastructure.modelops.targets.as_listed import AsListed
 from agent_orchestrator.agents.infrastructure.modelops.transitions import Transitions, desired
 from agent_orchestrator.agents.infrastructure.modelops.usecases import (
     DeployModelToAgent,
@@ -46,7 +47,7 @@ from agent_orchestrator.agents.infrastructure.modelops.usecases import (
 from agent_orchestrator.domain.intents import UseCase
 from agent_orchestrator.domain.outcomes import Feedback, Outcome
 from agent_orchestrator.domain.rollout import RolloutPolicy, RolloutState
-from agent_orchestrator.domain.routing import Endpoint, choose_arm
+from agent_orchestrator.domain.routing import Endpoint, Provider, choose_arm
 from agent_orchestrator.errors import ApprovalRequired, ChefError
 from agent_orchestrator.serving.failures import UpstreamFailure
 from agent_orchestrator.stores import defaults
@@ -63,6 +64,7 @@ T = TypeVar("T")
 
 AGENT = "feature_dev"
 STABLE_MODEL = "acme/stable"
+PROVIDERS: tuple[Provider, ...] = ("openrouter", "huggingface", "self_hosted", "local")
 ADA = Caller("ada", "cli")
 BOB = Caller("bob", "http")
 MODELS_YAML = """\
@@ -129,7 +131,9 @@ class Candidate:
     oversized_tokens: int | None = 1000
 
     @asynccontextmanager
-    async def open(self, endpoint: Endpoint) -> AsyncIterator[CandidateServer]:
+    async def open(
+        self, endpoint: Endpoint, context_tokens: int | None = None
+    ) -> AsyncIterator[CandidateServer]:
         """Be what ``Deployment`` opens."""
         self.opened.append(endpoint)
         yield self
@@ -315,6 +319,7 @@ class World:
             rollouts=self.rollouts,
             transitions=self.transitions,
             hand_edits=self.hand_edits,
+            targets=dict.fromkeys(PROVIDERS, AsListed()),
             open_gate=self.candidate.open,
             load_policy=self.policy,
             sample_prompts=lambda _agent: ["Add two numbers.", "Name the defect."],

@@ -113,16 +113,16 @@ async def test_another_has_to_approve_where_it_is_configured(
         await deploy(compose(workspace.settings()))
 
 
-async def test_a_simulation_runs_the_configured_policy(workspace: Workspace) -> None:
+async def test_a_simulation_runs_the_configured_policy(
+    workspace: Workspace, server: OpenAIServer
+) -> None:
     """And a dry run of a deployment shows it."""
     coordinator = compose(workspace.settings()).coordinator
     request = SimulateCanary(candidate_rate=0.2, runs=5)
     assert (await coordinator.run("simulate_canary", request, ADA)) is not None
     policy = workspace.config / "modelops" / "rollout_defaults.yaml"
     policy.write_text(policy.read_text().replace("[20, 50, 100]", "[7, 100]"))
-    dry = DeployModelToAgent(
-        agent=AGENT, model="google/gemini-2.5-flash", override_reason="x", dry_run=True
-    )
+    dry = DEPLOY.model_copy(update={"dry_run": True})
     planned = await compose(workspace.settings()).coordinator.run("deploy_model_to_agent", dry, ADA)
     assert isinstance(planned, PlannedChange)
     assert planned.details["steps"] == [7, 100]

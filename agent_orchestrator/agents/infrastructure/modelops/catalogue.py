@@ -16,6 +16,7 @@ from agent_orchestrator.errors import (
     VersionNotFoundError,
 )
 from agent_orchestrator.stores.models_yaml import ModelsYaml
+from agent_orchestrator.stores.routing_document import is_base_url, is_variable
 
 _VERSION_LIKE = re.compile(r"v\d[^/]*")
 
@@ -79,10 +80,11 @@ class Catalogue:
             return ModelRef(model, record.current)
         return ModelRef(model, versions[-1] if versions else None)
 
-    def resolve(self, agent: str, name: str | None) -> ModelRef:
+    def resolve(self, agent: str, name: str | None, *, placed: bool = False) -> ModelRef:
         """Return the model that ``name`` means for an agent: a version, a model id, or its newest.
 
-        Raises UnknownAgentError, VersionNotFoundError for what nobody knows, ModelIdError, or
+        ``placed`` says that the request tells where the model lives, so that it need not be known
+        here. Raises UnknownAgentError, VersionNotFoundError for what nobody knows, ModelIdError, or
         InputError when the agent has no version and none was named.
         """
         table = self._table(agent)
@@ -99,29 +101,49 @@ class Catalogue:
             return ModelRef(version.model_id, version.version)
         ref = self.reference(agent, check_model_id(name))
         listed = ref.model in table.models or ref.model in table.agent_models.values()
-        if ref.version is None and not listed and not self.has_artifact(ref.model):
+        known = listed or placed or self.has_artifact(ref.model)
+        if ref.version is None and not known:
             raise VersionNotFoundError(
                 f"{agent} has no model {name!r}, and neither the models catalogue nor the "
                 "artifacts do.",
-                remedy=f"See `chef models {agent}`, or add it under `models:` in models.yaml.",
+                remedy=f"See `chef models {agent}`, or say where it lives: --target openrouter, "
+                "--target huggingface or --endpoint URL.",
             )
         return ref
 
-    def endpoint(self, model: str, target: Provider | None = None) -> Endpoint:
-        """Return where a model lives; ``target`` must agree with what is known.
+    def endpoint(
+        self,
+        model: str,
+        target: Provider | None = None,
+        *,
+        url: str | None = None,
+        api_key_env: str | None = None,
+    ) -> Endpoint:
+        """Return where a model lives: as models.yaml lists it, on this machine, or as asked.
 
-        Raises InputError when the target cannot serve the model as configured.
+        A base ``url`` means a server of one's own unless ``target`` says otherwise; a model of
+        which nothing is known lives on OpenRouter. Raises InputError when what is asked contradicts
+        what is known.
         """
-        listed = self._yaml.read().models.get(model)
-        if listed is None and self.has_artifact(model):
-            listed = Endpoint(model, "local")
-        found = listed or Endpoint(model)
-        if target is not None and target != found.provider:
-            raise InputError(
-                f"{model} is served by {found.provider}, not by {target!r}.",
-                remedy=f"List it under `models:` in models.yaml with `provider: {target}`.",
-            )
-        return found
+        known = self._yaml.read().models.get(model)
+        if known is None and self.has_artifact(model) and url is None:
+            known = Endpoint(model, "local")
+        if known is None:
+            provider = target or ("self_hosted" if url else "openrouter")
+            asked = Endpoint(model, provider, (url,) if url else (), api_key_env)
+            return _check_asked(asked)
+        for name, value, agrees in (
+            ("served by", target, target == known.provider),
+            ("served at", url, url in known.endpoints),
+            ("opened by", api_key_env, api_key_env == known.api_key_env),
+        ):
+            if value is not None and not agrees:
+                where = ", ".join((known.provider, *known.endpoints))
+                raise InputError(
+                    f"{model} lives at {where} already; it is not {name} {value!r}.",
+                    remedy="Change its entry under `models:` in models.yaml, or leave that out.",
+                )
+        return known
 
     def has_artifact(self, model: str) -> bool:
         """Return whether a finished local artifact of that id exists."""
@@ -143,3 +165,30 @@ class Catalogue:
         if agent not in table.agent_models:
             raise UnknownAgentError(agent, sorted(table.agent_models))
         return table
+
+
+def _check_asked(endpoint: Endpoint) -> Endpoint:
+    """Return a place that a request names, if it is one. Raises InputError."""
+    if endpoint.provider in ("openrouter", "local") and endpoint.endpoints:
+        raise InputError(
+            f"A URL goes with target self_hosted or huggingface, not {endpoint.provider!r}.",
+            remedy="Leave one of the two out.",
+        )
+    if endpoint.provider == "local":
+        raise InputError(
+            f"{endpoint.model} is no finished model of this machine.",
+            remedy="See `chef jobs`, or name another target.",
+        )
+    for url in endpoint.endpoints:
+        if not is_base_url(url):
+            raise InputError(
+                f"{url!r} is not an http(s) URL without credentials.",
+                remedy="Write it as http://host:8000/v1; a key belongs into the variable of "
+                "--api-key-env.",
+            )
+    if endpoint.api_key_env is not None and not is_variable(endpoint.api_key_env):
+        raise InputError(  # the value may be the key itself: never shown
+            "--api-key-env is not a variable's name.",
+            remedy="Name the environment variable that holds the key, not the key itself.",
+        )
+    return endpoint

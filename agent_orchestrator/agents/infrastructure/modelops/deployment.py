@@ -19,6 +19,7 @@ from agent_orchestrator.agents.infrastructure.modelops.catalogue import Catalogu
 from agent_orchestrator.agents.infrastructure.modelops.hand_edits import HandEdits
 from agent_orchestrator.agents.infrastructure.modelops.plans import Plan
 from agent_orchestrator.agents.infrastructure.modelops.smoke_test import does_not_load
+from agent_orchestrator.agents.infrastructure.modelops.targets import Placement, Target
 from agent_orchestrator.agents.infrastructure.modelops.transitions import (
     Decision,
     Transitions,
@@ -33,7 +34,7 @@ from agent_orchestrator.agents.infrastructure.modelops.usecases import (
 )
 from agent_orchestrator.domain import rollout
 from agent_orchestrator.domain.rollout import RolloutPolicy, RolloutState
-from agent_orchestrator.domain.routing import Endpoint, Strategy
+from agent_orchestrator.domain.routing import Endpoint, Provider, Strategy
 from agent_orchestrator.domain.verdict import Verdict
 from agent_orchestrator.errors import ConflictError, InputError, NotAvailable, UnavailableError
 from agent_orchestrator.stores.rollouts import RolloutStore
@@ -42,8 +43,9 @@ _CANARY = re.compile(r"canary(?:_(\d{1,3})pct)?")
 _LATER = ("blue_green", "shadow", "ab", "champion_challenger", "ensemble")
 _POLICY: TypeAdapter[RolloutPolicy] = TypeAdapter(RolloutPolicy)
 
-OpenGate = Callable[[Endpoint], AbstractAsyncContextManager[CandidateServer]]
-"""Reach the candidate as the gateway will; a local model's server is started if none runs."""
+OpenGate = Callable[[Endpoint, int | None], AbstractAsyncContextManager[CandidateServer]]
+"""Reach the candidate as the gateway will; a local model's server is started if none runs. The
+number is what it can read, in tokens, where that is known."""
 LoadPolicy = Callable[[Mapping[str, Any]], RolloutPolicy]
 SamplePrompts = Callable[[str], Sequence[str]]
 """Agent → prompts of the kind it gets, at least one."""
@@ -58,7 +60,7 @@ class _Deployment:
     policy: RolloutPolicy
     stable: ModelRef
     candidate: ModelRef
-    endpoint: Endpoint
+    placement: Placement
     evaluation: ChecklistItem
     recommendation: str | None
     summary: str
@@ -78,6 +80,7 @@ class Deployment:
         rollouts: RolloutStore,
         transitions: Transitions,
         hand_edits: HandEdits,
+        targets: Mapping[Provider, Target],
         open_gate: OpenGate,
         load_policy: LoadPolicy,
         sample_prompts: SamplePrompts,
@@ -90,6 +93,7 @@ class Deployment:
         self._rollouts = rollouts
         self._transitions = transitions
         self._hand_edits = hand_edits
+        self._targets = targets
         self._open_gate = open_gate
         self._load_policy = load_policy
         self._sample_prompts = sample_prompts
@@ -105,7 +109,7 @@ class Deployment:
 
         Raises UnknownAgentError, VersionNotFoundError, InputError, NotAvailable (the strategy),
         ConflictError (a rollout runs, or the model serves already), GateFailed (the evaluation
-        forbids it).
+        forbids it), and what its target's ``plan`` raises.
         """
         planned = self._prepare(request)
 
@@ -115,10 +119,12 @@ class Deployment:
         return Plan(
             summary=planned.summary,
             act=act,
+            cost_usd=planned.placement.usd_per_hour,
             changes_serving=True,
             resolved={
                 "candidate": asdict(planned.candidate),
-                "endpoint": asdict(planned.endpoint),
+                "endpoint": asdict(planned.placement.endpoint),
+                "placement": dict(planned.placement.resolved),
                 "stable": asdict(planned.stable),
                 "policy": _POLICY.dump_python(planned.policy, mode="json"),
                 "recommendation": planned.recommendation,
@@ -128,6 +134,7 @@ class Deployment:
                 "stable": str(planned.stable),
                 "candidate": str(planned.candidate),
                 "evaluation": planned.evaluation.message,
+                **planned.placement.details,
             },
         )
 
@@ -147,7 +154,9 @@ class Deployment:
         override = _override_reason(request)
         evaluation = gate.check_evaluation(scores, fault, override)
         gate.require_pass(str(candidate), [evaluation])
+        placement = self._place(candidate.model, request)
         summary = f"{candidate} gets {policy.steps[0]} % of {agent}'s traffic ({request.strategy})."
+        summary = f"{summary} {placement.summary}".rstrip()
         if fault is not None:
             summary += f" This overrides the checklist. {evaluation.message}"
         return _Deployment(
@@ -156,14 +165,24 @@ class Deployment:
             policy=policy,
             stable=stable,
             candidate=candidate,
-            endpoint=self._catalogue.endpoint(candidate.model, request.target),
+            placement=placement,
             evaluation=evaluation,
             recommendation=scores.recommendation if scores else None,
             summary=summary,
         )
 
+    def _place(self, model: str, request: DeployModelToAgent) -> Placement:
+        endpoint = self._catalogue.endpoint(
+            model, request.target, url=request.endpoint, api_key_env=request.api_key_env
+        )
+        return self._targets[endpoint.provider].plan(endpoint)
+
     def _candidate(self, request: DeployModelToAgent) -> ModelRef:
-        candidate = self._catalogue.resolve(request.agent, request.version or request.model)
+        candidate = self._catalogue.resolve(
+            request.agent,
+            request.version or request.model,
+            placed=bool(request.target or request.endpoint),
+        )
         if request.version and request.model and candidate.model != request.model:
             raise InputError(
                 f"{request.agent}'s {request.version} is {candidate.model}, not {request.model!r}.",
@@ -174,9 +193,32 @@ class Deployment:
     async def _deploy(
         self, planned: _Deployment, caller: Caller, approval_id: str | None
     ) -> Deployed:
-        smoke = await self._smoke_test(planned)
-        checklist = [planned.evaluation, *smoke, _approved(approval_id)]
-        gate.require_pass(str(planned.candidate), checklist)
+        target = self._targets[planned.placement.endpoint.provider]
+        async with target.ready(planned.placement) as endpoint:
+            smoke = await self._smoke_test(planned, endpoint)
+            checklist = [planned.evaluation, *smoke, _approved(approval_id)]
+            gate.require_pass(str(planned.candidate), checklist)
+            state, decision = self._start(planned, caller, approval_id, checklist)
+            await anyio.to_thread.run_sync(self._begin, state, decision, planned.stable, endpoint)
+        return Deployed(
+            agent=planned.agent,
+            deployed=True,
+            version=planned.candidate.version,
+            model=planned.candidate.model,
+            rollout_id=state.id,
+            rollout_pct=state.weight,
+            endpoint_url=self._gateway_url,
+            checklist=checklist,
+        )
+
+    def _start(
+        self,
+        planned: _Deployment,
+        caller: Caller,
+        approval_id: str | None,
+        checklist: Sequence[ChecklistItem],
+    ) -> tuple[RolloutState, Decision]:
+        """Return the rollout that begins now, and the decision behind it."""
         now = self._clock()
         state, _ = rollout.start(
             id=new_rollout_id(now),
@@ -196,31 +238,23 @@ class Deployment:
             message=planned.summary,
             evidence={"checklist": [item.model_dump(mode="json") for item in checklist]},
         )
-        await anyio.to_thread.run_sync(self._begin, state, decision, planned)
-        return Deployed(
-            agent=planned.agent,
-            deployed=True,
-            version=planned.candidate.version,
-            model=planned.candidate.model,
-            rollout_id=state.id,
-            rollout_pct=state.weight,
-            endpoint_url=self._gateway_url,
-            checklist=checklist,
-        )
+        return state, decision
 
-    async def _smoke_test(self, planned: _Deployment) -> list[ChecklistItem]:
+    async def _smoke_test(self, planned: _Deployment, endpoint: Endpoint) -> list[ChecklistItem]:
         prompts = await anyio.to_thread.run_sync(self._sample_prompts, planned.agent)
         try:
-            async with self._open_gate(planned.endpoint) as server:
+            async with self._open_gate(endpoint, planned.placement.context_tokens) as server:
                 return await gate.check_candidate(server, prompts, planned.policy.latency_limit_s)
         except UnavailableError as error:
             return [does_not_load(error)]
 
-    def _begin(self, state: RolloutState, decision: Decision, planned: _Deployment) -> None:
+    def _begin(
+        self, state: RolloutState, decision: Decision, stable: ModelRef, endpoint: Endpoint
+    ) -> None:
         with self._transitions.exclusive(state.agent):
             self._refuse_running(state.agent)
-            self._catalogue.check_serving(state.agent, planned.stable)
-            self._transitions.apply(state, decision, planned.endpoint)
+            self._catalogue.check_serving(state.agent, stable)
+            self._transitions.apply(state, decision, endpoint)
 
     # -- promote --------------------------------------------------------------------------------
 

@@ -253,6 +253,12 @@ class DeployModelToAgent(ChangingRequest):
     model: str | None = None
     """Model id of a registered version or of the models catalogue."""
     target: Provider | None = None
+    """Where the model lives, or is to live; as models.yaml lists it when left out, a server of your
+    own when ``endpoint`` is given, else OpenRouter."""
+    endpoint: str | None = None
+    """Base URL, up to and including /v1, of a server that serves the model already."""
+    api_key_env: str | None = None
+    """Name of the environment variable that holds that server's key."""
     strategy: str = "canary"
     """immediate, canary, canary_<n>pct; other strategies are not available in this build."""
     policy: dict[str, Any] = {}

@@ -1,0 +1,99 @@
+"""A server of one's own: vLLM, llama.cpp, Ollama, or whatever else speaks OpenAI's protocol."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from agent_orchestrator.agents.infrastructure.modelops.targets import Placement
+from agent_orchestrator.agents.infrastructure.modelops.targets.model_list import (
+    ModelList,
+    fetch_model_list,
+    no_such_model,
+)
+from agent_orchestrator.domain.routing import Endpoint
+from agent_orchestrator.errors import InputError
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """A kind of server, by what it writes under ``owned_by``."""
+
+    name: str
+    remedy: str
+    """How to make it serve a model under the id ``{model}``."""
+
+
+_KINDS = {
+    "vllm": _Kind("vLLM", "Start vLLM with --served-model-name {model}."),
+    "llamacpp": _Kind("llama.cpp", "Start llama-server with --alias {model}."),
+    "library": _Kind("Ollama", "Make it there: `ollama pull {model}`, or `ollama cp <name> …`."),
+    "sglang": _Kind("SGLang", "Start SGLang with --served-model-name {model}."),
+}
+_UNKNOWN = _Kind("an OpenAI-compatible server", "Make it serve the model by that id: {model}.")
+
+
+class SelfHostedTarget:
+    """A ``Target``: the server runs already, and must serve the model by its id."""
+
+    def __init__(self, secret: Callable[[str], str | None]) -> None:
+        """``secret`` gives the value of an environment variable that holds a key."""
+        self._secret = secret
+
+    def plan(self, endpoint: Endpoint) -> Placement:
+        """Ask each of its servers what it serves."""
+        if not endpoint.endpoints:
+            raise InputError(
+                f"Nobody said where {endpoint.model} is served.",
+                remedy="Give its server's base URL: --endpoint http://host:8000/v1.",
+            )
+        key = self._secret(endpoint.api_key_env) if endpoint.api_key_env else None
+        kinds, contexts = [], []
+        for url in endpoint.endpoints:
+            found = fetch_model_list(url, key, endpoint.api_key_env)
+            kind = _kind(found)
+            entry = _entry(found, endpoint.model, kind)
+            kinds.append(kind.name)
+            contexts.append(_context(entry))
+        known = [context for context in contexts if context is not None]
+        servers = ", ".join(
+            f"{url} ({kind})" for url, kind in zip(endpoint.endpoints, kinds, strict=True)
+        )
+        return Placement(
+            endpoint=endpoint,
+            summary=f"It is served by {servers}.",
+            context_tokens=max(known) if len(known) == len(contexts) else None,
+            details={"servers": servers},
+        )
+
+    @asynccontextmanager
+    async def ready(self, placement: Placement) -> AsyncIterator[Endpoint]:
+        """Give it: the server runs."""
+        yield placement.endpoint
+
+
+def _kind(found: ModelList) -> _Kind:
+    """Tell the kind of server by what it says of itself."""
+    owners = {str(entry.get("owned_by", "")).lower() for entry in found.models.values()}
+    if found.server.startswith("llama.cpp"):
+        return _KINDS["llamacpp"]
+    return next((kind for owner, kind in _KINDS.items() if owner in owners), _UNKNOWN)
+
+
+def _entry(found: ModelList, model: str, kind: _Kind) -> Mapping[str, Any]:
+    """Return the model's entry; Ollama means ``:latest`` by a name without a tag."""
+    entry = found.models.get(model) or found.models.get(f"{model}:latest")
+    if entry is None:
+        where = f"{found.base_url} ({kind.name})"
+        remedy = kind.remedy.format(model=model)
+        raise no_such_model(model, list(found.models), where, remedy)
+    return entry
+
+
+def _context(entry: Mapping[str, Any]) -> int | None:
+    """Return the context that vLLM, SGLang or llama.cpp names, in tokens."""
+    meta = entry.get("meta") or {}
+    found = entry.get("max_model_len") or meta.get("n_ctx_train")
+    return found if isinstance(found, int) else None
