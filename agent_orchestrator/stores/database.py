@@ -8,32 +8,30 @@ say how.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
-from typing import Final, Protocol
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Final, get_args
 
 from sqlalchemy import (
     URL,
     BigInteger,
     Column,
     Connection,
-    Engine,
     Integer,
     MetaData,
     Table,
-    event,
     inspect,
     select,
 )
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
-from agent_orchestrator.errors import ChefError, ConfigurationError
+from agent_orchestrator.errors import ConfigurationError
+from agent_orchestrator.stores.backend import PURPOSE, Backend, Purpose, Rows
 from agent_orchestrator.stores.postgresql import PostgreSQL
 from agent_orchestrator.stores.sqlite import SQLite
 
 _BUSY_SECONDS: Final = 15.0
-_WRITES: Final = "chef_writes"
 
 #: Rises with every change of a table that old rows do not fit.
 SCHEMA_VERSION: Final = 2
@@ -47,25 +45,6 @@ SEQUENCE = BigInteger().with_variant(Integer, "sqlite")
 _SCHEMA = Table("schema_version", metadata, Column("version", Integer, primary_key=True))
 
 
-class Backend(Protocol):
-    """What SQLite and PostgreSQL do each in their own way."""
-
-    name: str
-    """How messages call the database; without a password."""
-
-    def engine(self) -> Engine:
-        """Return an engine; it connects when it is used."""
-
-    def begin(self, connection: Connection, *, writes: bool) -> None:
-        """Begin a transaction: as the one writer, or with a reader's snapshot."""
-
-    def setting_up(self) -> AbstractContextManager[None]:
-        """Keep other processes from making the tables meanwhile."""
-
-    def fault(self, error: Exception) -> ChefError | None:
-        """Return an error about the database as one of ours; None for a mistaken statement."""
-
-
 class Database:
     """One engine and its transactions. Safe to share between threads."""
 
@@ -76,9 +55,11 @@ class Database:
         ConfigurationError for a URL that cannot be used.
         """
         self._backend = _backend(_parsed(url), busy_seconds)
-        self._engine = self._backend.engine()
-        event.listen(self._engine, "begin", self._begin)
-        self._writing = self._engine.execution_options(**{_WRITES: True})
+        self._busy_seconds = busy_seconds
+        self._engines = {
+            purpose: self._backend.engine.execution_options(**{PURPOSE: purpose})
+            for purpose in get_args(Purpose)
+        }
         self._tables = 0
         self._making = threading.Lock()
 
@@ -90,7 +71,7 @@ class Database:
         """
         with self._translated():
             self._make_tables()
-            with self._engine.connect() as connection, connection.begin():
+            with self._engines["read"].connect() as connection, connection.begin():
                 yield connection
 
     @contextmanager
@@ -102,24 +83,48 @@ class Database:
         """
         with self._translated():
             self._make_tables()
-            with self._writing.connect() as connection, connection.begin():
+            with self._engines["write"].connect() as connection, connection.begin():
                 yield connection
+
+    def insert_new(
+        self, connection: Connection, table: Table, key: Sequence[str], rows: Rows
+    ) -> int:
+        """Insert many rows in their order and return how many were new.
+
+        Those whose values in the columns ``key``, which are unique, are there already stay as they
+        are. SQLAlchemy's own way costs several times more for each row.
+        """
+        return self._backend.insert_new(connection, table, key, rows) if rows.values else 0
+
+    @contextmanager
+    def exclusive(self, name: str, timeout: float) -> Iterator[Callable[[], None]]:
+        """Hold the lock ``name`` against everybody who uses this database; a dead holder's is free.
+
+        Gives a check that raises UnavailableError when the lock was lost on the way (the connection
+        to a server broke). Not reentrant. Raises LockTimeout after ``timeout`` seconds,
+        StorageError, UnavailableError.
+        """
+        with ExitStack() as held:
+            with self._translated():
+                still_held = held.enter_context(self._backend.exclusive(name, timeout))
+
+            def check() -> None:
+                with self._translated():
+                    still_held()
+
+            yield check
 
     def close(self) -> None:
         """Close all connections."""
-        self._engine.dispose()
-
-    def _begin(self, connection: Connection) -> None:
-        writes = connection.get_execution_options().get(_WRITES, False)
-        self._backend.begin(connection, writes=writes)
+        self._backend.engine.dispose()
 
     def _make_tables(self) -> None:
         """Make what is missing, also for a store whose module was imported later."""
         if self._tables == len(metadata.tables):
             return
-        with self._making, self._backend.setting_up():
+        with self._making, self._backend.exclusive("tables", self._busy_seconds):
             known = len(metadata.tables)
-            with self._writing.connect() as connection, connection.begin():
+            with self._engines["write"].connect() as connection, connection.begin():
                 self._check_schema(connection)
                 metadata.create_all(connection)
             self._tables = known

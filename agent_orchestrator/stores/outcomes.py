@@ -6,18 +6,19 @@ reader that has seen number n has seen everything up to n, and reading again giv
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, fields, replace
+from operator import attrgetter
 from typing import Any
 
 from pydantic import TypeAdapter
 from sqlalchemy import (
     Boolean,
     Column,
+    Connection,
     Float,
     Index,
     Integer,
-    Select,
     String,
     Table,
     UniqueConstraint,
@@ -27,10 +28,12 @@ from sqlalchemy import (
 )
 
 from agent_orchestrator.domain.outcomes import Feedback, Judged, Outcome, Recorded
-from agent_orchestrator.errors import ConflictError, InputError, NotFoundError
+from agent_orchestrator.errors import ChefError, ConflictError, InputError, NotFoundError
+from agent_orchestrator.stores.backend import Rows
 from agent_orchestrator.stores.database import SEQUENCE, Database, metadata
 from agent_orchestrator.stores.rollouts import OPEN_ROLLOUTS
 
+_JUDGED_ONCE = ("request_id", "source", "arm")
 _OUTCOMES = Table(
     "outcomes",
     metadata,
@@ -67,10 +70,16 @@ _FEEDBACK = Table(
     Column("rollout_id", String),
     Column("arm", String, nullable=False),
     Column("version", String),
-    UniqueConstraint("request_id", "source", "arm"),
+    UniqueConstraint(*_JUDGED_ONCE),
     Index("feedback_by_rollout", "rollout_id", "seq"),
     sqlite_autoincrement=True,
 )
+_JUDGEMENT = (
+    *("request_id", "source", "score", "at", "kind"),
+    *("outcome_seq", "rollout_id", "arm", "version"),
+)
+_FIELDS = tuple(field.name for field in fields(Outcome))
+_VALUES = attrgetter(*_FIELDS)
 _OUTCOME: TypeAdapter[Outcome] = TypeAdapter(Outcome)
 
 
@@ -80,6 +89,18 @@ class ArmCount:
 
     requests: int
     errors: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """What a judgement needs of the attempt that it is about."""
+
+    request_id: str
+    seq: int
+    rollout_id: str | None
+    arm: str
+    version: str | None
+    role: str
 
 
 class OutcomeStore:
@@ -94,49 +115,55 @@ class OutcomeStore:
         An outcome that is there already (same request and attempt) is left as it is, so a batch
         whose fate is unknown may be sent again.
         """
-        if not outcomes:
-            return 0
-        ids = {outcome.request_id for outcome in outcomes}
-        columns = (_OUTCOMES.c.request_id, _OUTCOMES.c.attempt)
+        rows = Rows(_FIELDS, [_row(outcome) for outcome in outcomes])
         with self._database.write() as connection:
-            query = select(*columns).where(_OUTCOMES.c.request_id.in_(ids))
-            known = {tuple(row) for row in connection.execute(query)}
-            fresh = []
-            for outcome in outcomes:
-                key = (outcome.request_id, outcome.attempt)
-                if key not in known:
-                    known.add(key)
-                    fresh.append(asdict(outcome))
-            if fresh:
-                connection.execute(_OUTCOMES.insert(), fresh)
-        return len(fresh)
+            return self._database.insert_new(connection, _OUTCOMES, ("request_id", "attempt"), rows)
 
     def add_feedback(self, feedback: Feedback) -> None:
         """Add a judgement on an answer: that of the arm it names, else the one that was served.
 
-        Raises InputError for a score outside 0..1, NotFoundError for a request that nobody (or not
-        that arm) has answered, ConflictError for a second judgement of the same source.
+        Raises InputError for a score outside 0..1 or a text that no database holds, NotFoundError
+        for a request that nobody (or not that arm) has answered, ConflictError for a second
+        judgement of the same source.
         """
-        if not 0.0 <= feedback.score <= 1.0:
-            raise InputError(
-                f"score is {feedback.score!r}.", remedy="Use a number from 0 (bad) to 1 (good)."
-            )
+        (refused,) = self.add_feedback_many([feedback])
+        if refused is not None:
+            raise refused
+
+    def add_feedback_many(self, judgements: Sequence[Feedback]) -> list[ChefError | None]:
+        """Add judgements in their order; return for each None, or why it is not added.
+
+        The errors are those of ``add_feedback``. Raises only when the database cannot be used.
+        """
+        refused = [_flaw(feedback) for feedback in judgements]
+        sound = [feedback for feedback, flaw in zip(judgements, refused, strict=True) if not flaw]
+        if not sound:
+            return refused
         with self._database.write() as connection:
-            attempt = connection.execute(_judged_attempt(feedback)).mappings().first()
-            if attempt is None:
-                raise NotFoundError(
-                    f"No answered request {feedback.request_id!r}.",
-                    remedy="Send the X-Request-Id of an answer.",
-                )
-            row = {**asdict(feedback), **attempt}
-            given = select(_FEEDBACK.c.seq).where(
-                *(_FEEDBACK.c[key] == row[key] for key in ("request_id", "source", "arm"))
-            )
-            if connection.execute(given).first() is not None:
-                raise ConflictError(
-                    f"{feedback.source!r} has judged request {feedback.request_id!r} already."
-                )
-            connection.execute(_FEEDBACK.insert().values(**row))
+            ids = {feedback.request_id for feedback in sound}
+            answers = _answers(connection, ids)
+            given = _judged(connection, ids)
+            rows = []
+            for place, feedback in enumerate(judgements):
+                if refused[place] is not None:
+                    continue
+                answer = _answer_to(feedback, answers[feedback.request_id])
+                if answer is None:
+                    refused[place] = NotFoundError(
+                        f"No answered request {feedback.request_id!r}.",
+                        remedy="Send the X-Request-Id of an answer.",
+                    )
+                    continue
+                key = (feedback.request_id, feedback.source, answer.arm)
+                if key in given:
+                    refused[place] = ConflictError(
+                        f"{feedback.source!r} has judged request {feedback.request_id!r} already."
+                    )
+                    continue
+                given.add(key)
+                rows.append(_judgement(feedback, answer))
+            self._database.insert_new(connection, _FEEDBACK, _JUDGED_ONCE, Rows(_JUDGEMENT, rows))
+        return refused
 
     def outcomes_after(self, rollout_id: str, seq: int, limit: int) -> list[Recorded]:
         """Return a rollout's outcomes after number ``seq``, in order, at most ``limit``."""
@@ -198,12 +225,69 @@ class OutcomeStore:
         return sum(removed)
 
 
-def _judged_attempt(feedback: Feedback) -> Select[Any]:
-    """Select the attempt whose answer ``feedback`` is about, with what a judgement needs of it."""
-    columns = (_OUTCOMES.c.rollout_id, _OUTCOMES.c.arm, _OUTCOMES.c.version)
-    whose = _OUTCOMES.c.role == "serve" if feedback.arm is None else _OUTCOMES.c.arm == feedback.arm
-    return (
-        select(_OUTCOMES.c.seq.label("outcome_seq"), *columns)
-        .where(_OUTCOMES.c.request_id == feedback.request_id, _OUTCOMES.c.error.is_(None), whose)
-        .order_by(_OUTCOMES.c.attempt.desc())
+def _row(outcome: Outcome) -> tuple[Any, ...]:
+    if not _is_storable(
+        outcome.task_id
+    ):  # it is a client's text; an outcome must not be lost by it
+        text = outcome.task_id.replace("\0", "?").encode(errors="replace").decode()
+        outcome = replace(outcome, task_id=text)
+    values: tuple[Any, ...] = _VALUES(outcome)
+    return values
+
+
+def _is_storable(text: str) -> bool:
+    """Return whether both databases take a text: no zero byte, no half of a surrogate pair."""
+    if text.isascii():
+        return "\0" not in text
+    try:
+        return b"\0" not in text.encode()
+    except UnicodeEncodeError:
+        return False
+
+
+def _flaw(feedback: Feedback) -> ChefError | None:
+    """Return what is wrong with a judgement in itself."""
+    if not 0.0 <= feedback.score <= 1.0:
+        return InputError(
+            f"score is {feedback.score!r}.", remedy="Use a number from 0 (bad) to 1 (good)."
+        )
+    for name in ("request_id", "source", "arm"):
+        text = getattr(feedback, name)
+        if text is not None and not _is_storable(text):
+            return InputError(f"{name} is {text!r}.", remedy="Use text that can be stored.")
+    return None
+
+
+def _answers(connection: Connection, request_ids: Collection[str]) -> dict[str, list[_Answer]]:
+    """Return request id → its attempts that brought an answer, in order."""
+    query = (
+        select(*(_OUTCOMES.c[field.name] for field in fields(_Answer)))
+        .where(_OUTCOMES.c.request_id.in_(request_ids), _OUTCOMES.c.error.is_(None))
+        .order_by(_OUTCOMES.c.attempt)
     )
+    found: dict[str, list[_Answer]] = {request_id: [] for request_id in request_ids}
+    for row in connection.execute(query):
+        found[row.request_id].append(_Answer(*row))
+    return found
+
+
+def _answer_to(feedback: Feedback, answers: Sequence[_Answer]) -> _Answer | None:
+    """Return the answer that a judgement is about: the arm's that it names, else the served one."""
+    for answer in reversed(answers):
+        if answer.role == "serve" if feedback.arm is None else answer.arm == feedback.arm:
+            return answer
+    return None
+
+
+def _judged(connection: Connection, request_ids: Collection[str]) -> set[tuple[str, ...]]:
+    """Return the judgements that requests have: request id, source, arm."""
+    columns = (_FEEDBACK.c[name] for name in _JUDGED_ONCE)
+    query = select(*columns).where(_FEEDBACK.c.request_id.in_(request_ids))
+    return {tuple(row) for row in connection.execute(query)}
+
+
+def _judgement(feedback: Feedback, answer: _Answer) -> tuple[Any, ...]:
+    """Return a row of ``_JUDGEMENT``."""
+    about = (answer.seq, answer.rollout_id, answer.arm, answer.version)
+    given = (feedback.request_id, feedback.source, feedback.score, feedback.at, feedback.kind)
+    return given + about

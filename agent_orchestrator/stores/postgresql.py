@@ -8,11 +8,15 @@ long. Readers take no lock; a transaction that reads has one snapshot (REPEATABL
 
 from __future__ import annotations
 
+import json
 import ssl
-from contextlib import AbstractContextManager, nullcontext
+import time
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Final
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event
+from sqlalchemy import URL, Connection, Engine, Table, create_engine, event
 from sqlalchemy.exc import DBAPIError, InterfaceError, NoSuchModuleError
 
 from agent_orchestrator.errors import (
@@ -22,11 +26,13 @@ from agent_orchestrator.errors import (
     StorageError,
     UnavailableError,
 )
+from agent_orchestrator.stores.backend import Rows, purpose_of
 
 _DRIVER: Final = "pg8000"
 #: The advisory locks of this program: first key; the second says which.
 LOCK_SPACE: Final = 0x43686566  # "Chef"
 _WRITER: Final = 0
+_POLL_SECONDS: Final = 0.05
 #: How much longer than for a lock to wait for the server to say anything, seconds.
 _GRACE_SECONDS: Final = 15.0
 #: A writer that stops in its midst (a suspended process, a lost machine) is cut off then, seconds.
@@ -46,35 +52,54 @@ class PostgreSQL:
 
     def __init__(self, url: URL, busy_seconds: float) -> None:
         self.name = f"The state database {url.database!r} on {_server(url)}"
-        self._url, self._options = _for_driver(url, busy_seconds)
         self._busy_seconds = busy_seconds
+        self.engine = _engine(*_for_driver(url, busy_seconds))
+        event.listen(self.engine, "connect", self._configure)
+        event.listen(self.engine, "begin", _begin)
 
-    def engine(self) -> Engine:
-        """Return an engine; it connects when it is used."""
-        try:
-            # A connection may have died while it lay in the pool: the server was restarted.
-            engine = create_engine(self._url, connect_args=self._options, pool_pre_ping=True)
-        except (ModuleNotFoundError, NoSuchModuleError) as error:
-            raise ConfigurationError(
-                f"CHEF_DATABASE_URL asks for {self._url.drivername!r}; its driver is not "
-                f"installed ({error}).",
-                remedy="Install it: pip install 'code-chef[postgres]', and begin the URL with "
-                "postgresql://.",
-            ) from error
-        event.listen(engine, "connect", self._configure)
-        return engine
+    def insert_new(
+        self, connection: Connection, table: Table, key: Sequence[str], rows: Rows
+    ) -> int:
+        """Insert rows by one statement, which gets them as one JSON text: one way to the server."""
+        names = ", ".join(rows.columns)
+        types = ", ".join(
+            f"{name} {table.c[name].type.compile(connection.dialect)}" for name in rows.columns
+        )
+        statement = (
+            f"INSERT INTO {table.name} ({names}) SELECT {names} "  # noqa: S608 - names of our own
+            "FROM ROWS FROM "
+            f"(json_to_recordset(%s::json) AS ({types})) WITH ORDINALITY ORDER BY ordinality "
+            f"ON CONFLICT ({', '.join(key)}) DO NOTHING"
+        )
+        text = json.dumps(
+            [dict(zip(rows.columns, row, strict=True)) for row in rows.values], allow_nan=False
+        )
+        return connection.exec_driver_sql(statement, (text,)).rowcount
 
-    def begin(self, connection: Connection, *, writes: bool) -> None:
-        """Become the one writer, or take a reader's snapshot."""
-        if writes:
-            # Statements after it see what the writer before has committed (READ COMMITTED).
-            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({LOCK_SPACE}, {_WRITER})")
-        else:
-            connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+    @contextmanager
+    def exclusive(self, name: str, timeout: float) -> Iterator[Callable[[], None]]:
+        """Hold an advisory lock of a connection of its own, which the server takes from the dead.
 
-    def setting_up(self) -> AbstractContextManager[None]:
-        """Do nothing: tables are made in a transaction of the one writer."""
-        return nullcontext()
+        The connection must be one to the server itself, or to a pooler that gives a session each.
+        """
+        key = f"{LOCK_SPACE}, {zlib.crc32(name.encode()) >> 1 | 1}"  # not the writers'
+        until = time.monotonic() + timeout
+        with self.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as session:
+            while not session.exec_driver_sql(f"SELECT pg_try_advisory_lock({key})").scalar():
+                if time.monotonic() >= until:
+                    raise LockTimeout(
+                        f"Another process has held the lock {name!r} of {self.name[0].lower()}"
+                        f"{self.name[1:]} for more than {timeout:g} s.",
+                        remedy="Try again; end that process if it hangs.",
+                    )
+                time.sleep(_POLL_SECONDS)
+            try:
+                yield lambda: session.exec_driver_sql("SELECT 1").close()
+            finally:
+                try:
+                    session.exec_driver_sql(f"SELECT pg_advisory_unlock({key})")
+                except (DBAPIError, OSError):
+                    session.invalidate()  # with the connection goes the lock
 
     def fault(self, error: Exception) -> ChefError | None:
         """Return the server's or the connection's error as one of ours; None for a statement's."""
@@ -117,6 +142,28 @@ class PostgreSQL:
             cursor.execute(f"SET {name} = {int(seconds * 1000)}")
         cursor.close()
         connection.commit()
+
+
+def _engine(url: URL, options: dict[str, Any]) -> Engine:
+    try:
+        # A connection may have died while it lay in the pool: the server was restarted.
+        return create_engine(url, connect_args=options, pool_pre_ping=True)
+    except (ModuleNotFoundError, NoSuchModuleError) as error:
+        raise ConfigurationError(
+            f"CHEF_DATABASE_URL asks for {url.drivername!r}; its driver is not installed "
+            f"({error}).",
+            remedy="Install it: pip install 'code-chef[postgres]', and begin the URL with "
+            "postgresql://.",
+        ) from error
+
+
+def _begin(connection: Connection) -> None:
+    match purpose_of(connection):
+        case "write":
+            # Statements after it see what the writer before has committed (READ COMMITTED).
+            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({LOCK_SPACE}, {_WRITER})")
+        case "read":
+            connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
 
 
 def _server(url: URL) -> str:

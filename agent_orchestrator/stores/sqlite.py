@@ -7,14 +7,16 @@ cannot find its snapshot stale.
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event
+from sqlalchemy import URL, Connection, Table, create_engine, event
 from sqlalchemy.exc import DatabaseError, OperationalError
 
 from agent_orchestrator.errors import ChefError, LockTimeout, StorageError
+from agent_orchestrator.stores.backend import Rows, purpose_of
 from agent_orchestrator.stores.files import locked
 
 
@@ -23,24 +25,31 @@ class SQLite:
 
     def __init__(self, url: URL, busy_seconds: float) -> None:
         self.name = f"The state database {url.database!r}"
-        self._url = url
+        self.engine = create_engine(url)
+        self._file = url.database  # None or empty: in memory
         self._busy_seconds = busy_seconds
+        event.listen(self.engine, "connect", self._configure)
+        event.listen(self.engine, "begin", _begin)
 
-    def engine(self) -> Engine:
-        """Return an engine; it connects when it is used."""
-        engine = create_engine(self._url)
-        event.listen(engine, "connect", self._configure)
-        return engine
+    def insert_new(
+        self, connection: Connection, table: Table, key: Sequence[str], rows: Rows
+    ) -> int:
+        """Insert rows by the driver's own loop."""
+        names, marks = ", ".join(rows.columns), ", ".join("?" * len(rows.columns))
+        statement = (
+            f"INSERT INTO {table.name} ({names}) VALUES ({marks}) "  # noqa: S608 - names of our own
+            f"ON CONFLICT ({', '.join(key)}) DO NOTHING"
+        )
+        return connection.exec_driver_sql(statement, list(rows.values)).rowcount
 
-    def begin(self, connection: Connection, *, writes: bool) -> None:
-        """Begin a transaction: of the one writer, or a reader's snapshot."""
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
-
-    def setting_up(self) -> AbstractContextManager[None]:
-        """Keep other processes from setting up the same file meanwhile."""
-        if not self._url.database:  # in memory
-            return nullcontext()
-        return locked(Path(self._url.database), self._busy_seconds)
+    @contextmanager
+    def exclusive(self, name: str, timeout: float) -> Iterator[Callable[[], None]]:
+        """Hold the lock of a file beside the database, which the kernel takes from the dead."""
+        if not self._file:
+            yield lambda: None
+            return
+        with locked(Path(f"{self._file}.{name}"), timeout):
+            yield lambda: None
 
     def fault(self, error: Exception) -> ChefError | None:
         """Return the driver's error about the file as one of ours; None for a statement's."""
@@ -71,3 +80,8 @@ class SQLite:
         ):
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
+
+
+def _begin(connection: Connection) -> None:
+    writes = purpose_of(connection) == "write"
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

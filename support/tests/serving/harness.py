@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +14,7 @@ from aiohttp import web
 
 from agent_orchestrator.domain.outcomes import Feedback, Outcome
 from agent_orchestrator.domain.routing import Arm, Endpoint, Rollout, RoutingTable
-from agent_orchestrator.errors import ModelsYamlError, NotFoundError
+from agent_orchestrator.errors import ChefError, ModelsYamlError, NotFoundError
 from agent_orchestrator.serving.breaker import BreakerPolicy
 from agent_orchestrator.serving.gateway import WatchedTables, create_app, start
 from agent_orchestrator.serving.outcome_log import OutcomeLog, OutcomeSink
@@ -51,7 +51,7 @@ class MemorySink:
     batches: list[int] = field(default_factory=list)
     fault: Exception | None = None
 
-    def append_many(self, outcomes: list[Outcome]) -> None:
+    def append_many(self, outcomes: Sequence[Outcome]) -> None:
         """Keep outcomes."""
         if self.fault is not None:
             raise self.fault
@@ -59,11 +59,16 @@ class MemorySink:
         self.batches.append(len(outcomes))
         self.outcomes += [o for o in outcomes if (o.request_id, o.attempt) not in known]
 
-    def add_feedback(self, feedback: Feedback) -> None:
-        """Keep feedback."""
-        if all(o.request_id != feedback.request_id for o in self.outcomes):
-            raise NotFoundError(f"No request {feedback.request_id!r}.")
-        self.feedback.append(feedback)
+    def add_feedback_many(self, judgements: Sequence[Feedback]) -> list[ChefError | None]:
+        """Keep feedback on what is known."""
+        if self.fault is not None:
+            raise self.fault
+        known = {o.request_id for o in self.outcomes}
+        self.feedback += [given for given in judgements if given.request_id in known]
+        return [
+            None if given.request_id in known else NotFoundError(f"No {given.request_id!r}.")
+            for given in judgements
+        ]
 
 
 @dataclass

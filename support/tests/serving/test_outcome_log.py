@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -55,7 +56,7 @@ class SlowSink(MemorySink):
     busy: threading.Event = field(default_factory=threading.Event)
     go_on: threading.Event = field(default_factory=threading.Event)
 
-    def append_many(self, outcomes: list[Outcome]) -> None:
+    def append_many(self, outcomes: Sequence[Outcome]) -> None:
         """Keep outcomes, later."""
         self.busy.set()
         assert self.go_on.wait(5)
@@ -188,12 +189,78 @@ async def test_what_is_lost_at_the_end_is_said():
 async def test_feedback_comes_after_the_outcome_it_judges():
     """Feedback that follows an answer at once finds its outcome in the store."""
     sink = MemorySink()
-    async with OutcomeLog(sink, interval=3600) as log:
+    async with OutcomeLog(sink, interval=3600, patience=0.0) as log:
         log.record(outcome(1))
         await log.add_feedback(Feedback("r1", 1.0, "user", 1.8e9))
         with pytest.raises(NotFoundError):
             await log.add_feedback(Feedback("r2", 1.0, "user", 1.8e9))
     assert [given.request_id for given in sink.feedback] == ["r1"]
+    assert log.feedback_dropped == 1
+
+
+async def test_feedback_waits_for_an_outcome_that_another_process_has_yet_to_write():
+    """A request of another gateway is unknown until that one has flushed; nothing is lost."""
+    sink = MemorySink()
+    async with OutcomeLog(sink, interval=0.005, patience=60.0) as log:
+        waiting = asyncio.create_task(log.add_feedback(Feedback("r1", 1.0, "user", 1.8e9)))
+        log.record_feedback(Feedback("r1", 0.5, "judge", 1.8e9))
+        await asyncio.sleep(0.02)
+        assert not waiting.done()
+        sink.append_many([outcome(1)])
+        await waiting
+    assert {given.source for given in sink.feedback} == {"user", "judge"}
+    assert log.feedback_dropped == 0
+
+
+async def test_judgements_that_nobody_waits_for_go_in_batches():
+    """A judge's opinions reach the store with the outcomes they are about, after them."""
+    sink = MemorySink()
+    async with OutcomeLog(sink, interval=3600) as log:
+        for number in range(40):
+            log.record(outcome(number))
+            log.record_feedback(Feedback(f"r{number}", 0.5, "judge", 1.8e9))
+        assert sink.feedback == []
+    assert len(sink.batches) == 1
+    assert [given.request_id for given in sink.feedback] == ids(sink)
+
+
+async def test_a_judgement_outlives_a_failing_store_unless_somebody_waits_for_it():
+    """Who waits hears of the failure and may send it again; the others are tried again."""
+    sink = MemorySink(fault=DISK_FULL)
+    async with OutcomeLog(sink, interval=0.005, alert=lambda _: None) as log:
+        log.record(outcome(1))
+        log.record_feedback(Feedback("r1", 0.5, "judge", 1.8e9))
+        with pytest.raises(StorageError, match="Disk full"):
+            await log.add_feedback(Feedback("r1", 1.0, "user", 1.8e9))
+        sink.fault = None
+    assert [given.source for given in sink.feedback] == ["judge"]
+
+
+async def test_the_memory_for_judgements_is_bounded():
+    """With the store down for long, new judgements are refused or dropped, and counted."""
+    sink = MemorySink(fault=DISK_FULL)
+    async with OutcomeLog(sink, interval=3600, capacity=2, alert=lambda _: None) as log:
+        for _ in range(3):
+            log.record_feedback(Feedback("r1", 0.5, "judge", 1.8e9))
+        assert log.feedback_dropped == 1
+        with pytest.raises(StorageError, match="Too many judgements"):
+            await log.add_feedback(Feedback("r1", 0.5, "user", 1.8e9))
+    assert log.feedback_dropped == 4
+
+
+async def test_with_nothing_to_do_it_sleeps():
+    """An idle gateway's log does not wake its process up."""
+    sink = MemorySink()
+    async with OutcomeLog(sink, interval=0.001) as log:
+        log.record(outcome(1))
+        await log.flush()
+        await asyncio.sleep(0.01)
+        assert not log._work.is_set()
+        log.record(outcome(2))
+        async with asyncio.timeout(5):
+            while log.waiting:  # noqa: ASYNC110 - what is tested is that nothing else is needed
+                await asyncio.sleep(0.01)
+    assert ids(sink) == ["r1", "r2"]
 
 
 async def test_a_client_that_leaves_during_its_feedback_harms_nobody():

@@ -4,6 +4,8 @@ import threading
 from dataclasses import replace
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from agent_orchestrator.domain.outcomes import Feedback, Judged, Outcome, Recorded
 from agent_orchestrator.domain.rollout import RolloutPolicy, RolloutState
@@ -43,13 +45,61 @@ def test_outcomes_come_back_in_order_and_once(store: OutcomeStore) -> None:
     other = replace(OUTCOME, request_id="r2", rollout_id=None)
     last = replace(OUTCOME, request_id="r3")
     assert store.append_many([ANSWERED, other, last, last]) == 2
-    assert store.outcomes_after("ro_1", 0, 10) == [
-        Recorded(1, FAILED),
-        Recorded(2, ANSWERED),
-        Recorded(4, last),
+    kept = store.outcomes_after("ro_1", 0, 10)
+    assert [recorded.outcome for recorded in kept] == [FAILED, ANSWERED, last]
+    first, second, third = (recorded.seq for recorded in kept)
+    assert 0 < first < second < third
+    assert store.outcomes_after("ro_1", first, 1) == [Recorded(second, ANSWERED)]
+    assert store.position() == (third, 0)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.text())
+def test_any_task_id_can_be_stored(task_id: str) -> None:
+    """No client's text keeps an outcome, or those beside it, out of the store."""
+    database = Database("sqlite://")
+    store = OutcomeStore(database)
+    assert store.append_many([replace(OUTCOME, task_id=task_id)]) == 1
+    assert len(store.outcomes_after("ro_1", 0, 10)[0].outcome.task_id) <= max(1, len(task_id))
+    database.close()
+
+
+@pytest.mark.parametrize("text", ["\0", "a\0b", "\ud800", "naïve \udfff", "\u0001 \uffff 😀 \x7f"])
+def test_a_text_that_a_database_does_not_take_costs_no_outcome(
+    store: OutcomeStore, text: str
+) -> None:
+    """A zero byte or half a character is replaced in a task id, and refused in a judgement."""
+    assert store.append_many([replace(OUTCOME, task_id=text)]) == 1
+    [kept] = store.outcomes_after("ro_1", 0, 10)
+    if set(text) & set("\0\ud800\udfff"):
+        assert kept.outcome.task_id != text
+        with pytest.raises(InputError, match="source is"):
+            store.add_feedback(Feedback("r1", 1.0, text, 1.0))
+    else:
+        assert kept.outcome.task_id == text
+        store.add_feedback(Feedback("r1", 1.0, text, 1.0))
+
+
+def test_judgements_are_kept_together_and_refused_each_for_itself(store: OutcomeStore) -> None:
+    """In one batch the good ones are kept, in order; of two of the same source the first."""
+    store.append_many([replace(OUTCOME, request_id=f"r{number}") for number in range(4)])
+    refused = store.add_feedback_many(
+        [
+            Feedback("r2", 0.5, "user", 1.0),
+            Feedback("r9", 0.5, "user", 1.0),
+            Feedback("r1", 1.0, "user", 1.0),
+            Feedback("r2", 0.0, "user", 1.0),
+            Feedback("r3", 7.0, "user", 1.0),
+        ]
+    )
+    assert [type(error) for error in refused] == [
+        type(None),
+        NotFoundError,
+        type(None),
+        ConflictError,
+        InputError,
     ]
-    assert store.outcomes_after("ro_1", 1, 1) == [Recorded(2, ANSWERED)]
-    assert store.position() == (4, 0)
+    assert [judged.score for judged in store.feedback_after("ro_1", 0, 10)] == [0.5, 1.0]
 
 
 def test_a_reader_never_finds_a_number_before_one_it_has_read(store: OutcomeStore) -> None:
@@ -154,10 +204,11 @@ def test_pruning_spares_what_an_open_rollout_needs(store: OutcomeStore, database
     store.append_many([OUTCOME, replace(OUTCOME, request_id="r2", rollout_id=None)])
     store.add_feedback(Feedback("r1", 1.0, "user", 101.0))
     store.add_feedback(Feedback("r2", 1.0, "user", 101.0))
+    highest, _ = store.position()
     assert store.prune(before=100.0) == 0
     assert store.prune(before=200.0) == 2
     assert len(store.outcomes_after("ro_1", 0, 10)) == 1
     rollouts.save(replace(state, phase="promoted", ended_at=150.0), 150.0)
     assert store.prune(before=200.0) == 2
     store.append_many([replace(OUTCOME, request_id="r3")])
-    assert store.position() == (3, 0)
+    assert store.position()[0] > highest
