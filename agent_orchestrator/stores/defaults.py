@@ -177,6 +177,21 @@ class EvaluationDefaults(_Strict):
     usd_per_call: Annotated[float, Field(ge=0)] = 0.01
 
 
+class EndpointDefaults(_Strict):
+    """endpoint_defaults.yaml: Inference Endpoints that a deployment makes."""
+
+    vendor: str = "aws"
+    region: str = "us-east-1"
+    idle_minutes: Annotated[int, Field(ge=1)] = 15
+    """Without a request, then it is scaled to zero."""
+    start_seconds: Positive = 1200.0
+    poll_seconds: Positive = 5.0
+    image: dict[str, Any] | None = None
+    """The serving engine as the service takes it; None leaves the choice to Hugging Face."""
+    arguments: tuple[str, ...] = ()
+    """Added to the engine's command line; ``{model}`` stands for the model's id."""
+
+
 Document = TypeVar("Document")
 
 
@@ -188,6 +203,11 @@ def load_training_defaults(config_dir: Path) -> TrainingDefaults:
 def load_evaluation_defaults(config_dir: Path) -> EvaluationDefaults:
     """Read evaluation_defaults.yaml; SettingsError names the file and the key."""
     return _load(config_dir / "modelops" / "evaluation_defaults.yaml", EvaluationDefaults)
+
+
+def load_endpoint_defaults(config_dir: Path) -> EndpointDefaults:
+    """Read endpoint_defaults.yaml; SettingsError names the file and the key."""
+    return _load(config_dir / "modelops" / "endpoint_defaults.yaml", EndpointDefaults)
 
 
 def load_rollout_policy(config_dir: Path, changes: Mapping[str, Any]) -> RolloutPolicy:

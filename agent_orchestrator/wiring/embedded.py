@@ -59,7 +59,7 @@ from agent_orchestrator.stores.outcomes import OutcomeStore
 from agent_orchestrator.stores.rollouts import RolloutStore
 from agent_orchestrator.wiring import model_server
 from agent_orchestrator.wiring.gate_access import open_gate
-from agent_orchestrator.wiring.targets import compose_targets
+from agent_orchestrator.wiring.targets import compose_targets, hub_size
 
 log = logging.getLogger("chef")
 
@@ -163,7 +163,7 @@ def _compose_jobs(settings: Settings, stores: _Stores, catalogue: Catalogue) -> 
             registry=stores.registry,
             defaults=training_defaults,
             default=settings.default_base_model,
-            hub_size=lambda model: _hub_size(settings, model),
+            hub_size=partial(hub_size, settings),
         ),
         registry=stores.registry,
         datasets=stores.datasets,
@@ -184,13 +184,6 @@ def _compose_jobs(settings: Settings, stores: _Stores, catalogue: Catalogue) -> 
     settlers["training"] = training.register
     settlers["evaluation"] = evaluations.record
     return _JobParts(desk, training, evaluations)
-
-
-def _hub_size(settings: Settings, model: str) -> float:
-    from agent_orchestrator.agents.infrastructure.modelops import hub  # its client loads slowly
-
-    token = settings.huggingface_token
-    return hub.parameters(model, token.get_secret_value() if token else None)
 
 
 @dataclass(frozen=True, slots=True)

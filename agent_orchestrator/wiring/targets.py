@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
+from typing import TYPE_CHECKING
 
 from agent_orchestrator.agents.infrastructure.modelops.targets import Target
 from agent_orchestrator.agents.infrastructure.modelops.targets.as_listed import AsListed
+from agent_orchestrator.agents.infrastructure.modelops.targets.huggingface import HuggingFaceTarget
 from agent_orchestrator.agents.infrastructure.modelops.targets.openrouter import (
     OpenRouterModels,
     OpenRouterTarget,
@@ -13,13 +16,28 @@ from agent_orchestrator.agents.infrastructure.modelops.targets.openrouter import
 from agent_orchestrator.agents.infrastructure.modelops.targets.self_hosted import SelfHostedTarget
 from agent_orchestrator.domain.routing import Provider
 from agent_orchestrator.settings import Settings
+from agent_orchestrator.stores.defaults import load_endpoint_defaults
+
+if TYPE_CHECKING:
+    from agent_orchestrator.agents.infrastructure.modelops.targets.inference_endpoints import (
+        InferenceEndpoints,
+    )
+
+
+_NO_ORGANISATION = "local"
+"""MODELOPS_HUB_ORG as it is when nobody has set it."""
 
 
 def compose_targets(settings: Settings) -> Mapping[Provider, Target]:
     """Return the targets by their provider."""
     return {
         "openrouter": OpenRouterTarget(openrouter_models(settings)),
-        "huggingface": SelfHostedTarget(settings.secret),
+        "huggingface": HuggingFaceTarget(
+            endpoints=lambda: inference_endpoints(settings),
+            elsewhere=SelfHostedTarget(settings.secret),
+            size=partial(hub_size, settings),
+            defaults=load_endpoint_defaults(settings.config_dir),
+        ),
         "self_hosted": SelfHostedTarget(settings.secret),
         "local": AsListed(),
     }
@@ -29,3 +47,24 @@ def openrouter_models(settings: Settings) -> OpenRouterModels:
     """Return OpenRouter's list of models."""
     key = settings.openrouter_api_key
     return OpenRouterModels(settings.openrouter_base_url, key.get_secret_value() if key else None)
+
+
+def inference_endpoints(settings: Settings) -> InferenceEndpoints | None:
+    """Return the way to Hugging Face's Inference Endpoints, None without a token."""
+    token = settings.huggingface_token
+    if token is None:
+        return None
+    from agent_orchestrator.agents.infrastructure.modelops.targets.inference_endpoints import (
+        InferenceEndpoints,  # its client loads slowly
+    )
+
+    own = settings.hub_org if settings.hub_org != _NO_ORGANISATION else None
+    return InferenceEndpoints(token.get_secret_value(), own)
+
+
+def hub_size(settings: Settings, model: str) -> float:
+    """Return the number of weights of a model on the Hub; raises as ``hub.parameters``."""
+    from agent_orchestrator.agents.infrastructure.modelops import hub  # its client loads slowly
+
+    token = settings.huggingface_token
+    return hub.parameters(model, token.get_secret_value() if token else None)

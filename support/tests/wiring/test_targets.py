@@ -1,11 +1,13 @@
 """Deployments to each kind of server, over HTTP, from the request to models.yaml."""
 
 import pytest
+from tests.doubles.inference_endpoints import TOKEN, huggingface_cloud
 from tests.doubles.model_servers import Kind, ModelServer
 from tests.doubles.openai_server import Reply
 from tests.doubles.workspace import Workspace
 
 from agent_orchestrator.agents.infrastructure.modelops.authorisation import Caller
+from agent_orchestrator.agents.infrastructure.modelops.targets.endpoint_choice import endpoint_name
 from agent_orchestrator.agents.infrastructure.modelops.usecases import (
     Deployed,
     DeployModelToAgent,
@@ -113,3 +115,30 @@ async def test_a_gated_model_stops_at_the_checklist(workspace: Workspace) -> Non
         with pytest.raises(GateFailed, match="status 403: You must accept the licence"):
             await compose(workspace.settings()).coordinator.resume(approval, ADA)
     assert workspace.models_yaml.read_bytes() == before
+
+
+async def test_a_model_of_the_hub_gets_an_endpoint(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Made, woken, asked, and written into the catalogue; scaled to zero when the gate fails."""
+    defaults = workspace.config / "modelops" / "endpoint_defaults.yaml"
+    defaults.write_text(defaults.read_text().replace("poll_seconds: 5", "poll_seconds: 0.01"))
+    workspace.variables["HUGGINGFACE_TOKEN"] = TOKEN
+    name = endpoint_name(MODEL)
+    async with (
+        huggingface_cloud(monkeypatch) as cloud,
+        ModelServer(models=(MODEL,), key=TOKEN, context=50) as server,
+    ):
+        cloud.served_at = server.url.removesuffix("/v1")
+        server.answer_with(Reply(""))
+        approval = await ask(workspace, request(target="huggingface"))
+        with pytest.raises(GateFailed, match="answers: The answer was empty") as failed:
+            await compose(workspace.settings()).coordinator.resume(approval, ADA)
+        assert f"{name} is scaled to zero again" in failed.value.remedy
+        assert MODEL not in workspace.models_yaml.read_text()
+        server.answer_with(Reply("fine"))
+        result = await deploy(workspace, request(target="huggingface"))
+        assert result.rollout_pct == 20
+        assert cloud.calls == [f"create {name}", f"sleep {name}", f"resume {name}"]
+    table = ModelsYaml(workspace.models_yaml).read()
+    assert table.models[MODEL] == Endpoint(MODEL, "huggingface", (server.url,), "HUGGINGFACE_TOKEN")
