@@ -10,7 +10,7 @@ from agent_orchestrator.errors import ApprovalRequired, ChefError, JobFailed
 
 
 class ShownFailure(JobFailed):
-    """A job that did not complete, its report printed already."""
+    """Work that did not succeed, its report printed already."""
 
 
 def show(error: ChefError, *, as_json: bool) -> None:

@@ -148,6 +148,8 @@ def _(result: uc.Deployed) -> None:
         f"{result.version or result.model} has {result.rollout_pct} % of the traffic of "
         f"{result.agent}{rollout}."
     )
+    if result.drill is not None:
+        _show_drill(result.drill)
 
 
 @_show.register
@@ -163,6 +165,8 @@ def _(result: uc.RolloutReport) -> None:
         click.echo(result.reason)
     _show_arms(result)
     _show_evidence(result)
+    if result.drilled is not None:
+        _show_drill(result.drilled)
     for decision in result.decisions:
         click.echo(f"{clock(decision.at)} {decision.actor}: {decision.message}")
 
@@ -210,8 +214,33 @@ def _show_evidence(result: uc.RolloutReport) -> None:
     )
 
 
+def _show_drill(drill: uc.DrillReport) -> None:
+    click.echo(f"Drill at {clock(drill.at)}: {drill.verdict.value}. {drill.message}")
+    if drill.processes:
+        table(
+            f"Drill, the split was away for {drill.away_s:.3f} s",
+            ("process", "new table after", "last old answer after", "still under way"),
+            [
+                (
+                    process.process,
+                    _seconds(process.in_effect_s),
+                    _seconds(process.last_answer_s),
+                    process.under_way,
+                )
+                for process in drill.processes
+            ],
+        )
+
+
+def _seconds(value: float | None) -> str | None:
+    return None if value is None else f"{value:.3f} s"
+
+
 @_show.register
 def _(result: uc.RolledBack) -> None:
+    if result.drill is not None:
+        _show_drill(result.drill)
+        return
     click.echo(
         f"{result.agent} is served by {result.version or result.model} again "
         f"after {result.seconds:.2f} s."

@@ -16,12 +16,14 @@ from agent_orchestrator.agents.infrastructure.modelops.usecases import (
     MonitorTrainingJob,
     Request,
     Result,
+    RolledBack,
 )
 from agent_orchestrator.cli import render
 from agent_orchestrator.cli.failures import ShownFailure
 from agent_orchestrator.cli.progress import JobProgress
 from agent_orchestrator.domain.intents import UseCase
 from agent_orchestrator.domain.jobs import TERMINAL
+from agent_orchestrator.domain.verdict import Verdict
 from agent_orchestrator.errors import ApprovalRequired, SettingsError
 from agent_orchestrator.settings import Settings, load_settings
 from agent_orchestrator.wiring.embedded import Embedded, compose
@@ -76,11 +78,12 @@ def run(
 async def finish(coordinator: Coordinator, result: Result, *, as_json: bool, wait: bool) -> None:
     """Show a result; with ``wait`` follow the job that it names first.
 
-    Raises ShownFailure when that job did not complete.
+    Raises ShownFailure when that job did not complete, or a drill failed.
     """
     job_id = getattr(result, "job_id", None)
     if not wait or job_id is None:
         render.show(result, as_json=as_json)
+        _check_drill(result)
         return
     if not as_json and not isinstance(result, JobReport):
         render.show(result, as_json=False)
@@ -91,6 +94,15 @@ async def finish(coordinator: Coordinator, result: Result, *, as_json: bool, wai
         what = f": {error.message}" if error else "."
         raise ShownFailure(
             f"Job {job_id} ended as {report.status}{what}", remedy=error.remedy if error else ""
+        )
+
+
+def _check_drill(result: Result) -> None:
+    """Let a drill that failed end the command as failed; raises ShownFailure."""
+    drill = result.drill if isinstance(result, RolledBack) else None
+    if drill is not None and drill.verdict is Verdict.FAIL:
+        raise ShownFailure(
+            f"The drill failed: {drill.message}", remedy="End or restart those that do not follow."
         )
 
 

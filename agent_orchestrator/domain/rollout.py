@@ -50,6 +50,8 @@ class RolloutPolicy:
     """How long the old arm stays warm after promotion."""
     stale_after_seconds: Annotated[float, Gt(0)] = 3600.0
     """Without a candidate outcome for this long the evidence is stale: INCONCLUSIVE."""
+    drill: bool = True
+    """Whether a rollback is rehearsed as soon as the rollout has begun."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

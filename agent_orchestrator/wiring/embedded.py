@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import socket
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -24,6 +25,7 @@ from agent_orchestrator.agents.infrastructure.modelops.coordinator import Coordi
 from agent_orchestrator.agents.infrastructure.modelops.dataset_building import DatasetBuilding
 from agent_orchestrator.agents.infrastructure.modelops.datasets import DatasetStore
 from agent_orchestrator.agents.infrastructure.modelops.deployment import Deployment
+from agent_orchestrator.agents.infrastructure.modelops.drills import Drills
 from agent_orchestrator.agents.infrastructure.modelops.evaluation_jobs import Evaluations
 from agent_orchestrator.agents.infrastructure.modelops.hand_edits import HandEdits
 from agent_orchestrator.agents.infrastructure.modelops.inventory import Inventory, plan_conversion
@@ -57,6 +59,7 @@ from agent_orchestrator.stores.journal import IntentJournal
 from agent_orchestrator.stores.models_yaml import ModelsYaml
 from agent_orchestrator.stores.outcomes import OutcomeStore
 from agent_orchestrator.stores.rollouts import RolloutStore
+from agent_orchestrator.stores.serving import ServingBoard
 from agent_orchestrator.wiring import model_server
 from agent_orchestrator.wiring.gate_access import open_gate
 from agent_orchestrator.wiring.targets import compose_targets, hub_size
@@ -93,6 +96,7 @@ class _Stores:
     outcomes: OutcomeStore
     rollouts: RolloutStore
     health: HealthBoard
+    serving: ServingBoard
 
 
 def compose(settings: Settings) -> Embedded:
@@ -132,6 +136,7 @@ def _open_stores(settings: Settings) -> _Stores:
         outcomes=OutcomeStore(database),
         rollouts=RolloutStore(database),
         health=HealthBoard(database),
+        serving=ServingBoard(database),
     )
 
 
@@ -204,6 +209,13 @@ def _compose_rollouts(settings: Settings, stores: _Stores, catalogue: Catalogue)
         position=stores.outcomes.position,
         lock_path=settings.run_dir / "deployment",
     )
+    drills = Drills(
+        transitions=transitions,
+        rollouts=stores.rollouts,
+        board=stores.serving,
+        audit=stores.audit,
+        processes=lambda: stores.serving.processes(time.time()),
+    )
     hand_edits = HandEdits(stores.models_yaml, transitions, _alert)
     monitor = RolloutMonitor(stores.outcomes, stores.rollouts)
     reports = RolloutReports(monitor, stores.rollouts, stores.outcomes, stores.health, catalogue)
@@ -216,6 +228,7 @@ def _compose_rollouts(settings: Settings, stores: _Stores, catalogue: Catalogue)
             hand_edits=hand_edits,
             targets=compose_targets(settings),
             open_gate=partial(open_gate, settings),
+            drills=drills,
             load_policy=lambda changes: defaults.load_rollout_policy(settings.config_dir, changes),
             sample_prompts=lambda agent: _sample_prompts(stores.datasets, agent),
             evaluation_max_age_hours=evaluation.max_age_hours,
@@ -227,6 +240,7 @@ def _compose_rollouts(settings: Settings, stores: _Stores, catalogue: Catalogue)
             registry=stores.registry,
             rollouts=stores.rollouts,
             transitions=transitions,
+            drills=drills,
         ),
         reports=reports,
         timer=RolloutTimer(

@@ -96,7 +96,7 @@ class _Drill:
         begun = time.monotonic()
         code = await self._fleet.run(*command)
         assert code in {0, 1, 2}, f"chef {' '.join(command)} ended with {code}"
-        self._usual[command[0]] = time.monotonic() - begun
+        self._usual[_name(command)] = time.monotonic() - begun
 
     async def _kill(self, command: Sequence[str]) -> None:
         """Start the command; kill it at some time from its start to a little after its end."""
@@ -106,10 +106,10 @@ class _Drill:
             await asyncio.to_thread(self._wait_for_intent)
             await asyncio.sleep(self._chance.uniform(0.0, _MIDDLE))
         else:
-            usual = self._usual.get(command[0], _USUAL)
+            usual = self._usual.get(_name(command), _USUAL)
             await asyncio.sleep(self._chance.uniform(0.0, 1.2 * usual))
         if process.kill() == -signal.SIGKILL:
-            self.tally.killed[command[0]] += 1
+            self.tally.killed[_name(command)] += 1
             self.tally.in_the_middle += bool(self._fleet.journal.pending())
 
     def _wait_for_intent(self) -> None:
@@ -139,9 +139,9 @@ class _Drill:
         if state is None:
             kinds = ("deploy", "deploy", "deploy", "rollback")
         elif state.phase == "running":
-            kinds = ("promote", "promote", "finish", "rollback")
+            kinds = ("promote", "drill", "drill", "finish", "rollback")
         else:
-            kinds = ("rollback",)
+            kinds = ("drill", "drill", "rollback")
         kind = chance.choice(kinds)
         self.tally.commands[kind] += 1
         if kind == "deploy":
@@ -149,6 +149,8 @@ class _Drill:
             model = chance.choice([model for model in MODELS[1:] if model != serving])
             strategy = chance.choice(("canary", "immediate", "canary_50pct"))
             return ("deploy", AGENT, "--model", model, "--strategy", strategy, "--yes", "--json")
+        if kind == "drill":
+            return ("rollback", AGENT, "--drill", "--yes", "--json")
         if kind == "finish":
             return ("promote", AGENT, "--percent", "100", "--yes", "--json")
         return (kind, AGENT, "--yes", "--json")
@@ -159,10 +161,14 @@ class _Drill:
         return [entry.action for entry in entries if entry.actor == "recovery"]
 
 
+def _name(command: Sequence[str]) -> str:
+    return "drill" if "--drill" in command else command[0]
+
+
 async def crash(folder: Path, runs: int, seed: int, *, say_every: int = 50) -> Tally:
     """Run and kill commands; return what was done. Raises AssertionError when things disagree."""
     begun = time.monotonic()
-    async with Fleet(folder, guard_seconds="0.5") as fleet:
+    async with Fleet(folder, guard_seconds="1.5") as fleet:
         drill = _Drill(fleet, seed)
         for number in range(1, runs + 1):
             try:

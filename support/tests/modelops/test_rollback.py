@@ -10,7 +10,6 @@ from agent_orchestrator.errors import (
     ChefError,
     ConflictError,
     ModelIdError,
-    NotAvailable,
     UnknownAgentError,
     VersionNotFoundError,
 )
@@ -140,11 +139,9 @@ async def test_a_running_rollout_goes_back_to_its_own_stable_arm(world: World) -
 
 
 async def test_bad_requests_for_a_rollback(world: World) -> None:
-    """Unknown agents, drills, and nothing to go back to."""
+    """Unknown agents, and nothing to go back to."""
     with pytest.raises(UnknownAgentError):
         await world.run("rollback_deployment", RollbackDeployment(agent="nobody"))
-    with pytest.raises(NotAvailable, match="drills"):
-        await world.run("rollback_deployment", RollbackDeployment(agent=AGENT, drill=True))
     with pytest.raises(ConflictError, match="No version served"):
         await world.run("rollback_deployment", RollbackDeployment(agent=AGENT))
 

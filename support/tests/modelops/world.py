@@ -22,6 +22,7 @@ from agent_orchestrator.agents.infrastructure.modelops.coordinator import Coordi
 from agent_orchestrator.agents.infrastructure.modelops.dataset_building import DatasetBuilding
 from agent_orchestrator.agents.infrastructure.modelops.datasets import DatasetStore
 from agent_orchestrator.agents.infrastructure.modelops.deployment import Deployment
+from agent_orchestrator.agents.infrastructure.modelops.drills import DrillLimits, Drills
 from agent_orchestrator.agents.infrastructure.modelops.hand_edits import HandEdits
 from agent_orchestrator.agents.infrastructure.modelops.inventory import Inventory, plan_conversion
 from agent_orchestrator.agents.infrastructure.modelops.monitoring import (
@@ -59,6 +60,7 @@ from agent_orchestrator.stores.journal import IntentJournal
 from agent_orchestrator.stores.models_yaml import ModelsYaml
 from agent_orchestrator.stores.outcomes import OutcomeStore
 from agent_orchestrator.stores.rollouts import RolloutStore
+from agent_orchestrator.stores.serving import ServingBoard
 
 T = TypeVar("T")
 
@@ -89,6 +91,7 @@ min_step_seconds: 10
 max_step_seconds: 1000
 guard_seconds: 10
 stale_after_seconds: 60
+drill: false
 """
 
 
@@ -279,6 +282,7 @@ class World:
         self.approvals = ApprovalStore(self.database)
         self.outcomes = OutcomeStore(self.database)
         self.health = HealthBoard(self.database)
+        self.serving = ServingBoard(self.database)
         self.datasets = DatasetStore(state / "datasets")
         self.catalogue = Catalogue(self.yaml, self.registry, state / "artifacts")
 
@@ -291,6 +295,15 @@ class World:
             audit=self.audit,
             position=self.outcomes.position,
             lock_path=self.folder / "state" / "run" / "deployment",
+            clock=self.clock,
+        )
+        self.drills = Drills(
+            transitions=self.transitions,
+            rollouts=self.rollouts,
+            board=self.serving,
+            audit=self.audit,
+            processes=lambda: self.serving.processes(self.clock()),
+            limits=DrillLimits(in_effect=0.3, last_answer=0.3),
             clock=self.clock,
         )
         self.hand_edits = HandEdits(
@@ -320,6 +333,7 @@ class World:
             transitions=self.transitions,
             hand_edits=self.hand_edits,
             targets=dict.fromkeys(PROVIDERS, AsListed()),
+            drills=self.drills,
             open_gate=self.candidate.open,
             load_policy=self.policy,
             sample_prompts=lambda _agent: ["Add two numbers.", "Name the defect."],
@@ -333,6 +347,7 @@ class World:
             registry=self.registry,
             rollouts=self.rollouts,
             transitions=self.transitions,
+            drills=self.drills,
             clock=self.clock,
         )
 

@@ -16,6 +16,7 @@ from agent_orchestrator.agents.infrastructure.modelops import gate
 from agent_orchestrator.agents.infrastructure.modelops.authorisation import Caller
 from agent_orchestrator.agents.infrastructure.modelops.candidate_server import CandidateServer
 from agent_orchestrator.agents.infrastructure.modelops.catalogue import Catalogue, ModelRef
+from agent_orchestrator.agents.infrastructure.modelops.drills import Drills
 from agent_orchestrator.agents.infrastructure.modelops.hand_edits import HandEdits
 from agent_orchestrator.agents.infrastructure.modelops.plans import Plan
 from agent_orchestrator.agents.infrastructure.modelops.smoke_test import does_not_load
@@ -29,6 +30,7 @@ from agent_orchestrator.agents.infrastructure.modelops.usecases import (
     ChecklistItem,
     Deployed,
     DeployModelToAgent,
+    DrillReport,
     PromoteCanary,
     RolloutReport,
 )
@@ -36,7 +38,13 @@ from agent_orchestrator.domain import rollout
 from agent_orchestrator.domain.rollout import RolloutPolicy, RolloutState
 from agent_orchestrator.domain.routing import Endpoint, Provider, Strategy
 from agent_orchestrator.domain.verdict import Verdict
-from agent_orchestrator.errors import ConflictError, InputError, NotAvailable, UnavailableError
+from agent_orchestrator.errors import (
+    ChefError,
+    ConflictError,
+    InputError,
+    NotAvailable,
+    UnavailableError,
+)
 from agent_orchestrator.stores.rollouts import RolloutStore
 
 _CANARY = re.compile(r"canary(?:_(\d{1,3})pct)?")
@@ -81,6 +89,7 @@ class Deployment:
         transitions: Transitions,
         hand_edits: HandEdits,
         targets: Mapping[Provider, Target],
+        drills: Drills,
         open_gate: OpenGate,
         load_policy: LoadPolicy,
         sample_prompts: SamplePrompts,
@@ -94,6 +103,7 @@ class Deployment:
         self._transitions = transitions
         self._hand_edits = hand_edits
         self._targets = targets
+        self._drills = drills
         self._open_gate = open_gate
         self._load_policy = load_policy
         self._sample_prompts = sample_prompts
@@ -200,6 +210,7 @@ class Deployment:
             gate.require_pass(str(planned.candidate), checklist)
             state, decision = self._start(planned, caller, approval_id, checklist)
             await anyio.to_thread.run_sync(self._begin, state, decision, planned.stable, endpoint)
+        drill = await self._drill(state, caller) if planned.policy.drill else None
         return Deployed(
             agent=planned.agent,
             deployed=True,
@@ -209,6 +220,7 @@ class Deployment:
             rollout_pct=state.weight,
             endpoint_url=self._gateway_url,
             checklist=checklist,
+            drill=drill,
         )
 
     def _start(
@@ -239,6 +251,16 @@ class Deployment:
             evidence={"checklist": [item.model_dump(mode="json") for item in checklist]},
         )
         return state, decision
+
+    async def _drill(self, state: RolloutState, caller: Caller) -> DrillReport:
+        """Rehearse the rollback. That it cannot be rehearsed now does not undo the deployment."""
+        at = self._clock()
+        try:
+            return await anyio.to_thread.run_sync(
+                self._drills.run, state.id, state.agent, caller.name
+            )
+        except ChefError as error:
+            return DrillReport(verdict=Verdict.ERROR, message=str(error), at=at)
 
     async def _smoke_test(self, planned: _Deployment, endpoint: Endpoint) -> list[ChecklistItem]:
         prompts = await anyio.to_thread.run_sync(self._sample_prompts, planned.agent)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 
 from agent_orchestrator.agents.infrastructure.modelops.catalogue import Catalogue
@@ -13,6 +13,7 @@ from agent_orchestrator.agents.infrastructure.modelops.usecases import (
     ArmStatus,
     CanarySimulated,
     DecisionRecord,
+    DrillReport,
     GuardrailStatus,
     RolloutReport,
     SimulateCanary,
@@ -140,6 +141,7 @@ class RolloutReports:
         if state is None:
             return RolloutReport(agent=agent, rollout_id=None)
         verdict = self._monitor.verdict(state, self._clock())
+        decisions = self._rollouts.decisions(state.id)
         return RolloutReport(
             agent=agent,
             rollout_id=state.id,
@@ -155,7 +157,8 @@ class RolloutReports:
             guardrails=[
                 GuardrailStatus.model_validate(asdict(rail)) for rail in verdict.guardrails
             ],
-            decisions=[_record(d) for d in self._rollouts.decisions(state.id)],
+            drilled=_drilled(decisions),
+            decisions=[_record(d) for d in decisions],
         )
 
     def _arms(self, state: RolloutState, verdict: RolloutVerdict) -> list[ArmStatus]:
@@ -185,6 +188,13 @@ class RolloutReports:
                 )
             )
         return statuses
+
+
+def _drilled(decisions: Sequence[RecordedDecision]) -> DrillReport | None:
+    """Return the last drill's report."""
+    drills = (d.evidence["drill"] for d in reversed(decisions) if d.kind == "drilled")
+    found = next(drills, None)
+    return None if found is None else DrillReport.model_validate(found)
 
 
 def _record(decision: RecordedDecision) -> DecisionRecord:

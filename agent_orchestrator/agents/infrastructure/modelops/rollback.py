@@ -10,6 +10,7 @@ import anyio.to_thread
 
 from agent_orchestrator.agents.infrastructure.modelops.authorisation import Caller
 from agent_orchestrator.agents.infrastructure.modelops.catalogue import Catalogue, ModelRef
+from agent_orchestrator.agents.infrastructure.modelops.drills import Drills
 from agent_orchestrator.agents.infrastructure.modelops.plans import Plan
 from agent_orchestrator.agents.infrastructure.modelops.registry import ModelRegistry
 from agent_orchestrator.agents.infrastructure.modelops.transitions import (
@@ -23,7 +24,7 @@ from agent_orchestrator.agents.infrastructure.modelops.usecases import (
 )
 from agent_orchestrator.domain import rollout
 from agent_orchestrator.domain.rollout import RolloutPolicy
-from agent_orchestrator.errors import ConflictError, NotAvailable
+from agent_orchestrator.errors import ConflictError
 from agent_orchestrator.stores.rollouts import RolloutStore
 
 #: All traffic at once.
@@ -52,24 +53,27 @@ class Rollbacks:
         registry: ModelRegistry,
         rollouts: RolloutStore,
         transitions: Transitions,
+        drills: Drills,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._catalogue = catalogue
         self._registry = registry
         self._rollouts = rollouts
         self._transitions = transitions
+        self._drills = drills
         self._clock = clock
 
     def plan(self, request: RollbackDeployment, caller: Caller) -> Plan:
         """Plan the way back: out of a running rollout, or to a version that served before.
 
+        A drill goes there and returns; it needs a running rollout.
+
         Raises UnknownAgentError, VersionNotFoundError, ConflictError (nothing to go back to).
         """
+        agent = self._catalogue.check_agent(request.agent)
         if request.drill:
-            raise NotAvailable(
-                "Rollback drills are not available in this build.", remedy="Use --dry-run."
-            )
-        way = self._way_back(self._catalogue.check_agent(request.agent), request.version)
+            return self._plan_drill(agent, request.version, caller)
+        way = self._way_back(agent, request.version)
         summary = f"All of {way.agent}'s traffic goes back to {way.back_to}."
         decision = Decision(actor=caller.name, kind="rollback", message=summary)
 
@@ -81,6 +85,34 @@ class Rollbacks:
                 version=way.back_to.version,
                 model=way.back_to.model,
                 seconds=time.monotonic() - started,
+            )
+
+        return Plan(summary=summary, act=act, changes_serving=True, resolved=asdict(way))
+
+    def _plan_drill(self, agent: str, version: str | None, caller: Caller) -> Plan:
+        running = self._rollouts.running(agent)
+        if running is None:
+            raise ConflictError(
+                f"No rollout of {agent} runs: there is no split to drill with.",
+                remedy=f"Deploy first, with `chef deploy {agent}`.",
+            )
+        way = self._way_back(agent, version)
+        summary = (
+            f"All of {way.agent}'s traffic goes back to {way.back_to} until every process follows; "
+            "then the split returns."
+        )
+
+        async def act(_approval_id: str | None) -> RolledBack:
+            started = time.monotonic()
+            report = await anyio.to_thread.run_sync(
+                self._drills.run, running.id, way.agent, caller.name
+            )
+            return RolledBack(
+                agent=way.agent,
+                version=way.back_to.version,
+                model=way.back_to.model,
+                seconds=time.monotonic() - started,
+                drill=report,
             )
 
         return Plan(summary=summary, act=act, changes_serving=True, resolved=asdict(way))

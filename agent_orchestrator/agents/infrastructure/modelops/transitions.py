@@ -23,6 +23,7 @@ from typing import Any, Literal
 from pydantic import TypeAdapter, ValidationError
 
 from agent_orchestrator.agents.infrastructure.modelops.registry import ModelRegistry
+from agent_orchestrator.domain import rollout
 from agent_orchestrator.domain.rollout import RolloutState
 from agent_orchestrator.domain.routing import (
     CANDIDATE,
@@ -46,10 +47,10 @@ from agent_orchestrator.stores.models_yaml import (
 )
 from agent_orchestrator.stores.rollouts import RolloutStore
 
-DecisionKind = Literal["start", "step", "promote", "rollback", "finish", "adopt"]
+DecisionKind = Literal["start", "step", "promote", "rollback", "finish", "adopt", "drill"]
 
-#: What gives a candidate more traffic, and so wants the registry in order first.
-_FORWARD: frozenset[DecisionKind] = frozenset({"start", "step", "promote"})
+#: What gives a candidate (more) traffic, and so wants the registry in order first.
+_FORWARD: frozenset[DecisionKind] = frozenset({"start", "step", "promote", "drill"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -242,6 +243,33 @@ class Transitions:
         rollout is open, or the agent was given another model by hand). With RecordsBehind the
         traffic has moved, and the rest is done by whoever takes the lock next.
         """
+        self._carry_out(self._write(state, decision, endpoint), recovering=False)
+
+    @contextmanager
+    def away(self, state: RolloutState, decision: Decision) -> Iterator[RoutingTable]:
+        """Take an open rollout's split away for as long as a block takes, as a rollback would.
+
+        Gives the table as it is then. Call it inside ``exclusive``. The journal's intent is to have
+        the split as it is now: whoever takes the lock next puts it back if this process does not.
+        Raises as ``apply``; at the end also when the split cannot be put back yet.
+        """
+        intent = self._write(state, decision, None)
+        gone, _ = rollout.roll_back(state, decision.message, intent.at)
+        want, before = desired(gone), None
+        try:
+            before = self._yaml.read()
+            self._target(intent, before, recovering=False)  # raises for a hand edit
+            table = self._yaml.update(lambda table: routed(table, state.agent, want, None))
+        except ChefError as error:
+            self._withdraw(intent, before, error)
+            raise
+        try:
+            yield table
+        finally:
+            self._carry_out(intent, recovering=False, withdraw=False)
+
+    def _write(self, state: RolloutState, decision: Decision, endpoint: Endpoint | None) -> Intent:
+        """Write down what is going to be done."""
         if decision.kind in _FORWARD:
             self._registry.agent(state.agent)  # raises for a broken one
         intent = Intent(
@@ -257,7 +285,7 @@ class Transitions:
                 id=intent.id, agent=state.agent, kind=decision.kind, payload=payload, at=intent.at
             )
         )
-        self._carry_out(intent, recovering=False)
+        return intent
 
     def _with_position(self, state: RolloutState, decision: Decision) -> Decision:
         """Add where in the order of outcomes and feedback a step begins: replays need it."""
@@ -269,15 +297,18 @@ class Transitions:
         begins = {"weight": state.weight, "position": {"outcome": outcome, "feedback": feedback}}
         return replace(decision, evidence={**decision.evidence, **begins})
 
-    def _carry_out(self, intent: Intent, *, recovering: bool) -> None:
-        """Make the world say what the intent's state says. Idempotent."""
+    def _carry_out(self, intent: Intent, *, recovering: bool, withdraw: bool = True) -> None:
+        """Make the world say what the intent's state says. Idempotent.
+
+        With ``withdraw``, a new intent whose first effect fails is given up.
+        """
         before: RoutingTable | None = None
         try:
             before = self._yaml.read()
             state, want = self._target(intent, before, recovering=recovering)
             self._yaml.update(lambda table: routed(table, state.agent, want, intent.endpoint))
         except ChefError as error:
-            if not recovering:
+            if withdraw and not recovering:
                 self._withdraw(intent, before, error)
             raise
         self._rollouts.save(state, intent.at)

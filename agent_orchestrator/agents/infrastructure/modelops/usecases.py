@@ -276,6 +276,32 @@ class ChecklistItem(Result):
     measured: dict[str, float] = {}
 
 
+class ProcessDrill(Result):
+    """How fast one serving process followed. Times are seconds since the command."""
+
+    process: str
+    in_effect_s: float | None
+    """Until it served by the new table; null when it did not within the limit."""
+    last_answer_s: float | None
+    """Until the last answer of the old arms; null when none came after the command."""
+    under_way: int = 0
+    """Answers of the old arms that had not ended at the limit."""
+
+
+class DrillReport(Result):
+    """A rehearsed rollback: how long it would have taken to be effective."""
+
+    verdict: Verdict
+    """fail: a process did not follow in time; inconclusive: there was nothing to measure, or
+    answers of the old arms were still under way at the limit."""
+    message: str
+    at: float
+    """When the command came, seconds since the epoch."""
+    away_s: float = 0.0
+    """How long the split was away."""
+    processes: list[ProcessDrill] = []
+
+
 class Deployed(Result):
     """A model in front of traffic."""
 
@@ -287,6 +313,8 @@ class Deployed(Result):
     rollout_pct: int
     endpoint_url: str
     checklist: list[ChecklistItem]
+    drill: DrillReport | None = None
+    """The rehearsed rollback; null when the policy does without."""
 
 
 class PromoteCanary(ChangingRequest):
@@ -306,17 +334,19 @@ class RollbackDeployment(ChangingRequest):
     version: str | None = None
     """A version, or model id, that has served; the one that served before when left out."""
     drill: bool = False
-    """Rehearse it; not available in this build."""
+    """Rehearse it: take the running rollout's split away, measure, put it back."""
 
 
 class RolledBack(Result):
-    """Where the traffic went back to."""
+    """Where the traffic went back to; for a drill, where it would go."""
 
     agent: str
     version: str | None
     model: str
     seconds: float
     """From the command until everything was written and read back."""
+    drill: DrillReport | None = None
+    """What a drill measured; the split is as it was before."""
 
 
 class RolloutStatusRequest(Request):
@@ -379,6 +409,8 @@ class RolloutReport(Result):
     verdict: Verdict | None = None
     verdict_reason: str = ""
     guardrails: list[GuardrailStatus] = []
+    drilled: DrillReport | None = None
+    """The last rehearsed rollback."""
     decisions: list[DecisionRecord] = []
 
 
