@@ -257,10 +257,11 @@ def _(result: uc.CanarySimulated) -> None:
         f"Candidate requests to rollback: "
         f"median {_number(result.median_candidate_requests) or '–'}, "
         f"90 % within {_number(result.p90_candidate_requests) or '–'}; "
-        f"a test that knew both rates: {_number(result.sprt_median) or '–'}."
+        f"a test that knew both rates: median {_number(result.sprt_median) or '–'}."
     )
+    days = f", {result.expected_days:.2g} days" if result.expected_days is not None else ""
     click.echo(
-        f"Expected a run: {result.expected_requests:.0f} requests of both arms, "
+        f"Expected a run: {result.expected_requests:.0f} requests of both arms{days}, "
         f"{result.expected_errors:.0f} bad answers."
     )
 

@@ -22,22 +22,22 @@ from agent_orchestrator.errors import InputError
 
 #: The bets: distances in log-odds at which the candidate may lie below the stable arm, and the
 #: share of the wealth that backs each. From a rate of 0.80 they lead 5, 10, 20 and 40 points down.
-_GAPS = (0.3, 0.55, 1.0, 1.8)
-_SHARES = (0.20, 0.27, 0.25, 0.28)
+GAPS = (0.3, 0.55, 1.0, 1.8)
+SHARES = (0.20, 0.27, 0.25, 0.28)
 
 #: Share of the wealth that is not bet at first. A part of it is invested each round, half of it by
-#: round _HALF_LIFE: a prior over *when* the candidate turns bad. Without it a long healthy period
+#: round HALF_LIFE: a prior over *when* the candidate turns bad. Without it a long healthy period
 #: would ruin the gambler, and a late degradation would be seen too late.
-_RESERVE = 0.05
-_HALF_LIFE = 1000
+RESERVE = 0.05
+HALF_LIFE = 1000
 
 #: The process stops here. Stopping is always allowed, and no threshold lies this high.
 _ENOUGH = 1e100
 
-_PRIOR_GOOD, _PRIOR_BAD = 0.9, 0.1
-_LEVELS_PER_UNIT = 10
+PRIOR_GOOD, PRIOR_BAD = 0.9, 0.1
+LEVELS_PER_UNIT = 10
 _MAX_PART = 9
-_MAX_WAITING = 4096
+MAX_WAITING = 4096
 
 
 class _Wealth:
@@ -51,8 +51,8 @@ class _Wealth:
     __slots__ = ("bets", "peak", "reserve", "rounds")
 
     def __init__(self) -> None:
-        self.bets = [(1.0 - _RESERVE) * share for share in _SHARES]
-        self.reserve = _RESERVE
+        self.bets = [(1.0 - RESERVE) * share for share in SHARES]
+        self.reserve = RESERVE
         self.rounds = 0
         self.peak = 1.0
 
@@ -60,12 +60,12 @@ class _Wealth:
         """Play one round."""
         if self.peak >= _ENOUGH:
             return
-        invested = self.reserve / (self.rounds + _HALF_LIFE)
+        invested = self.reserve / (self.rounds + HALF_LIFE)
         self.reserve -= invested
         self.rounds += 1
         self.bets = [
             (bet + invested * share) * factor
-            for bet, share, factor in zip(self.bets, _SHARES, factors, strict=True)
+            for bet, share, factor in zip(self.bets, SHARES, factors, strict=True)
         ]
         total = self.total
         if total > self.peak:  # noqa: PLR1730 - max() costs a call in the innermost loop
@@ -105,9 +105,9 @@ class TwoSampleEProcess:
 
     def __init__(self, shape: tuple[int, int]) -> None:
         self._wealth = _Wealth()
-        self._candidate: deque[bool] = deque(maxlen=_MAX_WAITING)
-        self._stable: deque[bool] = deque(maxlen=_MAX_WAITING)
-        self._good, self._bad = _PRIOR_GOOD, _PRIOR_BAD
+        self._candidate: deque[bool] = deque(maxlen=MAX_WAITING)
+        self._stable: deque[bool] = deque(maxlen=MAX_WAITING)
+        self._good, self._bad = PRIOR_GOOD, PRIOR_BAD
         self.reshape(shape)
 
     def reshape(self, shape: tuple[int, int]) -> None:
@@ -131,8 +131,8 @@ class TwoSampleEProcess:
     def _close_block(self, n_c: int, n_s: int) -> None:
         good_c = sum([self._candidate.popleft() for _ in range(n_c)])
         good_s = sum([self._stable.popleft() for _ in range(n_s)])
-        level = round(math.log(self._good / self._bad) * _LEVELS_PER_UNIT)
-        self._wealth.multiply(_block_factors(n_c, n_s, good_c, good_s, level))
+        level = round(math.log(self._good / self._bad) * LEVELS_PER_UNIT)
+        self._wealth.multiply(block_factors(n_c, n_s, good_c, good_s, level))
         self._good += good_c + good_s
         self._bad += n_c + n_s - good_c - good_s
 
@@ -148,16 +148,16 @@ class TwoSampleEProcess:
 
 
 @lru_cache(maxsize=65536)
-def _block_factors(n_c: int, n_s: int, good_c: int, good_s: int, level: int) -> tuple[float, ...]:
+def block_factors(n_c: int, n_s: int, good_c: int, good_s: int, level: int) -> tuple[float, ...]:
     """Return the factor of each bet for one block.
 
     ``level`` is the pooled log-odds in tenths: fine beside the gaps of the bets, and coarse enough
     that most blocks have been computed before.
     """
     n = n_c + n_s
-    log_odds = level / _LEVELS_PER_UNIT
+    log_odds = level / LEVELS_PER_UNIT
     factors = []
-    for gap in _GAPS:
+    for gap in GAPS:
         rate_c = _sigmoid(log_odds - gap * n_s / n)
         rate_s = _sigmoid(log_odds + gap * n_c / n)
         rate_0 = (n_c * rate_c + n_s * rate_s) / n
@@ -191,7 +191,7 @@ class OneSampleEProcess:
         self.null_rate = null_rate
         self._wealth = _Wealth()
         log_odds = math.log(null_rate / (1.0 - null_rate))
-        rates = [_sigmoid(log_odds - gap) for gap in _GAPS]
+        rates = [_sigmoid(log_odds - gap) for gap in GAPS]
         self._factors = (
             tuple((1.0 - rate) / (1.0 - null_rate) for rate in rates),
             tuple(rate / null_rate for rate in rates),

@@ -1,19 +1,62 @@
-"""What a canary would do: the rollouts' own tests on simulated traffic."""
+"""What a simulated canary is asked and what it answers; what a test that knew both rates needs."""
 
 from __future__ import annotations
 
 import math
-import random
-import statistics
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import dataclass
 
-from agent_orchestrator.domain.evidence import StepWatch
-from agent_orchestrator.domain.rollout import FULL, Guardrail, RolloutPolicy
+from agent_orchestrator.domain.rollout import FULL
 from agent_orchestrator.errors import InputError
 
-MOST_REQUESTS = 100_000_000
+MOST_REQUESTS = 1_000_000_000
 """Requests of both arms over all runs that one simulation may come to: minutes of work."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CanaryPlan:
+    """A step of a canary with one guardrail of good and bad answers, to be simulated.
+
+    Each request goes to the candidate with probability ``weight`` percent and is good with its
+    arm's rate. Raises InputError for a rate outside 0..1, a weight outside 1..99, a count below 1,
+    or more work than a request may ask for.
+    """
+
+    stable_rate: float
+    """Rate of good requests, 0..1."""
+    candidate_rate: float
+    weight: int
+    """Candidate's share, percent."""
+    max_requests: int
+    """Candidate requests after which a run ends undecided."""
+    runs: int
+    seed: int
+    guardrails: int = 1
+    """Guardrails that share the policy's alpha: with more a rollback needs more evidence."""
+    rollback_only: bool = False
+    """Whether no planned look ends a run."""
+
+    def __post_init__(self) -> None:
+        for name in ("stable_rate", "candidate_rate"):
+            if not 0.0 <= getattr(self, name) <= 1.0:
+                raise InputError(
+                    f"{name} is {getattr(self, name)!r}.", remedy="Use a rate from 0 to 1."
+                )
+        if not 1 <= self.weight < FULL:
+            raise InputError(f"weight is {self.weight!r}.", remedy="Use 1 to 99 percent.")
+        for name in ("runs", "max_requests", "guardrails"):
+            if getattr(self, name) < 1:
+                raise InputError(f"{name} is {getattr(self, name)!r}.", remedy="Use 1 or more.")
+        if self.runs * self.max_requests * FULL > MOST_REQUESTS * self.weight:
+            raise InputError(
+                f"{self.runs} runs of {self.max_requests} candidate requests at {self.weight} % "
+                f"may take more than {MOST_REQUESTS} requests in all.",
+                remedy="Use fewer runs or a smaller max_requests.",
+            )
+
+    @property
+    def rates(self) -> tuple[float, float]:
+        """Good rates of the stable arm and the candidate."""
+        return self.stable_rate, self.candidate_rate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,121 +75,50 @@ class Simulation:
     expected_errors: float
     """Mean bad answers of both arms until a run ended."""
     sprt_median: float | None
-    """See ``wald_requests``."""
+    """Median candidate requests that Wald's test, knowing both rates, needed for the same evidence
+    on the same streams; None unless the candidate is worse and half the runs got there."""
+    wald_requests: float | None
+    """Wald's approximation of its mean."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Run:
-    end: Literal["rollback", "promotion", "undecided"]
-    candidate_requests: int
-    requests: int
-    bad: int
+def log_ratios(
+    stable_rate: float, candidate_rate: float, weight: int
+) -> tuple[tuple[float, float], tuple[float, float]]:
+    """Return the log-likelihood ratio of both rates to their pooled rate: [candidate][good].
 
-
-def simulate_canary(
-    *,
-    stable_rate: float,
-    candidate_rate: float,
-    weight: int,
-    max_requests: int,
-    runs: int,
-    seed: int,
-    policy: RolloutPolicy,
-    guardrails: int = 1,
-) -> Simulation:
-    """Simulate a canary's step with one guardrail of good and bad answers.
-
-    Each request goes to the candidate with probability ``weight`` percent and is good with its
-    arm's rate. A run ends when the evidence rolls back, when a planned look passes, or after
-    ``max_requests`` candidate requests. ``guardrails`` is the number that share the policy's alpha:
-    with more of them a rollback needs more evidence. Raises InputError for a rate outside 0..1, a
-    weight outside 1..99, a count below 1, or more work than a request may ask for.
+    The pooled rate is the point of "the candidate is not worse" that is hardest to tell from these
+    rates when the candidate has ``weight`` percent of the requests.
     """
-    for name, rate in (("stable_rate", stable_rate), ("candidate_rate", candidate_rate)):
-        if not 0.0 <= rate <= 1.0:
-            raise InputError(f"{name} is {rate!r}.", remedy="Use a rate from 0 to 1.")
-    _check_work(weight, runs=runs, max_requests=max_requests, guardrails=guardrails)
-    rng = random.Random(seed)  # noqa: S311 - simulated traffic, not a secret
-    quality: Guardrail = "quality"
-    shared = replace(policy, guardrails=(quality,) * guardrails)  # their number is what counts
-    rates = (stable_rate, candidate_rate)
-    results = [_run(rng, rates, weight, max_requests, shared) for _ in range(runs)]
-    to_rollback = sorted(r.candidate_requests for r in results if r.end == "rollback")
-    p90 = float(to_rollback[math.ceil(0.9 * len(to_rollback)) - 1]) if to_rollback else None
-    return Simulation(
-        rollback_rate=len(to_rollback) / runs,
-        promotion_rate=sum(r.end == "promotion" for r in results) / runs,
-        undecided_rate=sum(r.end == "undecided" for r in results) / runs,
-        median_candidate_requests=statistics.median(to_rollback) if to_rollback else None,
-        p90_candidate_requests=p90,
-        expected_requests=statistics.fmean(r.requests for r in results),
-        expected_errors=statistics.fmean(r.bad for r in results),
-        sprt_median=wald_requests(stable_rate, candidate_rate, weight, policy.alpha / guardrails),
-    )
+    pooled = (weight * candidate_rate + (FULL - weight) * stable_rate) / FULL
+
+    def of(rate: float) -> tuple[float, float]:
+        return _log_ratio(1.0 - rate, 1.0 - pooled), _log_ratio(rate, pooled)
+
+    return of(stable_rate), of(candidate_rate)
 
 
-def _check_work(weight: int, *, runs: int, max_requests: int, guardrails: int) -> None:
-    """Raise InputError for a weight or a count out of range, and for hours of work."""
-    if not 1 <= weight < FULL:
-        raise InputError(f"weight is {weight!r}.", remedy="Use 1 to 99 percent.")
-    for name, count in (("runs", runs), ("max_requests", max_requests), ("guardrails", guardrails)):
-        if count < 1:
-            raise InputError(f"{name} is {count!r}.", remedy="Use 1 or more.")
-    if runs * max_requests * FULL > MOST_REQUESTS * weight:
-        raise InputError(
-            f"{runs} runs of {max_requests} candidate requests at {weight} % may take more than "
-            f"{MOST_REQUESTS} requests in all.",
-            remedy="Use fewer runs or a smaller max_requests.",
-        )
+def _log_ratio(p: float, q: float) -> float:
+    """Log of p / q; what cannot happen (p = 0) is impossible for the alternative."""
+    return math.log(p / q) if p > 0.0 else -math.inf
 
 
 def wald_requests(
     stable_rate: float, candidate_rate: float, weight: int, alpha: float
 ) -> float | None:
-    """Return the candidate requests that a test which knew both rates would need, about.
+    """Return the candidate requests that a test which knew both rates would need, about, in mean.
 
-    Wald's approximation (1945): the log of 1/alpha over the information a candidate request and
-    its share of stable ones carry, each against the pooled rate. None unless the candidate is
-    worse.
+    Wald's approximation (1945): the log of 1/alpha over the information that a candidate request
+    and its share of stable ones carry; by how much the last step exceeds the threshold is left out.
+    None unless the candidate is worse.
     """
     if candidate_rate >= stable_rate:
         return None
-    stable_share = (100 - weight) / weight
-    pooled = (candidate_rate + stable_share * stable_rate) / (1.0 + stable_share)
-    information = _divergence(candidate_rate, pooled) + stable_share * _divergence(
-        stable_rate, pooled
-    )
+    of_stable, of_candidate = log_ratios(stable_rate, candidate_rate, weight)
+    information = _mean(candidate_rate, of_candidate)
+    information += (FULL - weight) / weight * _mean(stable_rate, of_stable)
     return math.log(1.0 / alpha) / information
 
 
-def _divergence(rate: float, reference: float) -> float:
-    """Kullback-Leibler divergence of two Bernoulli rates, in nats."""
-    terms = ((rate, reference), (1.0 - rate, 1.0 - reference))
-    return sum(p * math.log(p / q) for p, q in terms if p > 0.0)
-
-
-def _run(
-    rng: random.Random,
-    rates: tuple[float, float],
-    weight: int,
-    max_requests: int,
-    policy: RolloutPolicy,
-) -> _Run:
-    watch = StepWatch("quality", policy, weight)
-    share = weight / 100
-    of_candidate = requests = bad = 0
-    end: Literal["rollback", "promotion", "undecided"] = "undecided"
-    while of_candidate < max_requests:
-        candidate = rng.random() < share
-        good = rng.random() < rates[candidate]
-        watch.observe(candidate, good)
-        requests += 1
-        of_candidate += candidate
-        bad += not good
-        if watch.failed:
-            end = "rollback"
-            break
-        if watch.passed:
-            end = "promotion"
-            break
-    return _Run(end, of_candidate, requests, bad)
+def _mean(rate: float, of: tuple[float, float]) -> float:
+    """Mean of what a bad and a good outcome say."""
+    return math.fsum(p * value for p, value in zip((1.0 - rate, rate), of, strict=True) if p > 0.0)

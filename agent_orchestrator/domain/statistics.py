@@ -93,6 +93,20 @@ def non_inferiority_look(
     )
 
 
+def non_inferiority_passes(
+    candidate_good: int,
+    candidate_n: int,
+    stable_good: int,
+    stable_n: int,
+    *,
+    margin: float,
+    boundary: float,
+) -> bool:
+    """Return whether ``non_inferiority_look`` passes, without its bound: for simulations."""
+    rates = candidate_good / candidate_n, stable_good / stable_n
+    return _score_statistic(*rates, candidate_n, stable_n, -margin) >= boundary
+
+
 def _score_statistic(rate_1: float, rate_2: float, n_1: int, n_2: int, difference: float) -> float:
     """Z of the hypothesis p₁ − p₂ = ``difference``, with the variance restricted to it."""
     p_1 = _restricted_rate(rate_1, rate_2, n_2 / n_1, difference)

@@ -33,7 +33,6 @@ from agent_orchestrator.agents.infrastructure.modelops.jobs import Jobs, Settler
 from agent_orchestrator.agents.infrastructure.modelops.monitoring import (
     RolloutMonitor,
     RolloutReports,
-    simulate,
 )
 from agent_orchestrator.agents.infrastructure.modelops.overview import (
     OverviewReader,
@@ -45,7 +44,12 @@ from agent_orchestrator.agents.infrastructure.modelops.rollout_timer import Roll
 from agent_orchestrator.agents.infrastructure.modelops.smoke_test import BATCH
 from agent_orchestrator.agents.infrastructure.modelops.training import Training
 from agent_orchestrator.agents.infrastructure.modelops.transitions import Transitions
+from agent_orchestrator.agents.infrastructure.modelops.usecases import (
+    CanarySimulated,
+    SimulateCanary,
+)
 from agent_orchestrator.domain.jobs import JobKind
+from agent_orchestrator.domain.rollout import RolloutPolicy
 from agent_orchestrator.errors import LockTimeout
 from agent_orchestrator.settings import Settings, own_python
 from agent_orchestrator.stores import defaults
@@ -254,6 +258,13 @@ def _compose_rollouts(settings: Settings, stores: _Stores, catalogue: Catalogue)
     )
 
 
+def _simulate(request: SimulateCanary, policy: RolloutPolicy) -> CanarySimulated:
+    """Simulate a canary; numpy is loaded only now."""
+    from agent_orchestrator.agents.infrastructure.modelops.canary_simulation import simulate
+
+    return simulate(request, policy)
+
+
 def _alert(line: str) -> None:
     log.error("%s", line)
 
@@ -272,7 +283,7 @@ def _compose_coordinator(
         readers={
             "monitor_training_job": jobs.desk.report,
             "rollout_status": lambda request: rollouts.reports.report(request.agent),
-            "simulate_canary": lambda request: simulate(request, policy),
+            "simulate_canary": lambda request: _simulate(request, policy),
             "list_agent_models": inventory.list_models,
         },
         planners={

@@ -142,8 +142,15 @@ ROLLOUT = uc.RolloutReport(
                 expected_requests=1000.4,
                 expected_errors=10.2,
                 sprt_median=None,
+                wald_requests=None,
+                expected_days=2.5,
             ),
-            ("Rolled back 50.0%", "median –, 90 % within 140", "both rates: –", "1000 requests"),
+            (
+                "Rolled back 50.0%",
+                "median –, 90 % within 140",
+                "both rates: median –",
+                "1000 requests of both arms, 2.5 days",
+            ),
         ),
         (
             uc.JobReport(

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from agent_orchestrator.domain.eprocess import (
     OneSampleEProcess,
     TwoSampleEProcess,
-    _block_factors,
+    block_factors,
     block_shape,
 )
 from agent_orchestrator.errors import InputError
@@ -78,7 +78,7 @@ def test_a_block_expects_no_gain_under_the_null(
             * p_s**good_s
             * (1 - p_s) ** (n_s - good_s)
         )
-        for i, factor in enumerate(_block_factors(n_c, n_s, good_c, good_s, level)):
+        for i, factor in enumerate(block_factors(n_c, n_s, good_c, good_s, level)):
             expected[i] += chance * factor
     assert max(expected) <= 1.0 + 1e-9
 

@@ -8,9 +8,7 @@ from tests.modelops.world import AGENT, World
 
 from agent_orchestrator.agents.infrastructure.modelops.monitoring import (
     RolloutMonitor,
-    simulate,
 )
-from agent_orchestrator.agents.infrastructure.modelops.usecases import SimulateCanary
 from agent_orchestrator.domain.outcomes import Outcome
 from agent_orchestrator.domain.rollout import RolloutVerdict, roll_back
 from agent_orchestrator.domain.verdict import Verdict
@@ -237,12 +235,3 @@ async def test_only_first_attempts_count_in_a_report(world: World) -> None:
     world.outcomes.append_many(outcomes)
     stable, candidate = world.reports.report(AGENT).arms
     assert (stable.requests, candidate.requests, candidate.errors) == (0, 1, 1)
-
-
-def test_simulation_is_the_policys_own(world: World) -> None:
-    """The use case runs the configured policy, and the same seed gives the same answer."""
-    request = SimulateCanary(candidate_rate=0.5, runs=20, seed=4)
-    found = simulate(request, world.policy({}))
-    assert found == simulate(request, world.policy({}))
-    assert found.rollback_rate == 1.0
-    assert found != simulate(request, world.policy({"alpha": 0.001}))

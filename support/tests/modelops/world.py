@@ -16,6 +16,7 @@ from typing import Any, TypeVar, cast
 
 from agent_orchestrator.agents.infrastructure.modelops.authorisation import Authorisation, Caller
 from agent_orchestrator.agents.infrastructure.modelops.breakers import BreakerResets
+from agent_orchestrator.agents.infrastructure.modelops.canary_simulation import simulate
 from agent_orchestrator.agents.infrastructure.modelops.candidate_server import CandidateServer
 from agent_orchestrator.agents.infrastructure.modelops.catalogue import Catalogue
 from agent_orchestrator.agents.infrastructure.modelops.coordinator import Coordinator
@@ -28,7 +29,6 @@ from agent_orchestrator.agents.infrastructure.modelops.inventory import Inventor
 from agent_orchestrator.agents.infrastructure.modelops.monitoring import (
     RolloutMonitor,
     RolloutReports,
-    simulate,
 )
 from agent_orchestrator.agents.infrastructure.modelops.plans import Plan
 from agent_orchestrator.agents.infrastructure.modelops.registry import ModelRegistry

@@ -11,18 +11,15 @@ from dataclasses import asdict, dataclass
 from agent_orchestrator.agents.infrastructure.modelops.catalogue import Catalogue
 from agent_orchestrator.agents.infrastructure.modelops.usecases import (
     ArmStatus,
-    CanarySimulated,
     DecisionRecord,
     DrillReport,
     GuardrailStatus,
     RolloutReport,
-    SimulateCanary,
 )
 from agent_orchestrator.domain import rollout
 from agent_orchestrator.domain.evidence import RolloutEvidence
-from agent_orchestrator.domain.rollout import RolloutPolicy, RolloutState, RolloutVerdict
+from agent_orchestrator.domain.rollout import RolloutState, RolloutVerdict
 from agent_orchestrator.domain.routing import CANDIDATE, STABLE
-from agent_orchestrator.domain.simulation import simulate_canary
 from agent_orchestrator.stores.health import HealthBoard
 from agent_orchestrator.stores.outcomes import OutcomeStore
 from agent_orchestrator.stores.rollouts import RecordedDecision, RolloutStore
@@ -205,18 +202,3 @@ def _record(decision: RecordedDecision) -> DecisionRecord:
         message=decision.message,
         evidence=dict(decision.evidence),
     )
-
-
-def simulate(request: SimulateCanary, policy: RolloutPolicy) -> CanarySimulated:
-    """Simulate a canary under a policy."""
-    found = simulate_canary(
-        stable_rate=request.stable_rate,
-        candidate_rate=request.candidate_rate,
-        weight=request.weight,
-        max_requests=request.max_requests,
-        runs=request.runs,
-        seed=request.seed,
-        guardrails=request.guardrails,
-        policy=policy,
-    )
-    return CanarySimulated(**asdict(found))

@@ -444,6 +444,10 @@ class SimulateCanary(Request):
     seed: int = 0
     guardrails: Annotated[int, Field(ge=1, le=8)] = 1
     """Guardrails that share the error budget."""
+    rollback_only: bool = False
+    """Let no planned look end a run: shows false alarms over all of max_requests."""
+    requests_per_day: Annotated[float, Field(gt=0)] | None = None
+    """Requests of both arms a day, to tell how many days a run takes."""
 
 
 class CanarySimulated(Result):
@@ -460,7 +464,12 @@ class CanarySimulated(Result):
     expected_errors: float
     """Mean bad answers of both arms until the run ended."""
     sprt_median: float | None
-    """Candidate requests that Wald's test, knowing both rates, needs; null for equal rates."""
+    """Median candidate requests of Wald's test, which knows both rates, on the same streams; null
+    unless the candidate is worse and half of the runs got there."""
+    wald_requests: float | None
+    """Wald's approximation of that test's mean; null unless the candidate is worse."""
+    expected_days: float | None = None
+    """Mean days until a run ended; null without requests_per_day."""
 
 
 class ListAgentModels(Request):
