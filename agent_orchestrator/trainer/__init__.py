@@ -9,14 +9,17 @@ Job folder, protocol 1
 In:
 
 ``spec.json``
-    ``{"protocol": 1, "job_id", "engine": "trl", "method": "sft", "base_model", "base_revision",
-    "dataset": {"train", "validation", "name"}, "output_dir", "hyperparameters": {…},
-    "model_card": {…}, "push_to_hub": null | {"repo", "private"}, "max_seconds", "threads"}``;
+    ``{"protocol": 1, "job_id", "engine": "trl", "method": "sft" | "dpo" | "grpo", "base_model",
+    "base_revision", "dataset": {"train", "validation", "name"}, "output_dir",
+    "hyperparameters": {…}, "model_card": {…}, "push_to_hub": null | {"repo", "private"},
+    "max_seconds", "threads", "sandbox": {…}}``;
     ``spec.py`` holds every key with its unit, range and default. Paths are relative to the job
     folder. An unknown key is refused by name (``bad_spec``).
 ``train.jsonl``, ``validation.jsonl`` (as the spec names them)
-    One JSON object a line: ``messages`` (``[{"role", "content"}, …]``, the assistant speaks last)
-    or ``prompt`` and ``completion``. The loss is on the last answer only.
+    One JSON object a line. ``sft``: ``messages`` (``[{"role", "content"}, …]``, the assistant
+    speaks last) or ``prompt`` and ``completion``; the loss is on the last answer only. ``dpo``:
+    ``prompt`` (a text or messages), ``chosen`` and ``rejected``. ``grpo``: ``problem`` (a text or
+    messages) and what its rewards need (``rewards.py``).
 ``HUGGINGFACE_TOKEN``
     From the environment; for gated base models and for pushing.
 

@@ -13,6 +13,8 @@ FailureKind = Literal[
     "disk_full",
     "gated_model",
     "nan_loss",
+    "no_reward",
+    "no_sandbox",
     "out_of_memory",
     "timeout",
     "unavailable",

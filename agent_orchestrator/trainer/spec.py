@@ -15,9 +15,26 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from agent_orchestrator.trainer.diagnosis import Refused
+from agent_orchestrator.trainer.rewards import COLUMNS
+from agent_orchestrator.trainer.sandbox import Limits
 
 PROTOCOL: Final = 1
+_ABOVE_ZERO: Final = (
+    "learning_rate",
+    "num_epochs",
+    "max_steps",
+    "batch_size",
+    "gradient_accumulation",
+    "max_length",
+    "max_grad_norm",
+    "checkpoint_steps",
+    "max_completion_length",
+    "temperature",
+)
+_FEWEST_GENERATIONS: Final = 2
+"""GRPO compares answers with each other."""
 
+Method = Literal["sft", "dpo", "grpo"]
 LrScheduler = Literal["linear", "cosine", "constant", "constant_with_warmup"]
 
 
@@ -58,6 +75,16 @@ class Hyperparameters:
     """Batches of examples of about equal length: less padding."""
     checkpoint_steps: int | None = None
     """Steps between checkpoints; None writes one only when cancelled."""
+    beta: float = 0.1
+    """How strongly DPO and GRPO hold the model to its base; 0 lets GRPO go without a reference."""
+    rewards: tuple[str, ...] = ("exact_match",)
+    """Of GRPO: names of ``rewards.py``; several are added up."""
+    num_generations: int = 8
+    """Answers that GRPO compares with each other for one problem."""
+    max_completion_length: int = 256
+    """Tokens of an answer that GRPO lets the model write."""
+    temperature: float = 1.0
+    """At which GRPO samples answers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +129,7 @@ class Spec:
     output_dir: str
     """Where the artifact appears; must not exist yet."""
     engine: str = "trl"
-    method: str = "sft"
+    method: Method = "sft"
     base_revision: str | None = None
     hyperparameters: Hyperparameters = field(default_factory=Hyperparameters)
     model_card: ModelCard = field(default_factory=ModelCard)
@@ -111,6 +138,8 @@ class Spec:
     """Wall-clock limit."""
     threads: int | None = None
     """CPU threads; None leaves it to torch and ``OMP_NUM_THREADS``."""
+    sandbox: Limits = field(default_factory=Limits)
+    """For code that the model writes and ``python_tests`` runs."""
 
 
 def read_spec(path: Path) -> Spec:
@@ -130,32 +159,41 @@ def parse_spec(data: object) -> Spec:
         raise _bad("protocol", data.get("protocol"), f"this worker speaks protocol {PROTOCOL}")
     spec = _dataclass(Spec, data, "")
     _check_ranges(spec)
-    if spec.engine != "trl" or spec.method != "sft":
+    if spec.engine != "trl":
         raise Refused(
-            "unavailable",
-            f"Training by engine {spec.engine!r} with method {spec.method!r} is not built in yet.",
-            "Use engine 'trl' with method 'sft'.",
+            "unavailable", f"Engine {spec.engine!r} is not built in yet.", "Use engine 'trl'."
         )
     return spec
 
 
 def _check_ranges(spec: Spec) -> None:
     parameters = spec.hyperparameters
-    positive = ("learning_rate", "num_epochs", "max_steps", "batch_size", "gradient_accumulation")
-    for name in (*positive, "max_length", "max_grad_norm", "checkpoint_steps"):
+    for name in _ABOVE_ZERO:
         value = getattr(parameters, name)
         if value is not None and not value > 0:
             raise _bad(f"hyperparameters.{name}", value, "must be above 0")
-    for name in ("warmup_ratio", "adam_beta2", "weight_decay"):
+    for name in ("warmup_ratio", "adam_beta2", "weight_decay", "beta"):
         value = getattr(parameters, name)
         if not 0 <= value <= 1:
             raise _bad(f"hyperparameters.{name}", value, "must lie between 0 and 1")
+    _check_rewards(parameters)
+    limits = spec.sandbox
+    if not (limits.seconds > 0 and limits.memory_mb > 0 and limits.file_mb > 0):
+        raise _bad("sandbox", dataclasses.asdict(limits), "limits above 0")
     for name, value in (("max_seconds", spec.max_seconds), ("threads", spec.threads)):
         if value is not None and not value > 0:
             raise _bad(name, value, "must be above 0")
     lora = parameters.lora
     if lora is not None and not (lora.rank > 0 and lora.alpha > 0 and 0 <= lora.dropout < 1):
         raise _bad("hyperparameters.lora", dataclasses.asdict(lora), "rank and alpha above 0")
+
+
+def _check_rewards(parameters: Hyperparameters) -> None:
+    if parameters.num_generations < _FEWEST_GENERATIONS:
+        raise _bad("hyperparameters.num_generations", parameters.num_generations, "2 or more")
+    unknown = [name for name in parameters.rewards if name not in COLUMNS]
+    if unknown or not parameters.rewards:
+        raise _bad("hyperparameters.rewards", parameters.rewards, f"name of {', '.join(COLUMNS)}")
 
 
 def _bad(key: str, value: object, why: str) -> Refused:

@@ -12,6 +12,7 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 from types import FrameType
@@ -21,7 +22,7 @@ from agent_orchestrator.trainer import artifact
 from agent_orchestrator.trainer.base_model import check_local_base, load_base
 from agent_orchestrator.trainer.diagnosis import Cancelled, Refused, TimeIsUp, diagnose
 from agent_orchestrator.trainer.progress import ProgressLog
-from agent_orchestrator.trainer.rows import Example, read_rows
+from agent_orchestrator.trainer.rows import Row, read_rows
 from agent_orchestrator.trainer.spec import Spec, read_spec
 
 COMPLETED: Final = 0
@@ -139,8 +140,9 @@ def _carry_out(job_dir: Path, progress: ProgressLog, signals: Signals) -> None:
         signals.limit(spec.max_seconds)
     job = Job(job_dir, spec, _token(spec), progress, signals)
     check_local_base(spec.base_model)
-    examples = read_rows(job_dir / spec.dataset.train)
-    validation = read_rows(job_dir / spec.dataset.validation) if spec.dataset.validation else []
+    examples = read_rows(job_dir / spec.dataset.train, spec.method)
+    held_out = spec.dataset.validation
+    validation = read_rows(job_dir / held_out, spec.method) if held_out else []
     output = job_dir / spec.output_dir
     with artifact.appearing(output, spec.job_id) as partial:
         model, tokenizer, manifest = _train(job, examples, validation)
@@ -159,39 +161,38 @@ def _carry_out(job_dir: Path, progress: ProgressLog, signals: Signals) -> None:
     )
 
 
-def _train(
-    job: Job, examples: list[Example], validation: list[Example]
-) -> tuple[Any, Any, dict[str, Any]]:
+def _train(job: Job, examples: list[Row], validation: list[Row]) -> tuple[Any, Any, dict[str, Any]]:
     """Return the trained model, its tokenizer and the manifest as far as it is known."""
     spec, progress = job.spec, job.progress
     progress.event("loading", "loading the libraries")
-    _prepare_environment(spec)
-    from agent_orchestrator.trainer import sft
-    from agent_orchestrator.trainer.tokenizing import tokenize
+    _prepare_environment(job)
+    from agent_orchestrator.trainer.loop import Material, Setting
+    from agent_orchestrator.trainer.tokenizing import prepare
 
+    method = import_module(f"agent_orchestrator.trainer.{spec.method}")
     progress.event("loading", f"loading the base model {spec.base_model}")
     model, tokenizer = load_base(spec, job.token)
     base_sha256, base_type = artifact.weights_sha256(model), model.dtype
     progress.event("tokenizing", f"tokenizing {len(examples)} examples")
-    max_length = spec.hyperparameters.max_length
-    rows = tokenize(examples, tokenizer, max_length)
+    rows = prepare(spec.method, examples, tokenizer, spec.hyperparameters)
+    held_out = []
+    if validation:
+        held_out = prepare(spec.method, validation, tokenizer, spec.hyperparameters)
 
     def checkpoint(step: int, current: Any) -> None:
         artifact.save_weights(current, tokenizer, job.folder / "checkpoints" / f"step-{step}")
         progress.event("checkpoint", f"checkpoint at step {step}", step=step)
 
     with job.signals.deferred():
-        trained, measured = sft.train(
-            spec.hyperparameters,
-            model,
-            tokenizer,
-            rows,
-            tokenize(validation, tokenizer, max_length) if validation else None,
+        setting = Setting(
             job_dir=job.folder,
             progress=progress,
             cancelled=lambda: job.signals.cancelled,
             checkpoint=checkpoint,
+            sandbox=spec.sandbox,
         )
+        material = Material(model=model, tokenizer=tokenizer, rows=rows, validation=held_out)
+        trained, measured = method.train(spec.hyperparameters, material, setting)
     trained = trained.to(base_type)
     sha256 = artifact.weights_sha256(trained)
     if sha256 == base_sha256:
@@ -209,6 +210,7 @@ def _train(
         "tokens": measured.tokens,
         "examples": len(rows),
         "examples_too_long": len(examples) - len(rows),
+        **measured.measures,
     }
     return trained, tokenizer, _manifest(spec, base_sha256, sha256, metrics)
 
@@ -231,10 +233,11 @@ def _manifest(spec: Spec, base_sha256: str, sha256: str, metrics: dict[str, Any]
     }
 
 
-def _prepare_environment(spec: Spec) -> None:
+def _prepare_environment(job: Job) -> None:
     """Set what the libraries read from the environment when they are imported."""
-    if spec.threads is not None:
-        os.environ["OMP_NUM_THREADS"] = str(spec.threads)
+    if job.spec.threads is not None:
+        os.environ["OMP_NUM_THREADS"] = str(job.spec.threads)
+    os.environ["TENSORBOARD_LOGGING_DIR"] = str(job.folder / "tensorboard")
     # Threads that spin while they wait make a step several times slower on a busy machine.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")

@@ -59,8 +59,8 @@ def test_nested_objects_become_their_types():
         ({"dataset": {}}, "bad_spec: dataset.train = None: is missing"),
         ({"dataset": "train.jsonl"}, "bad_spec: dataset = 'train.jsonl': must be an object"),
         ({"max_seconds": 0}, "bad_spec: max_seconds = 0.0"),
-        ({"method": "dpo"}, "unavailable: Training by engine 'trl' with method 'dpo'"),
-        ({"engine": "autotrain"}, "unavailable: Training by engine 'autotrain'"),
+        ({"method": "ppo"}, "method = 'ppo': must be one of sft, dpo, grpo"),
+        ({"engine": "autotrain"}, "unavailable: Engine 'autotrain'"),
     ],
 )
 def test_a_wrong_value_is_refused_by_its_key(change: dict[str, object], said: str):

@@ -1,0 +1,262 @@
+"""What the methods share: the loop that is watched at every step, and its settings.
+
+Importing this takes seconds (torch, transformers, trl).
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+from peft import LoraConfig
+from transformers import (
+    PrinterCallback,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+)
+
+from agent_orchestrator.trainer.diagnosis import Refused
+from agent_orchestrator.trainer.progress import ProgressLog
+from agent_orchestrator.trainer.sandbox import Limits
+from agent_orchestrator.trainer.spec import Hyperparameters, Lora
+
+LINE_SECONDS: Final = 0.25
+"""At most one progress line in this time."""
+
+Rows = list[dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingRun:
+    """What a run measured. Losses are the method's own, the mean of a step."""
+
+    first_loss: float
+    """Of the first step."""
+    final_loss: float
+    """Mean over the last tenth of the steps."""
+    steps: int
+    tokens: int
+    """Tokens read, padding left out."""
+    seconds: float
+    validation_loss: float | None = None
+    measures: Mapping[str, float | None] = field(default_factory=dict)
+    """What else the method measures, e.g. rewards; None where nothing was logged."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Material:
+    """What is trained, and on what."""
+
+    model: Any
+    tokenizer: Any
+    rows: Rows
+    """Of ``tokenizing.prepare``."""
+    validation: Rows
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """What a training runs in."""
+
+    job_dir: Path
+    progress: ProgressLog
+    cancelled: Callable[[], bool]
+    """Looked at between two steps: a cancelled training writes a checkpoint and ends early."""
+    checkpoint: Callable[[int, Any], None]
+    """``checkpoint(step, model)``, called when one is due."""
+    sandbox: Limits
+    """For code that the model writes."""
+
+
+class Follower(TrainerCallback):
+    """Collects the losses, writes progress lines and checkpoints, stops a cancelled training."""
+
+    def __init__(self, setting: Setting, total: int, checkpoint_steps: int | None) -> None:
+        self._progress = setting.progress
+        self._cancelled = setting.cancelled
+        self._checkpoint = setting.checkpoint
+        self._total = total
+        self._checkpoint_steps = checkpoint_steps
+        self._losses: list[float] = []
+        self._step_loss = 0.0
+        self._tokens = 0
+        self._reported = 0
+        self._started = self._last_line = time.monotonic()
+
+    def forward_pass(self, loss: float, tokens: int) -> None:
+        """Add one forward pass's share of the step's loss. Raises Refused (``nan_loss``)."""
+        if not math.isfinite(loss):
+            raise Refused(
+                "nan_loss",
+                f"The loss became {loss} at step {len(self._losses) + 1}.",
+                "Lower the learning rate, lengthen the warm-up, or look for broken examples.",
+            )
+        self._step_loss += loss
+        self._tokens += tokens
+
+    def on_train_begin(self, *_: Any, **__: Any) -> None:
+        """Start the clock behind the estimate of the remaining time."""
+        self._started = self._last_line = time.monotonic()
+
+    def on_step_end(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        *,
+        model: Any,
+        lr_scheduler: Any,
+        **_: Any,
+    ) -> None:
+        """Close an optimizer step."""
+        self._losses.append(self._step_loss)
+        self._step_loss = 0.0
+        step, now = state.global_step, time.monotonic()
+        if step in (1, self._total) or now - self._last_line >= LINE_SECONDS:
+            self._last_line = now
+            self._line(step, now, lr_scheduler.get_last_lr()[0])
+        due = self._checkpoint_steps is not None and step % self._checkpoint_steps == 0
+        cancelled = self._cancelled()
+        if due or cancelled:
+            self._checkpoint(step, model)
+        if cancelled:
+            control.should_training_stop = True
+
+    def _line(self, step: int, now: float, learning_rate: float) -> None:
+        recent = self._losses[self._reported :]
+        self._reported = len(self._losses)
+        self._progress.event(
+            "step",
+            step=step,
+            total_steps=self._total,
+            loss=sum(recent) / len(recent),
+            learning_rate=learning_rate,
+            eta_seconds=(now - self._started) / step * (self._total - step),
+        )
+
+    def result(
+        self,
+        seconds: float,
+        validation_loss: float | None = None,
+        measures: Mapping[str, float | None] | None = None,
+    ) -> TrainingRun:
+        """Return what was measured."""
+        tail = self._losses[-max(1, len(self._losses) // 10) :]
+        return TrainingRun(
+            first_loss=self._losses[0],
+            final_loss=sum(tail) / len(tail),
+            steps=len(self._losses),
+            tokens=self._tokens,
+            seconds=seconds,
+            validation_loss=validation_loss,
+            measures=measures or {},
+        )
+
+
+class Watched:
+    """Mix-in for TRL's trainers: tells the follower the loss of every forward pass."""
+
+    def __init__(self, follower: Follower, **kwargs: Any) -> None:
+        super().__init__(callbacks=[follower], **kwargs)  # type: ignore[call-arg]
+        self.remove_callback(PrinterCallback)  # type: ignore[attr-defined]
+        self._follower = follower
+
+    def training_step(self, model: Any, inputs: Any, *args: Any, **kwargs: Any) -> torch.Tensor:
+        """Take one step forwards and back."""
+        tokens = int(inputs["attention_mask"].sum()) if "attention_mask" in inputs else 0
+        loss: torch.Tensor = super().training_step(model, inputs, *args, **kwargs)  # type: ignore[misc]
+        self._follower.forward_pass(float(loss), tokens)
+        return loss
+
+
+def total_steps(parameters: Hyperparameters, rows: int) -> int:
+    """Return the number of optimizer steps, counted as ``transformers.Trainer`` counts them."""
+    if parameters.max_steps is not None:
+        return parameters.max_steps
+    batches = math.ceil(rows / parameters.batch_size)
+    per_epoch = math.ceil(batches / parameters.gradient_accumulation)
+    return math.ceil(per_epoch * parameters.num_epochs)
+
+
+def on_gpu() -> bool:
+    """Return whether there is a GPU."""
+    return bool(torch.cuda.is_available())
+
+
+def arguments(parameters: Hyperparameters, total: int, job_dir: Path) -> dict[str, Any]:
+    """Return the settings that every method's configuration has.
+
+    Mixed precision on a GPU (bfloat16 where it has that), float32 on the CPU.
+    """
+    gpu = on_gpu()
+    brain_float = gpu and torch.cuda.is_bf16_supported(including_emulation=False)
+    return {
+        "output_dir": str(job_dir / "checkpoints"),
+        "save_strategy": "no",  # transformers' own checkpoints hold pickles
+        "max_steps": total,
+        "per_device_train_batch_size": parameters.batch_size,
+        "per_device_eval_batch_size": parameters.batch_size,
+        "gradient_accumulation_steps": parameters.gradient_accumulation,
+        "learning_rate": parameters.learning_rate,
+        "lr_scheduler_type": parameters.lr_scheduler,
+        "warmup_steps": round(parameters.warmup_ratio * total),
+        "adam_beta2": parameters.adam_beta2,
+        "weight_decay": parameters.weight_decay,
+        "max_grad_norm": parameters.max_grad_norm,
+        "seed": parameters.seed,
+        "gradient_checkpointing": gpu,
+        "use_cpu": not gpu,
+        "bf16": brain_float,
+        "fp16": gpu and not brain_float,
+        "dataloader_pin_memory": gpu,
+        "logging_steps": max(1, total // 100),
+        "report_to": ["tensorboard"],
+        "disable_tqdm": True,
+    }
+
+
+def in_training_type(model: Any, parameters: Hyperparameters) -> Any:
+    """Return the model in float32, in which weights are trained; adapters on a GPU need it not."""
+    return model if on_gpu() and parameters.lora else model.float()
+
+
+def adapters(lora: Lora | None, model: Any) -> LoraConfig | None:
+    """Return the adapters' configuration; None trains all weights."""
+    if lora is None:
+        return None
+    tied = bool(getattr(model.config, "tie_word_embeddings", False))
+    return LoraConfig(
+        task_type="CAUSAL_LM",
+        r=lora.rank,
+        lora_alpha=lora.alpha,
+        lora_dropout=lora.dropout,
+        target_modules=list(lora.target_modules),
+        modules_to_save=list(lora.modules_to_save) or None,
+        # Otherwise a trained embedding that is also the output layer would part from it in merging.
+        ensure_weight_tying=tied and "embed_tokens" in lora.modules_to_save,
+    )
+
+
+def merged(trainer: Any, parameters: Hyperparameters) -> Any:
+    """Return the trained model, whole: adapters merged."""
+    return trainer.model.merge_and_unload() if parameters.lora else trainer.model
+
+
+def run(trainer: Any) -> float:
+    """Train; return the seconds it took."""
+    started = time.monotonic()
+    trainer.train()
+    return time.monotonic() - started
+
+
+def logged(trainer: Any, name: str) -> tuple[float | None, float | None]:
+    """Return the first and the last value that a trainer logged under ``name``."""
+    values = [entry[name] for entry in trainer.state.log_history if name in entry]
+    return (float(values[0]), float(values[-1])) if values else (None, None)
