@@ -63,6 +63,9 @@ soak: setup ## run every program of support/soak: minutes under load, hundreds o
 	@set -e; for program in $(SOAKS); do \
 		printf '\n== %s\n' "$$program"; PYTHONPATH=support $(BIN)/python "$$program"; done
 
+bench-peers: setup ## make the environments of the peers that router.py compares us with
+	$(BIN)/python support/benchmarks/contest/peers.py
+
 clean: ## remove caches and build outputs (environments and .chef stay)
 	rm -rf build dist htmlcov .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache \
 		.hypothesis .import_linter_cache
