@@ -38,6 +38,7 @@ COMMANDS: Mapping[str, tuple[str, str, str]] = {
     "job": ("usecase", "monitor_training_job", "Show how a job stands."),
     "cancel": ("usecase", "cancel_training_job", "Cancel a job."),
     "convert": ("usecase", "convert_model_to_gguf", "Convert a model to GGUF."),
+    "endpoints": ("usecase", "endpoints", "See and control the Inference Endpoints."),
     "status": ("overview", "status", "Show what serves whom, and what waits or runs."),
     "jobs": ("overview", "jobs", "List the jobs, newest first."),
     "approvals": ("approvals", "approvals", "List the approvals that wait for an answer."),

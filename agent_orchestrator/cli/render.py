@@ -287,6 +287,25 @@ def _(result: uc.AgentModels) -> None:
     )
 
 
+@_show.register
+def _(result: uc.EndpointList) -> None:
+    table(
+        f"Inference Endpoints of {result.namespace}",
+        ("endpoint", "status", "model", "machine", "an hour", "serves"),
+        [
+            (
+                one.name,
+                one.status,
+                one.model,
+                one.instance,
+                None if one.usd_per_hour is None else f"${one.usd_per_hour:.2f}",
+                ", ".join(one.serves) or None,
+            )
+            for one in result.endpoints
+        ],
+    )
+
+
 def _number(value: float | None) -> str | None:
     """Return counts as whole numbers, rates and scores with three digits."""
     if value is None:

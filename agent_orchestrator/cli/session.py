@@ -21,7 +21,7 @@ from agent_orchestrator.agents.infrastructure.modelops.usecases import (
 from agent_orchestrator.cli import render
 from agent_orchestrator.cli.failures import ShownFailure
 from agent_orchestrator.cli.progress import JobProgress
-from agent_orchestrator.domain.intents import UseCase
+from agent_orchestrator.domain.approvals import UseCaseName
 from agent_orchestrator.domain.jobs import TERMINAL
 from agent_orchestrator.domain.verdict import Verdict
 from agent_orchestrator.errors import ApprovalRequired, SettingsError
@@ -60,7 +60,7 @@ def caller() -> Caller:
 
 
 def run(
-    use_case: UseCase, request: Request, *, as_json: bool, yes: bool = False, wait: bool = False
+    use_case: UseCaseName, request: Request, *, as_json: bool, yes: bool = False, wait: bool = False
 ) -> None:
     """Run a use case and show its result.
 
@@ -122,7 +122,7 @@ async def follow(coordinator: Coordinator, job_id: str) -> JobReport:
 
 
 async def _run_approved(
-    coordinator: Coordinator, use_case: UseCase, request: Request, *, as_json: bool, yes: bool
+    coordinator: Coordinator, use_case: UseCaseName, request: Request, *, as_json: bool, yes: bool
 ) -> Result:
     who = caller()
     try:

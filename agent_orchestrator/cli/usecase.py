@@ -20,11 +20,11 @@ from agent_orchestrator.agents.infrastructure.modelops.usecases import (
     Request,
 )
 from agent_orchestrator.cli import options, session
-from agent_orchestrator.domain.intents import UseCase
+from agent_orchestrator.domain.approvals import UseCaseName
 from agent_orchestrator.errors import InputError
 
 #: What a person types for each use case.
-_NAMES: Mapping[UseCase, str] = {
+_NAMES: Mapping[UseCaseName, str] = {
     "build_dataset": "build-dataset",
     "train_subagent_model": "train",
     "evaluate_model_vs_baseline": "evaluate",
@@ -38,12 +38,16 @@ _NAMES: Mapping[UseCase, str] = {
     "monitor_training_job": "job",
     "cancel_training_job": "cancel",
     "convert_model_to_gguf": "convert",
+    "list_endpoints": "endpoints list",
+    "endpoint_status": "endpoints status",
+    "wake_endpoint": "endpoints wake",
+    "sleep_endpoint": "endpoints sleep",
 }
 #: Use cases that return a job, which ``--wait`` follows.
 _JOB_STARTERS = {"train_subagent_model", "evaluate_model_vs_baseline", "convert_model_to_gguf"}
 
 
-def build_request(use_case: UseCase, values: Mapping[str, Any]) -> Request:
+def build_request(use_case: UseCaseName, values: Mapping[str, Any]) -> Request:
     """Return the request; InputError names the field and the value that is wrong."""
     kind = USE_CASES[use_case].request
     try:
@@ -62,7 +66,7 @@ def build_request(use_case: UseCase, values: Mapping[str, Any]) -> Request:
         ) from None
 
 
-def _command(use_case: UseCase) -> click.Command:
+def _command(use_case: UseCaseName) -> click.Command:
     """Return the use case's command: an option for each field, and those about how to run it."""
     kind = USE_CASES[use_case].request
 
@@ -87,15 +91,16 @@ def _command(use_case: UseCase) -> click.Command:
     return command
 
 
-def _positional(use_case: UseCase) -> str | None:
-    """Return the field that is written without an option's name: the job, or the agent."""
+def _positional(use_case: UseCaseName) -> str | None:
+    """Return the field that is written without an option's name: the job, the agent, the name."""
     fields = USE_CASES[use_case].request.model_fields
     if "job_id" in fields:
         return "job_id"
-    return "agent" if "agent" in fields and fields["agent"].is_required() else None
+    required = (name for name in ("agent", "name") if name in fields and fields[name].is_required())
+    return next(required, None)
 
 
-def _parameter(use_case: UseCase, field: str, info: FieldInfo) -> click.Parameter:
+def _parameter(use_case: UseCaseName, field: str, info: FieldInfo) -> click.Parameter:
     if field == _positional(use_case):
         return click.Argument([field], required=info.is_required())
     flag = "--" + field.replace("_", "-")
@@ -167,3 +172,7 @@ convert_model_to_gguf = _command("convert_model_to_gguf")
 
 simulate = click.Group("simulate", help="Plan a canary by simulation.")
 simulate.add_command(_command("simulate_canary"))
+
+endpoints = click.Group("endpoints", help="See and control the Inference Endpoints.")
+for _use_case in ("list_endpoints", "endpoint_status", "wake_endpoint", "sleep_endpoint"):
+    endpoints.add_command(_command(_use_case))

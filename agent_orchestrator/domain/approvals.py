@@ -19,13 +19,18 @@ from agent_orchestrator.errors import ApprovalDenied, InputError
 ApprovalStatus = Literal["pending", "approved", "rejected", "consumed"]
 """One that has expired keeps its status: the time of every use decides."""
 
+UseCaseName = (
+    UseCase | Literal["list_endpoints", "endpoint_status", "wake_endpoint", "sleep_endpoint"]
+)
+"""Every use case: those that a sentence can mean, and those that are asked for by name only."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Approval:
     """One approval. Times are seconds since the epoch."""
 
     id: str
-    use_case: UseCase
+    use_case: UseCaseName
     request: Mapping[str, Any]
     """The whole request, JSON."""
     request_hash: str

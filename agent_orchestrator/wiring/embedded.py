@@ -26,6 +26,7 @@ from agent_orchestrator.agents.infrastructure.modelops.dataset_building import D
 from agent_orchestrator.agents.infrastructure.modelops.datasets import DatasetStore
 from agent_orchestrator.agents.infrastructure.modelops.deployment import Deployment
 from agent_orchestrator.agents.infrastructure.modelops.drills import Drills
+from agent_orchestrator.agents.infrastructure.modelops.endpoint_control import EndpointControl
 from agent_orchestrator.agents.infrastructure.modelops.evaluation_jobs import Evaluations
 from agent_orchestrator.agents.infrastructure.modelops.hand_edits import HandEdits
 from agent_orchestrator.agents.infrastructure.modelops.inventory import Inventory, plan_conversion
@@ -66,7 +67,7 @@ from agent_orchestrator.stores.rollouts import RolloutStore
 from agent_orchestrator.stores.serving import ServingBoard
 from agent_orchestrator.wiring import model_server
 from agent_orchestrator.wiring.gate_access import open_gate
-from agent_orchestrator.wiring.targets import compose_targets, hub_size
+from agent_orchestrator.wiring.targets import compose_targets, hub_size, inference_endpoints
 
 log = logging.getLogger("chef")
 
@@ -279,12 +280,17 @@ def _compose_coordinator(
     inventory = Inventory(catalogue, stores.registry)
     policy = defaults.load_rollout_policy(settings.config_dir, {})
     limits = defaults.load_training_defaults(settings.config_dir).limits
+    endpoints = EndpointControl(
+        partial(inference_endpoints, settings), stores.models_yaml, stores.audit
+    )
     return Coordinator(
         readers={
             "monitor_training_job": jobs.desk.report,
             "rollout_status": lambda request: rollouts.reports.report(request.agent),
             "simulate_canary": lambda request: _simulate(request, policy),
             "list_agent_models": inventory.list_models,
+            "list_endpoints": endpoints.list,
+            "endpoint_status": endpoints.status,
         },
         planners={
             "build_dataset": DatasetBuilding(catalogue, stores.datasets, stores.audit).plan,
@@ -296,6 +302,8 @@ def _compose_coordinator(
             "rollback_deployment": rollouts.rollbacks.plan,
             "reset_breaker": BreakerResets(catalogue, stores.health, stores.audit).plan,
             "convert_model_to_gguf": plan_conversion,
+            "wake_endpoint": endpoints.plan_wake,
+            "sleep_endpoint": endpoints.plan_sleep,
         },
         authorisation=Authorisation(
             stores.approvals,

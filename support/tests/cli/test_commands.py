@@ -30,12 +30,22 @@ HEAVY = {
 RUNNING = {"as_json", "yes", "wait", "follow", "help"}
 
 
+IN_GROUPS = {
+    "simulate_canary": ("simulate", "canary"),
+    "list_endpoints": ("endpoints", "list"),
+    "endpoint_status": ("endpoints", "status"),
+    "wake_endpoint": ("endpoints", "wake"),
+    "sleep_endpoint": ("endpoints", "sleep"),
+}
+
+
 def command_of(use_case: str) -> click.Command:
     """Return the command whose attribute is named after the use case."""
-    if use_case == "simulate_canary":
-        group = tree.cli.get_command(click.Context(tree.cli), "simulate")
+    if use_case in IN_GROUPS:
+        group_name, name = IN_GROUPS[use_case]
+        group = tree.cli.get_command(click.Context(tree.cli), group_name)
         assert isinstance(group, click.Group)
-        return group.commands["canary"]
+        return group.commands[name]
     names = [name for name, entry in tree.COMMANDS.items() if entry[1] == use_case]
     assert len(names) == 1, use_case
     command = tree.cli.get_command(click.Context(tree.cli), names[0])

@@ -24,6 +24,7 @@ from agent_orchestrator.agents.infrastructure.modelops.dataset_building import D
 from agent_orchestrator.agents.infrastructure.modelops.datasets import DatasetStore
 from agent_orchestrator.agents.infrastructure.modelops.deployment import Deployment
 from agent_orchestrator.agents.infrastructure.modelops.drills import DrillLimits, Drills
+from agent_orchestrator.agents.infrastructure.modelops.endpoint_control import EndpointControl
 from agent_orchestrator.agents.infrastructure.modelops.hand_edits import HandEdits
 from agent_orchestrator.agents.infrastructure.modelops.inventory import Inventory, plan_conversion
 from agent_orchestrator.agents.infrastructure.modelops.monitoring import (
@@ -35,6 +36,9 @@ from agent_orchestrator.agents.infrastructure.modelops.registry import ModelRegi
 from agent_orchestrator.agents.infrastructure.modelops.rollback import Rollbacks
 from agent_orchestrator.agents.infrastructure.modelops.rollout_timer import RolloutTimer
 from agent_orchestrator.agents.infrastructure.modelops.targets.as_listed import AsListed
+from agent_orchestrator.agents.infrastructure.modelops.targets.inference_endpoints import (
+    InferenceEndpoints,
+)
 from agent_orchestrator.agents.infrastructure.modelops.transitions import Transitions, desired
 from agent_orchestrator.agents.infrastructure.modelops.usecases import (
     DeployModelToAgent,
@@ -251,6 +255,7 @@ class World:
         self.clock = clock or Clock()
         self.candidate = candidate or Candidate()
         self.alerts: list[str] = []
+        self.endpoints: InferenceEndpoints | None = None
         self.price = 15.0
         self.trained: list[TrainSubagentModel] = []
         self.training_fails: ChefError | None = None
@@ -355,12 +360,15 @@ class World:
         inventory = Inventory(self.catalogue, self.registry)
         resets = BreakerResets(self.catalogue, self.health, self.audit, clock=self.clock)
         building = DatasetBuilding(self.catalogue, self.datasets, self.audit, clock=self.clock)
+        endpoints = EndpointControl(lambda: self.endpoints, self.yaml, self.audit, clock=self.clock)
         return Coordinator(
             readers={
                 "monitor_training_job": lambda _request: Result(),
                 "rollout_status": lambda request: self.reports.report(request.agent),
                 "simulate_canary": lambda request: simulate(request, self.policy({})),
                 "list_agent_models": inventory.list_models,
+                "list_endpoints": endpoints.list,
+                "endpoint_status": endpoints.status,
             },
             planners={
                 "build_dataset": building.plan,
@@ -372,6 +380,8 @@ class World:
                 "rollback_deployment": self.rollbacks.plan,
                 "reset_breaker": resets.plan,
                 "convert_model_to_gguf": plan_conversion,
+                "wake_endpoint": endpoints.plan_wake,
+                "sleep_endpoint": endpoints.plan_sleep,
             },
             authorisation=Authorisation(
                 self.approvals,

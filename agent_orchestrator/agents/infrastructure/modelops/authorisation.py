@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from agent_orchestrator.agents.infrastructure.modelops.plans import Plan
-from agent_orchestrator.agents.infrastructure.modelops.usecases import ChangingRequest
-from agent_orchestrator.domain.approvals import Approval, canonical_hash
-from agent_orchestrator.domain.intents import UseCase
+from agent_orchestrator.agents.infrastructure.modelops.usecases import (
+    ChangingRequest,
+)
+from agent_orchestrator.domain.approvals import Approval, UseCaseName, canonical_hash
 from agent_orchestrator.errors import (
     ApprovalDenied,
     ApprovalRequired,
@@ -60,7 +61,7 @@ class Authorisation:
 
     def require(
         self,
-        use_case: UseCase,
+        use_case: UseCaseName,
         request: ChangingRequest,
         plan: Plan,
         caller: Caller,
@@ -92,7 +93,7 @@ class Authorisation:
         )
 
     def _ask(
-        self, use_case: UseCase, request: ChangingRequest, plan: Plan, caller: Caller
+        self, use_case: UseCaseName, request: ChangingRequest, plan: Plan, caller: Caller
     ) -> Approval:
         now = self._clock()
         body = request.model_dump(mode="json")
@@ -118,7 +119,7 @@ class Authorisation:
 
     def _spend(
         self,
-        use_case: UseCase,
+        use_case: UseCaseName,
         request: ChangingRequest,
         plan: Plan,
         caller: Caller,

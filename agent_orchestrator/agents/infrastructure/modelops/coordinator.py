@@ -21,8 +21,7 @@ from agent_orchestrator.agents.infrastructure.modelops.usecases import (
     Request,
     Result,
 )
-from agent_orchestrator.domain.approvals import Approval
-from agent_orchestrator.domain.intents import UseCase
+from agent_orchestrator.domain.approvals import Approval, UseCaseName
 from agent_orchestrator.errors import ApprovalDenied, ChefError
 
 Planner = Callable[[Any, Caller], Plan]
@@ -35,8 +34,8 @@ class Coordinator:
     def __init__(
         self,
         *,
-        readers: Mapping[UseCase, Reader],
-        planners: Mapping[UseCase, Planner],
+        readers: Mapping[UseCaseName, Reader],
+        planners: Mapping[UseCaseName, Planner],
         authorisation: Authorisation,
     ) -> None:
         changing = {use_case for use_case, spec in USE_CASES.items() if spec.changes}
@@ -48,7 +47,7 @@ class Coordinator:
 
     async def run(
         self,
-        use_case: UseCase,
+        use_case: UseCaseName,
         request: Request,
         caller: Caller,
         *,

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from agent_orchestrator.domain.intents import UseCase
+from agent_orchestrator.domain.approvals import UseCaseName
 from agent_orchestrator.domain.jobs import JobStatus
 from agent_orchestrator.domain.models import TrainingMethod, TrainingMode
 from agent_orchestrator.domain.routing import Provider
@@ -528,6 +528,51 @@ class ConversionStarted(Result):
     usage: dict[str, str]
 
 
+class ListEndpoints(Request):
+    """List the Inference Endpoints: what runs, what sleeps, what it costs."""
+
+
+class EndpointStatus(Request):
+    """Show how an Inference Endpoint stands."""
+
+    name: str
+
+
+class WakeEndpoint(ChangingRequest):
+    """Bring an Inference Endpoint up; it costs money while it runs."""
+
+    name: str
+
+
+class SleepEndpoint(ChangingRequest):
+    """Scale an Inference Endpoint to zero; it wakes at its next request."""
+
+    name: str
+
+
+class EndpointReport(Result):
+    """An Inference Endpoint."""
+
+    name: str
+    model: str
+    status: str
+    """pending, initializing, updating, running, paused, scaledToZero, failed, updateFailed."""
+    url: str | None
+    instance: str
+    usd_per_hour: float | None
+    """While it runs; null for a machine that the service does not list."""
+    serves: list[str]
+    """Agents whose traffic it gets."""
+    message: str = ""
+
+
+class EndpointList(Result):
+    """All Inference Endpoints of a namespace."""
+
+    namespace: str
+    endpoints: list[EndpointReport]
+
+
 @dataclass(frozen=True, slots=True)
 class UseCaseSpec:
     """One use case as the doors see it."""
@@ -538,7 +583,7 @@ class UseCaseSpec:
     """Whether it can change anything."""
 
 
-USE_CASES: Mapping[UseCase, UseCaseSpec] = {
+USE_CASES: Mapping[UseCaseName, UseCaseSpec] = {
     "build_dataset": UseCaseSpec(BuildDataset, DatasetBuilt, changes=True),
     "train_subagent_model": UseCaseSpec(TrainSubagentModel, TrainingStarted, changes=True),
     "monitor_training_job": UseCaseSpec(MonitorTrainingJob, JobReport, changes=False),
@@ -554,4 +599,8 @@ USE_CASES: Mapping[UseCase, UseCaseSpec] = {
     "simulate_canary": UseCaseSpec(SimulateCanary, CanarySimulated, changes=False),
     "list_agent_models": UseCaseSpec(ListAgentModels, AgentModels, changes=False),
     "convert_model_to_gguf": UseCaseSpec(ConvertModelToGguf, ConversionStarted, changes=True),
+    "list_endpoints": UseCaseSpec(ListEndpoints, EndpointList, changes=False),
+    "endpoint_status": UseCaseSpec(EndpointStatus, EndpointReport, changes=False),
+    "wake_endpoint": UseCaseSpec(WakeEndpoint, EndpointReport, changes=True),
+    "sleep_endpoint": UseCaseSpec(SleepEndpoint, EndpointReport, changes=True),
 }
