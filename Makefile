@@ -56,7 +56,7 @@ BENCHMARKS := $(sort $(wildcard support/benchmarks/*.py))
 bench: setup setup-trainer ## run every program of support/benchmarks
 	@printf 'benchmarks: %s\n' "$(or $(BENCHMARKS),none yet)"
 	@set -e; for program in $(BENCHMARKS); do \
-		printf '\n== %s\n' "$$program"; OMP_NUM_THREADS=1 $(BIN)/python "$$program"; done
+		printf '\n== %s\n' "$$program"; PYTHONPATH=support OMP_NUM_THREADS=1 $(BIN)/python "$$program"; done
 
 SOAKS := $(sort $(wildcard support/soak/*.py))
 soak: setup ## run every program of support/soak: minutes under load, hundreds of kills

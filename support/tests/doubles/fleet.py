@@ -89,7 +89,7 @@ class Fleet:
         )
         self._policy = {**POLICY, **policy}
         log = folder / "fleet.log"
-        self.models = OpenAIServer(lambda body: Reply(body["model"]))
+        self.models = OpenAIServer(lambda body: Reply(body["model"]), models=MODELS)
         self.gateways = [Gateway(self.workspace, log) for _ in range(gateways)]
         self._timer = ForkServer(log)
         self._command = ForkServer(log)
