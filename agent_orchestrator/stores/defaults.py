@@ -184,6 +184,8 @@ class EndpointDefaults(_Strict):
     region: str = "us-east-1"
     idle_minutes: Annotated[int, Field(ge=1)] = 15
     """Without a request, then it is scaled to zero."""
+    sleep_when_retired: bool = True
+    """Whether the timer scales to zero what a rollout left behind, after its guard period."""
     start_seconds: Positive = 1200.0
     poll_seconds: Positive = 5.0
     image: dict[str, Any] | None = None

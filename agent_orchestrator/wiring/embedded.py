@@ -26,6 +26,7 @@ from agent_orchestrator.agents.infrastructure.modelops.dataset_building import D
 from agent_orchestrator.agents.infrastructure.modelops.datasets import DatasetStore
 from agent_orchestrator.agents.infrastructure.modelops.deployment import Deployment
 from agent_orchestrator.agents.infrastructure.modelops.drills import Drills
+from agent_orchestrator.agents.infrastructure.modelops.endpoint_care import EndpointCare
 from agent_orchestrator.agents.infrastructure.modelops.endpoint_control import EndpointControl
 from agent_orchestrator.agents.infrastructure.modelops.evaluation_jobs import Evaluations
 from agent_orchestrator.agents.infrastructure.modelops.hand_edits import HandEdits
@@ -85,6 +86,7 @@ class Embedded:
     job_desk: Jobs
     audit: AuditLog
     timer: RolloutTimer
+    endpoint_care: EndpointCare
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,6 +127,16 @@ def compose(settings: Settings) -> Embedded:
         job_desk=jobs.desk,
         audit=stores.audit,
         timer=rollouts.timer,
+        endpoint_care=_compose_endpoint_care(settings, stores),
+    )
+
+
+def _compose_endpoint_care(settings: Settings, stores: _Stores) -> EndpointCare:
+    wanted = defaults.load_endpoint_defaults(settings.config_dir).sleep_when_retired
+    return EndpointCare(
+        lambda: inference_endpoints(settings) if wanted else None,
+        stores.models_yaml,
+        stores.rollouts,
     )
 
 

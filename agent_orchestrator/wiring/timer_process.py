@@ -10,6 +10,7 @@ import logging
 import signal
 import sys
 import threading
+from collections.abc import Callable
 
 from agent_orchestrator.errors import ChefError, LockTimeout
 from agent_orchestrator.settings import Settings, load_settings
@@ -20,6 +21,7 @@ from agent_orchestrator.wiring.process import argument_parser, start_logging, wh
 log = logging.getLogger("chef.timer")
 
 _LEASE_WAIT_SECONDS = 1.0
+_CARE_SECONDS = 60.0
 
 
 def run(settings: Settings, stop: threading.Event) -> None:
@@ -40,11 +42,23 @@ def run(settings: Settings, stop: threading.Event) -> None:
 
 
 def _tick_until(stop: threading.Event, settings: Settings) -> None:
-    """Tick; every tick is on its own, and whatever goes wrong in one is only logged."""
+    """Tick until ``stop`` is set.
+
+    Endpoints are looked after in a thread of its own: nothing far away may hold a verdict up.
+    """
     embedded = compose(settings)
     log.info("The timer ticks every %g s.", settings.timer_seconds)
-    while not stop.wait(settings.timer_seconds):
-        for task in (embedded.timer.tick, embedded.job_desk.refresh_all):
+    care = threading.Thread(
+        target=_every, args=(stop, _CARE_SECONDS, embedded.endpoint_care.tick), daemon=True
+    )
+    care.start()
+    _every(stop, settings.timer_seconds, embedded.timer.tick, embedded.job_desk.refresh_all)
+
+
+def _every(stop: threading.Event, seconds: float, *tasks: Callable[[], None]) -> None:
+    """Do the tasks, each on its own: whatever goes wrong in one is only logged."""
+    while not stop.wait(seconds):
+        for task in tasks:
             try:
                 task()
             except ChefError as error:
