@@ -5,18 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 from pydantic import TypeAdapter
-from sqlalchemy import JSON, Column, Connection, Float, String, Table, select
+from sqlalchemy import Column, Connection, Float, RowMapping, String, Table, select
 
 from agent_orchestrator.domain.approvals import Approval, check_answerable, check_usable
 from agent_orchestrator.errors import ApprovalDenied, NotFoundError
-from agent_orchestrator.stores.database import Database, metadata
+from agent_orchestrator.stores.database import SEQUENCE, Database, Json, metadata
 
 _APPROVALS = Table(
     "approvals",
     metadata,
-    Column("id", String, primary_key=True),
+    Column("seq", SEQUENCE, primary_key=True, autoincrement=True),
+    Column("id", String, nullable=False, unique=True),
     Column("use_case", String, nullable=False),
-    Column("request", JSON, nullable=False),
+    Column("request", Json, nullable=False),
     Column("request_hash", String, nullable=False),
     Column("summary", String, nullable=False),
     Column("price_ceiling_usd", Float, nullable=False),
@@ -54,11 +55,11 @@ class ApprovalStore:
         query = (
             select(_APPROVALS)
             .where(_APPROVALS.c.status == "pending", _APPROVALS.c.expires_at > now)
-            .order_by(_APPROVALS.c.created_at)
+            .order_by(_APPROVALS.c.seq)
         )
         with self._database.read() as connection:
-            rows = connection.execute(query).mappings()
-            return [_APPROVAL.validate_python(dict(row)) for row in rows]
+            rows = connection.execute(query).mappings().all()
+        return [_approval(row) for row in rows]
 
     def answer(
         self,
@@ -98,7 +99,11 @@ def _get(connection: Connection, approval_id: str) -> Approval:
     row = connection.execute(query).mappings().first()
     if row is None:
         raise NotFoundError(f"No approval {approval_id!r}.", remedy="See `chef approvals`.")
-    return _APPROVAL.validate_python(dict(row))
+    return _approval(row)
+
+
+def _approval(row: RowMapping) -> Approval:
+    return _APPROVAL.validate_python({name: row[name] for name in row if name != "seq"})
 
 
 def _change(connection: Connection, approval: Approval, **values: Any) -> Approval:

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import JSON, Column, Float, String, Table, select
+from sqlalchemy import Column, Float, String, Table, select
 
-from agent_orchestrator.stores.database import SEQUENCE, Database, metadata
+from agent_orchestrator.stores.database import SEQUENCE, Database, Json, metadata
 
 _AUDIT = Table(
     "audit",
@@ -18,7 +18,7 @@ _AUDIT = Table(
     Column("actor", String, nullable=False),
     Column("action", String, nullable=False),
     Column("subject", String, nullable=False),
-    Column("detail", JSON, nullable=False),
+    Column("detail", Json, nullable=False),
 )
 
 
@@ -53,5 +53,5 @@ class AuditLog:
         """Return the newest entries, oldest first."""
         query = select(_AUDIT).order_by(_AUDIT.c.seq.desc()).limit(limit)
         with self._database.read() as connection:
-            rows = [AuditEntry(**row) for row in connection.execute(query).mappings()]
-        return rows[::-1]
+            rows = connection.execute(query).mappings().all()
+        return [AuditEntry(**row) for row in reversed(rows)]

@@ -7,10 +7,11 @@ say how.
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import Final, get_args
+from typing import Any, Final, get_args
 
 from sqlalchemy import (
     URL,
@@ -20,6 +21,8 @@ from sqlalchemy import (
     Integer,
     MetaData,
     Table,
+    Text,
+    TypeDecorator,
     inspect,
     select,
 )
@@ -41,6 +44,22 @@ metadata = MetaData()
 
 SEQUENCE = BigInteger().with_variant(Integer, "sqlite")
 """The type of a key that counts up; SQLite's own has 64 bits by the name of INTEGER."""
+
+
+class Json(TypeDecorator[Any]):
+    """JSON as text. It holds all that Python writes; PostgreSQL's own type has no infinity."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, _dialect: object) -> str | None:
+        """Write."""
+        return None if value is None else json.dumps(value)
+
+    def process_result_value(self, value: str | None, _dialect: object) -> Any:
+        """Read."""
+        return None if value is None else json.loads(value)
+
 
 _SCHEMA = Table("schema_version", metadata, Column("version", Integer, primary_key=True))
 

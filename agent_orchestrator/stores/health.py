@@ -113,4 +113,5 @@ class HealthBoard:
         columns = (_RESETS.c.seq, _RESETS.c.agent, _RESETS.c.arm)
         query = select(*columns).where(_RESETS.c.seq > seq).order_by(_RESETS.c.seq)
         with self._database.read() as connection:
-            return [ResetOrder(**row) for row in connection.execute(query).mappings()]
+            rows = connection.execute(query).mappings().all()
+        return [ResetOrder(**row) for row in rows]

@@ -7,33 +7,34 @@ from dataclasses import asdict
 from typing import Any
 
 from pydantic import TypeAdapter
-from sqlalchemy import JSON, Column, Float, Index, RowMapping, Select, String, Table, select
+from sqlalchemy import Column, Float, Index, RowMapping, Select, String, Table, select
 
 from agent_orchestrator.domain.jobs import TERMINAL, Failure, Job, JobKind, JobStatus
 from agent_orchestrator.errors import ConflictError, NotFoundError
-from agent_orchestrator.stores.database import Database, metadata
+from agent_orchestrator.stores.database import SEQUENCE, Database, Json, metadata
 
 _JOBS = Table(
     "jobs",
     metadata,
-    Column("id", String, primary_key=True),
+    Column("seq", SEQUENCE, primary_key=True, autoincrement=True),
+    Column("id", String, nullable=False, unique=True),
     Column("kind", String, nullable=False),
     Column("agent", String, nullable=False),
     Column("status", String, nullable=False),
     Column("backend", String, nullable=False),
-    Column("request", JSON, nullable=False),
+    Column("request", Json, nullable=False),
     Column("requester", String, nullable=False),
     Column("created_at", Float, nullable=False),
     Column("updated_at", Float, nullable=False),
-    Column("ref", JSON, nullable=False),
+    Column("ref", Json, nullable=False),
     Column("estimated_cost_usd", Float, nullable=False),
     Column("estimated_minutes", Float, nullable=False),
     Column("actual_cost_usd", Float),
     Column("approval_id", String),
     Column("finished_at", Float),
-    Column("result", JSON),
-    Column("failure", JSON),
-    Index("jobs_by_agent", "agent", "created_at"),
+    Column("result", Json),
+    Column("failure", Json),
+    Index("jobs_by_agent", "agent", "seq"),
     Index("jobs_by_status", "status"),
 )
 _JOB: TypeAdapter[Job] = TypeAdapter(Job)
@@ -118,10 +119,11 @@ class JobStore:
         return self._fetch(query, limit)
 
     def _fetch(self, query: Select[Any], limit: int) -> list[Job]:
-        ordered = query.order_by(_JOBS.c.created_at.desc(), _JOBS.c.id.desc()).limit(limit)
+        ordered = query.order_by(_JOBS.c.seq.desc()).limit(limit)
         with self._database.read() as connection:
-            return [_job(row) for row in connection.execute(ordered).mappings()]
+            rows = connection.execute(ordered).mappings().all()
+        return [_job(row) for row in rows]
 
 
 def _job(row: RowMapping) -> Job:
-    return _JOB.validate_python(dict(row))
+    return _JOB.validate_python({name: row[name] for name in row if name != "seq"})

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import JSON, Boolean, Column, Float, String, Table, select
+from sqlalchemy import Boolean, Column, Float, String, Table, select
 
-from agent_orchestrator.stores.database import SEQUENCE, Database, metadata
+from agent_orchestrator.stores.database import SEQUENCE, Database, Json, metadata
 
 _INTENTS = Table(
     "intents",
@@ -17,7 +17,7 @@ _INTENTS = Table(
     Column("id", String, nullable=False, unique=True),
     Column("agent", String, nullable=False),
     Column("kind", String, nullable=False),
-    Column("payload", JSON, nullable=False),
+    Column("payload", Json, nullable=False),
     Column("at", Float, nullable=False),
     Column("done", Boolean, nullable=False, default=False, index=True),
 )
@@ -66,4 +66,5 @@ class IntentJournal:
         columns = (_INTENTS.c.id, _INTENTS.c.agent, _INTENTS.c.kind, _INTENTS.c.payload)
         query = select(*columns, _INTENTS.c.at).where(~_INTENTS.c.done).order_by(_INTENTS.c.seq)
         with self._database.read() as connection:
-            return [JournalEntry(**row) for row in connection.execute(query).mappings()]
+            rows = connection.execute(query).mappings().all()
+        return [JournalEntry(**row) for row in rows]

@@ -187,7 +187,8 @@ class OutcomeStore:
             .limit(limit)
         )
         with self._database.read() as connection:
-            return [Judged(**row) for row in connection.execute(query).mappings()]
+            rows = connection.execute(query).mappings().all()
+        return [Judged(**row) for row in rows]
 
     def position(self) -> tuple[int, int]:
         """Return the last sequence numbers of outcomes and of feedback; 0 when there is none."""
@@ -204,7 +205,8 @@ class OutcomeStore:
             .group_by(_OUTCOMES.c.arm)
         )
         with self._database.read() as connection:
-            return {arm: ArmCount(n, errors) for arm, n, errors in connection.execute(query)}
+            rows = connection.execute(query).all()
+        return {arm: ArmCount(n, errors) for arm, n, errors in rows}
 
     def prune(self, before: float) -> int:
         """Remove what ended before ``before`` (seconds since the epoch); return how many rows.

@@ -7,21 +7,22 @@ from dataclasses import dataclass
 from typing import Any
 
 from pydantic import TypeAdapter
-from sqlalchemy import JSON, Boolean, Column, Float, Index, String, Table, select
+from sqlalchemy import Boolean, Column, Float, Index, String, Table, select
 
 from agent_orchestrator.domain.rollout import RolloutState
 from agent_orchestrator.errors import ConflictError, NotFoundError
-from agent_orchestrator.stores.database import SEQUENCE, Database, metadata
+from agent_orchestrator.stores.database import SEQUENCE, Database, Json, metadata
 
 _ROLLOUTS = Table(
     "rollouts",
     metadata,
-    Column("id", String, primary_key=True),
+    Column("seq", SEQUENCE, primary_key=True, autoincrement=True),
+    Column("id", String, nullable=False, unique=True),
     Column("agent", String, nullable=False),
     Column("open", Boolean, nullable=False),
     Column("started_at", Float, nullable=False),
     Column("updated_at", Float, nullable=False),
-    Column("state", JSON, nullable=False),
+    Column("state", Json, nullable=False),
 )
 #: An agent has at most one rollout that has not ended.
 Index(
@@ -41,7 +42,7 @@ _DECISIONS = Table(
     Column("actor", String, nullable=False),
     Column("kind", String, nullable=False),
     Column("message", String, nullable=False),
-    Column("evidence", JSON, nullable=False),
+    Column("evidence", Json, nullable=False),
 )
 #: Ids of the rollouts that have not ended, for other stores' queries.
 OPEN_ROLLOUTS = select(_ROLLOUTS.c.id).where(_ROLLOUTS.c.open)
@@ -116,9 +117,7 @@ class RolloutStore:
     def of(self, agent: str) -> list[RolloutState]:
         """Return all rollouts that the agent ever had, oldest first."""
         query = (
-            select(_ROLLOUTS.c.state)
-            .where(_ROLLOUTS.c.agent == agent)
-            .order_by(_ROLLOUTS.c.started_at)
+            select(_ROLLOUTS.c.state).where(_ROLLOUTS.c.agent == agent).order_by(_ROLLOUTS.c.seq)
         )
         with self._database.read() as connection:
             rows = connection.execute(query).all()  # a cursor that is left open keeps its snapshot
@@ -126,7 +125,7 @@ class RolloutStore:
 
     def open(self) -> list[RolloutState]:
         """Return all rollouts that have not ended."""
-        query = select(_ROLLOUTS.c.state).where(_ROLLOUTS.c.open).order_by(_ROLLOUTS.c.started_at)
+        query = select(_ROLLOUTS.c.state).where(_ROLLOUTS.c.open).order_by(_ROLLOUTS.c.seq)
         with self._database.read() as connection:
             rows = connection.execute(query).all()  # a cursor that is left open keeps its snapshot
         return [_STATE.validate_python(row.state) for row in rows]
@@ -167,14 +166,12 @@ class RolloutStore:
             .order_by(_DECISIONS.c.seq)
         )
         with self._database.read() as connection:
-            return [RecordedDecision(**row) for row in connection.execute(query).mappings()]
+            rows = connection.execute(query).mappings().all()
+        return [RecordedDecision(**row) for row in rows]
 
     def _first(self, *conditions: Any) -> RolloutState | None:
         query = (
-            select(_ROLLOUTS.c.state)
-            .where(*conditions)
-            .order_by(_ROLLOUTS.c.started_at.desc())
-            .limit(1)
+            select(_ROLLOUTS.c.state).where(*conditions).order_by(_ROLLOUTS.c.seq.desc()).limit(1)
         )
         with self._database.read() as connection:
             row = connection.execute(query).first()

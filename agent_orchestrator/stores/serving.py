@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pydantic import TypeAdapter
-from sqlalchemy import JSON, Column, Float, String, Table, delete, select
+from sqlalchemy import Column, Float, String, Table, delete, select
 
-from agent_orchestrator.stores.database import Database, metadata
+from agent_orchestrator.stores.database import Database, Json, metadata
 from agent_orchestrator.stores.health import FRESH_SECONDS
 
 _REPORTS = Table(
@@ -22,7 +22,7 @@ _REPORTS = Table(
     Column("process", String, primary_key=True),
     Column("agent", String, primary_key=True),
     Column("at", Float, nullable=False),
-    Column("periods", JSON, nullable=False),
+    Column("periods", Json, nullable=False),
 )
 
 

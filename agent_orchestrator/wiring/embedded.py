@@ -12,8 +12,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import anyio
-
 from agent_orchestrator.agents.infrastructure.modelops.authorisation import Authorisation
 from agent_orchestrator.agents.infrastructure.modelops.backends import TrainerBackend
 from agent_orchestrator.agents.infrastructure.modelops.backends.job_folder import JobFolder
@@ -58,7 +56,6 @@ from agent_orchestrator.stores import defaults
 from agent_orchestrator.stores.approvals import ApprovalStore
 from agent_orchestrator.stores.audit import AuditLog
 from agent_orchestrator.stores.database import Database
-from agent_orchestrator.stores.files import locked
 from agent_orchestrator.stores.health import HealthBoard
 from agent_orchestrator.stores.jobs import JobStore
 from agent_orchestrator.stores.journal import IntentJournal
@@ -66,11 +63,13 @@ from agent_orchestrator.stores.models_yaml import ModelsYaml
 from agent_orchestrator.stores.outcomes import OutcomeStore
 from agent_orchestrator.stores.rollouts import RolloutStore
 from agent_orchestrator.stores.serving import ServingBoard
-from agent_orchestrator.wiring import model_server
 from agent_orchestrator.wiring.gate_access import open_gate
 from agent_orchestrator.wiring.targets import compose_targets, hub_size, inference_endpoints
 
 log = logging.getLogger("chef")
+
+#: The lock of the one timer that may act.
+TIMER_LEASE = "timer"
 
 DEFAULT_PROMPTS = ("Write a Python function that adds two numbers.", "Say what a mutex is.")
 
@@ -93,6 +92,7 @@ class Embedded:
 class _Stores:
     """Where everything is kept."""
 
+    database: Database
     models_yaml: ModelsYaml
     registry: ModelRegistry
     datasets: DatasetStore
@@ -120,7 +120,7 @@ def compose(settings: Settings) -> Embedded:
             approvals=stores.approvals,
             jobs=stores.jobs,
             journal=stores.journal,
-            processes=lambda: _processes(settings),
+            processes=lambda: _processes(settings, stores.database),
         ),
         registry=stores.registry,
         jobs=stores.jobs,
@@ -143,6 +143,7 @@ def _compose_endpoint_care(settings: Settings, stores: _Stores) -> EndpointCare:
 def _open_stores(settings: Settings) -> _Stores:
     database = Database(settings.database)
     return _Stores(
+        database=database,
         models_yaml=ModelsYaml(settings.models_yaml),
         registry=ModelRegistry(settings.registry_json),
         datasets=DatasetStore(settings.datasets_dir),
@@ -224,7 +225,7 @@ def _compose_rollouts(settings: Settings, stores: _Stores, catalogue: Catalogue)
         journal=stores.journal,
         audit=stores.audit,
         position=stores.outcomes.position,
-        lock_path=settings.run_dir / "deployment",
+        lock=lambda timeout: stores.database.exclusive("deployment", timeout),
     )
     drills = Drills(
         transitions=transitions,
@@ -345,12 +346,12 @@ def _sample_prompts(datasets: DatasetStore, agent: str) -> Sequence[str]:
     return tasks or DEFAULT_PROMPTS
 
 
-def _processes(settings: Settings) -> list[ProcessState]:
+def _processes(settings: Settings, database: Database) -> list[ProcessState]:
     """Look whether the serving processes run."""
     runs = {
         "gateway": _answers(settings.gateway_address_file),
-        "model server": anyio.run(model_server.is_up, settings.model_socket),
-        "timer": _is_held(settings.run_dir / "timer"),
+        "model server": _listens(settings.model_socket),
+        "timer": _is_held(database, TIMER_LEASE),
     }
     return [ProcessState(name, "running" if up else "stopped") for name, up in runs.items()]
 
@@ -365,9 +366,15 @@ def _answers(address: Path) -> bool:
     return True
 
 
-def _is_held(lock: Path) -> bool:
+def _listens(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(0.5)
+        return client.connect_ex(str(path)) == 0
+
+
+def _is_held(database: Database, lock: str) -> bool:
     try:
-        with locked(lock, 0):
+        with database.exclusive(lock, 0):
             return False
     except LockTimeout:
         return True

@@ -1,7 +1,8 @@
 """The rollout timer: judges every open rollout, settles finished jobs, recovers what was cut off.
 
-One process at a time: it holds the lease (a file lock, which the kernel gives back when the process
-dies, however it dies). A second one waits for it.
+One process at a time: it holds the lease, a lock of the state database, which is free again when
+the process dies, however it dies. A second one waits for it, with PostgreSQL also on another
+machine.
 """
 
 from __future__ import annotations
@@ -11,11 +12,12 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import closing
 
-from agent_orchestrator.errors import ChefError, LockTimeout
+from agent_orchestrator.errors import ChefError, LockTimeout, UnavailableError
 from agent_orchestrator.settings import Settings, load_settings
-from agent_orchestrator.stores.files import locked
-from agent_orchestrator.wiring.embedded import compose
+from agent_orchestrator.stores.database import Database
+from agent_orchestrator.wiring.embedded import TIMER_LEASE, compose
 from agent_orchestrator.wiring.process import argument_parser, start_logging, when_parent_ends
 
 log = logging.getLogger("chef.timer")
@@ -28,43 +30,62 @@ def run(settings: Settings, stop: threading.Event) -> None:
     """Tick until ``stop`` is set, from when the lease is free.
 
     Raises SettingsError for broken defaults files, StorageError when there is no place for the
-    lease.
+    lease. A server that does not answer is waited for.
     """
-    waiting = False
-    while not stop.is_set():
-        try:
-            with locked(settings.run_dir / "timer", _LEASE_WAIT_SECONDS):
-                _tick_until(stop, settings)
-        except LockTimeout:
-            if not waiting:
-                log.info("Another process holds the timer's lease; waiting.")
-            waiting = True
+    said = ""
+    with closing(Database(settings.database)) as database:
+        while not stop.is_set():
+            try:
+                with database.exclusive(TIMER_LEASE, _LEASE_WAIT_SECONDS) as check_lease:
+                    said = ""
+                    _tick_until(stop, settings, check_lease)
+            except LockTimeout:
+                said = _say_once("Another process holds the timer's lease; waiting.", said)
+            except UnavailableError as error:
+                said = _say_once(str(error), said)
+                stop.wait(_LEASE_WAIT_SECONDS)
 
 
-def _tick_until(stop: threading.Event, settings: Settings) -> None:
+def _say_once(line: str, said: str) -> str:
+    if line != said:
+        log.info("%s", line)
+    return line
+
+
+def _tick_until(stop: threading.Event, settings: Settings, check_lease: Callable[[], None]) -> None:
     """Tick until ``stop`` is set.
 
     Endpoints are looked after in a thread of its own: nothing far away may hold a verdict up.
+    Raises UnavailableError when the lease was lost with the connection to a database server.
     """
     embedded = compose(settings)
     log.info("The timer ticks every %g s.", settings.timer_seconds)
-    care = threading.Thread(
-        target=_every, args=(stop, _CARE_SECONDS, embedded.endpoint_care.tick), daemon=True
-    )
-    care.start()
-    _every(stop, settings.timer_seconds, embedded.timer.tick, embedded.job_desk.refresh_all)
+    ended = threading.Event()
+    threading.Thread(
+        target=_every, args=(ended, _CARE_SECONDS, embedded.endpoint_care.tick), daemon=True
+    ).start()
+    try:
+        while not stop.wait(settings.timer_seconds):
+            check_lease()
+            _do(embedded.timer.tick, embedded.job_desk.refresh_all)
+    finally:
+        ended.set()
 
 
 def _every(stop: threading.Event, seconds: float, *tasks: Callable[[], None]) -> None:
-    """Do the tasks, each on its own: whatever goes wrong in one is only logged."""
     while not stop.wait(seconds):
-        for task in tasks:
-            try:
-                task()
-            except ChefError as error:
-                log.error("%s", error)
-            except Exception:  # the process's boundary: somebody has to watch the rollouts
-                log.exception("A tick broke off; the next one tries again.")
+        _do(*tasks)
+
+
+def _do(*tasks: Callable[[], None]) -> None:
+    """Do the tasks, each on its own: whatever goes wrong in one is only logged."""
+    for task in tasks:
+        try:
+            task()
+        except ChefError as error:
+            log.error("%s", error)
+        except Exception:  # the process's boundary: somebody has to watch the rollouts
+            log.exception("A tick broke off; the next one tries again.")
 
 
 def main() -> int:

@@ -8,7 +8,6 @@ from tests.modelops.world import AGENT, STABLE_MODEL, World
 from agent_orchestrator.agents.infrastructure.modelops.transitions import Decision
 from agent_orchestrator.domain import rollout
 from agent_orchestrator.errors import ConflictError, StorageError
-from agent_orchestrator.stores.files import locked
 
 #: The arms are dealt by the rollout's random id: a small alpha makes a false alarm a rarity.
 QUALITY = {
@@ -195,7 +194,7 @@ async def test_a_held_lock_is_an_alert_and_another_try(world: World, tmp_path: P
     world.transitions._lock_timeout = 0.05
     await world.deploy()
     world.send(300, good={"candidate": 0.1})
-    with locked(tmp_path / "state" / "run" / "deployment"):
+    with world.database.exclusive("deployment", 0):
         world.timer.tick()
     assert world.state().phase == "running"
     assert "has held the lock" in world.alerts[0]

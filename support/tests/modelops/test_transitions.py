@@ -34,7 +34,6 @@ from agent_orchestrator.errors import (
     ModelsYamlError,
     StorageError,
 )
-from agent_orchestrator.stores.files import locked
 from agent_orchestrator.stores.journal import IntentJournal, JournalEntry
 from agent_orchestrator.stores.rollouts import RolloutStore
 
@@ -401,7 +400,7 @@ async def test_recovery_is_audited_with_who_decided(world: World) -> None:
 
 def test_with_nothing_to_recover_the_lock_is_left_alone(world: World, tmp_path: Path) -> None:
     """The timer asks at every tick."""
-    with locked(tmp_path / "state" / "run" / "deployment"):
+    with world.database.exclusive("deployment", 0):
         assert world.transitions.recover().settled == ()
 
 
@@ -409,7 +408,7 @@ def test_a_lock_that_is_held_is_waited_for_and_then_told(world: World, tmp_path:
     """Who cannot get it changes nothing."""
     world.transitions._lock_timeout = 0.05
     with (
-        locked(tmp_path / "state" / "run" / "deployment"),
+        world.database.exclusive("deployment", 0),
         pytest.raises(LockTimeout, match="deployment"),
         world.transitions.exclusive(AGENT),
     ):

@@ -299,7 +299,7 @@ class World:
             journal=self.journal,
             audit=self.audit,
             position=self.outcomes.position,
-            lock_path=self.folder / "state" / "run" / "deployment",
+            lock=lambda timeout: self.database.exclusive("deployment", timeout),
             clock=self.clock,
         )
         self.drills = Drills(

@@ -1,5 +1,6 @@
 """Rollouts in the database: one open at a time for an agent, every decision once."""
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -78,3 +79,22 @@ def test_a_decision_is_recorded_once_for_its_intent(store: RolloutStore) -> None
         ("in_2", {"weight": 2}),
     ]
     assert store.decisions("ro_9") == []
+
+
+def test_rollouts_follow_each_other_by_number_not_by_clock(store: RolloutStore) -> None:
+    """A clock that was set back does not make an older rollout the newest."""
+    ended = {"phase": "rolled_back", "ended_at": 250.0}
+    store.save(replace(STATE, **ended), 100.0)
+    second = replace(STATE, id="ro_0", started_at=50.0, **ended)
+    store.save(second, 50.0)
+    assert store.latest("feature_dev") == second
+    assert [state.id for state in store.of("feature_dev")] == ["ro_1", "ro_0"]
+
+
+def test_evidence_may_be_infinite(store: RolloutStore) -> None:
+    """Numbers and texts that JSON's standard or a database does not know are kept."""
+    evidence = {"e_value": math.inf, "text": "a\0b \ud800", "none": None}
+    store.append_decision(
+        "ro_1", intent_id="in_1", at=1.0, actor="a", kind="step", message="m", evidence=evidence
+    )
+    assert store.decisions("ro_1")[0].evidence == evidence

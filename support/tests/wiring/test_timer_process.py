@@ -19,10 +19,9 @@ from agent_orchestrator.agents.infrastructure.modelops.usecases import (
 from agent_orchestrator.domain.rollout import RolloutPolicy, RolloutState
 from agent_orchestrator.settings import own_python
 from agent_orchestrator.stores.database import Database
-from agent_orchestrator.stores.files import locked
 from agent_orchestrator.stores.rollouts import RolloutStore
 from agent_orchestrator.wiring import timer_process
-from agent_orchestrator.wiring.embedded import compose
+from agent_orchestrator.wiring.embedded import TIMER_LEASE, compose
 
 AGENT = "code_review"
 COMMAND = (own_python(), "-m", "agent_orchestrator.wiring.timer_process")
@@ -84,7 +83,8 @@ async def test_the_lease_is_waited_for(
     workspace: Workspace, rollouts: RolloutStore, running: Running
 ) -> None:
     """While another process holds it nothing is touched; then the waiting one takes over."""
-    with locked(workspace.settings().run_dir / "timer"), running():
+    other = Database(workspace.settings().database)
+    with other.exclusive(TIMER_LEASE, 0), running():
         await anyio.sleep(0.3)
         assert rollouts.get("ro_1").phase == "running"
     with running():
@@ -166,5 +166,6 @@ def test_sigterm_ends_it_in_good_order(workspace: Workspace, rollouts: RolloutSt
         assert "ticks every 0.02 s" in process.stderr.readline()
         process.send_signal(signal.SIGTERM)
         assert process.wait(60) == 0
-    with locked(workspace.settings().run_dir / "timer", 0.0):
-        pass
+    database = Database(workspace.settings().database)
+    with database.exclusive(TIMER_LEASE, 0):
+        database.close()

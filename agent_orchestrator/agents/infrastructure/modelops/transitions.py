@@ -15,9 +15,8 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import TypeAdapter, ValidationError
@@ -36,7 +35,6 @@ from agent_orchestrator.domain.routing import (
 )
 from agent_orchestrator.errors import ChefError, ConflictError, FailedError
 from agent_orchestrator.stores.audit import AuditLog
-from agent_orchestrator.stores.files import locked
 from agent_orchestrator.stores.journal import IntentJournal, JournalEntry
 from agent_orchestrator.stores.models_yaml import (
     ModelsYaml,
@@ -158,12 +156,13 @@ class Transitions:
         journal: IntentJournal,
         audit: AuditLog,
         position: Callable[[], tuple[int, int]],
-        lock_path: Path,
+        lock: Callable[[float], AbstractContextManager[object]],
         lock_timeout: float = 30.0,
         clock: Callable[[], float] = time.time,
     ) -> None:
         """Take the stores; ``position`` returns the last numbers of outcomes and of feedback.
 
+        ``lock`` takes the deployment lock within so many seconds, else raises LockTimeout;
         ``lock_timeout`` is in seconds.
         """
         self._yaml = models_yaml
@@ -172,7 +171,7 @@ class Transitions:
         self._journal = journal
         self._audit = audit
         self._position = position
-        self._lock_path = lock_path
+        self._lock = lock
         self._lock_timeout = lock_timeout
         self._clock = clock
 
@@ -186,7 +185,7 @@ class Transitions:
         FailedError when an earlier change of ``agent`` cannot be finished; other agents' unfinished
         changes do not matter. ``rolling_back`` goes on though the registry is behind.
         """
-        with locked(self._lock_path, self._lock_timeout):
+        with self._lock(self._lock_timeout):
             stuck = self._recover().stuck.get(agent)
             if stuck is not None and not (rolling_back and isinstance(stuck, RecordsBehind)):
                 raise FailedError(
@@ -199,7 +198,7 @@ class Transitions:
         """Finish what dead processes left. Raises LockTimeout, StorageError."""
         if not self._journal.pending():
             return Recovery()
-        with locked(self._lock_path, self._lock_timeout):
+        with self._lock(self._lock_timeout):
             return self._recover()
 
     def _recover(self) -> Recovery:
