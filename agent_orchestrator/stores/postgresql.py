@@ -9,6 +9,7 @@ long. Readers take no lock; a transaction that reads has one snapshot (REPEATABL
 from __future__ import annotations
 
 import json
+import logging
 import ssl
 import time
 import zlib
@@ -93,11 +94,18 @@ class PostgreSQL:
                         remedy="Try again; end that process if it hangs.",
                     )
                 time.sleep(_POLL_SECONDS)
+
+            def check() -> None:
+                if session.invalidated:
+                    raise self._unreachable("the connection was lost")
+                session.exec_driver_sql("SELECT 1").close()
+
             try:
-                yield lambda: session.exec_driver_sql("SELECT 1").close()
+                yield check
             finally:
                 try:
-                    session.exec_driver_sql(f"SELECT pg_advisory_unlock({key})")
+                    if not session.invalidated:
+                        session.exec_driver_sql(f"SELECT pg_advisory_unlock({key})")
                 except (DBAPIError, OSError):
                     session.invalidate()  # with the connection goes the lock
 
@@ -145,6 +153,8 @@ class PostgreSQL:
 
 
 def _engine(url: URL, options: dict[str, Any]) -> Engine:
+    # A connection that cannot be closed any more is no news: what it was needed for says so.
+    logging.getLogger("sqlalchemy.pool").setLevel(logging.CRITICAL)
     try:
         # A connection may have died while it lay in the pool: the server was restarted.
         return create_engine(url, connect_args=options, pool_pre_ping=True)

@@ -17,7 +17,6 @@ from agent_orchestrator.domain.routing import RoutingTable
 from agent_orchestrator.domain.verdict import Verdict
 from agent_orchestrator.errors import ConflictError, LockTimeout, RegistryError, StorageError
 from agent_orchestrator.serving.periods import Periods
-from agent_orchestrator.stores.files import locked
 
 
 @contextmanager
@@ -277,7 +276,7 @@ async def test_others_wait_while_a_drill_holds_the_lock(world: World) -> None:
 
     def interfere(table: RoutingTable) -> None:
         if not table.rollouts:
-            with pytest.raises(LockTimeout), locked(world.transitions._lock_path, 0.05):
+            with pytest.raises(LockTimeout), world.database.exclusive("deployment", 0.05):
                 pass
             found.append(world.journal.pending()[0].kind)
 

@@ -91,6 +91,8 @@ def test_a_lock_that_is_lost_with_its_connection_is_noticed(
         postgres.cut_off(postgres_url)
         with pytest.raises(UnavailableError, match="does not answer"):
             check()
+        with pytest.raises(UnavailableError, match="was lost"):
+            check()
         with other.exclusive("timer", 0):
             pass
     with database.exclusive("timer", 0) as check:
