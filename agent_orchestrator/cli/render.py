@@ -174,7 +174,10 @@ def _(result: uc.RolloutReport) -> None:
 def _show_arms(result: uc.RolloutReport) -> None:
     table(
         "Arms",
-        ("arm", "version", "model", "asked", "realised", "requests", "errors", "breaker"),
+        (
+            *("arm", "version", "model", "asked", "realised", "requests", "errors"),
+            *("p50 / p95 / p99 ms", "breaker"),
+        ),
         [
             (
                 arm.arm,
@@ -184,6 +187,7 @@ def _show_arms(result: uc.RolloutReport) -> None:
                 None if arm.realised_pct is None else f"{arm.realised_pct:.1f} %",
                 arm.requests,
                 arm.errors,
+                arm.latency_ms and _quantiles(arm.latency_ms),
                 f"{arm.health} {arm.trip_reason}".strip(),
             )
             for arm in result.arms
@@ -304,6 +308,10 @@ def _(result: uc.EndpointList) -> None:
             for one in result.endpoints
         ],
     )
+
+
+def _quantiles(found: uc.LatencyQuantiles) -> str:
+    return " / ".join(f"{value:.0f}" for value in (found.p50, found.p95, found.p99))
 
 
 def _number(value: float | None) -> str | None:

@@ -6,6 +6,9 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+QUANTILES = (0.50, 0.95, 0.99)
+"""Those of ``Latencies``, in the order of its fields."""
+
 
 @dataclass(frozen=True, slots=True)
 class Latencies:
@@ -21,7 +24,7 @@ def latencies(values: Iterable[float]) -> Latencies:
     ordered = sorted(values)
     if not ordered:
         raise ValueError("There are no latencies.")
-    return Latencies(*(ordered[rank(q, len(ordered))] for q in (0.50, 0.95, 0.99)))
+    return Latencies(*(ordered[rank(q, len(ordered))] for q in QUANTILES))
 
 
 def rank(quantile: float, count: int) -> int:

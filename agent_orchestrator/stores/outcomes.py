@@ -27,6 +27,7 @@ from sqlalchemy import (
     select,
 )
 
+from agent_orchestrator.domain.latencies import QUANTILES, Latencies, rank
 from agent_orchestrator.domain.outcomes import Feedback, Judged, Outcome, Recorded
 from agent_orchestrator.errors import ChefError, ConflictError, InputError, NotFoundError
 from agent_orchestrator.stores.backend import Rows
@@ -207,6 +208,31 @@ class OutcomeStore:
         with self._database.read() as connection:
             rows = connection.execute(query).all()
         return {arm: ArmCount(n, errors) for arm, n, errors in rows}
+
+    def latencies(self, rollout_id: str, after: int) -> dict[str, Latencies]:
+        """Return arm → exact quantiles, in milliseconds, of its answers after number ``after``.
+
+        An attempt that failed has no answer, and an arm without one is left out.
+        """
+        answered = (
+            _OUTCOMES.c.rollout_id == rollout_id,
+            _OUTCOMES.c.seq > after,
+            _OUTCOMES.c.error.is_(None),
+        )
+        arms = select(_OUTCOMES.c.arm, func.count()).where(*answered).group_by(_OUTCOMES.c.arm)
+        found = {}
+        with self._database.read() as connection:
+            for arm, count in connection.execute(arms).all():
+                ordered = (
+                    select(_OUTCOMES.c.latency_ms)
+                    .where(*answered, _OUTCOMES.c.arm == arm)
+                    .order_by(_OUTCOMES.c.latency_ms)
+                    .limit(1)
+                )
+                places = [rank(quantile, count) for quantile in QUANTILES]
+                values = [connection.execute(ordered.offset(n)).scalar_one() for n in places]
+                found[arm] = Latencies(*values)
+        return found
 
     def prune(self, before: float) -> int:
         """Remove what ended before ``before`` (seconds since the epoch); return how many rows.

@@ -9,6 +9,7 @@ from tests.modelops.world import AGENT, World
 from agent_orchestrator.agents.infrastructure.modelops.monitoring import (
     RolloutMonitor,
 )
+from agent_orchestrator.agents.infrastructure.modelops.usecases import LatencyQuantiles
 from agent_orchestrator.domain.outcomes import Outcome
 from agent_orchestrator.domain.rollout import RolloutVerdict, roll_back
 from agent_orchestrator.domain.verdict import Verdict
@@ -235,3 +236,14 @@ async def test_only_first_attempts_count_in_a_report(world: World) -> None:
     world.outcomes.append_many(outcomes)
     stable, candidate = world.reports.report(AGENT).arms
     assert (stable.requests, candidate.requests, candidate.errors) == (0, 1, 1)
+
+
+async def test_a_report_says_how_fast_each_arm_answers_in_this_step(world: World) -> None:
+    """p50, p95 and p99 of its answers; a new step begins anew."""
+    await world.deploy()
+    assert {arm.latency_ms for arm in world.reports.report(AGENT).arms} == {None}
+    world.send(50)
+    for arm in world.reports.report(AGENT).arms:
+        assert arm.latency_ms == LatencyQuantiles(p50=20.0, p95=20.0, p99=20.0)
+    await world.promote()
+    assert {arm.latency_ms for arm in world.reports.report(AGENT).arms} == {None}

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from agent_orchestrator.domain.latencies import latencies
 from agent_orchestrator.domain.outcomes import Feedback, Judged, Outcome, Recorded
 from agent_orchestrator.domain.rollout import RolloutPolicy, RolloutState
 from agent_orchestrator.errors import ConflictError, InputError, NotFoundError
@@ -183,6 +184,23 @@ def test_arms_are_counted_by_first_attempts(store: OutcomeStore) -> None:
     """A failed-over request counts once, for the arm that was chosen."""
     store.append_many([FAILED, ANSWERED, replace(OUTCOME, request_id="r2")])
     assert store.arm_counts("ro_1") == {"candidate": ArmCount(2, 1)}
+
+
+def test_latencies_are_the_exact_quantiles_of_an_arms_answers(store: OutcomeStore) -> None:
+    """Since a place in the order; failures have none, nor has an arm without an answer."""
+    values = [float(n * 37 % 100) for n in range(100)]
+    store.append_many([replace(OUTCOME, request_id="early", latency_ms=9e9)])
+    after, _ = store.position()
+    store.append_many(
+        [replace(OUTCOME, request_id=f"r{n}", latency_ms=value) for n, value in enumerate(values)]
+        + [
+            replace(FAILED, request_id="f1", latency_ms=5e9),
+            replace(FAILED, request_id="f2", arm="stable"),
+            replace(OUTCOME, request_id="other", rollout_id="ro_2", latency_ms=1e9),
+        ]
+    )
+    assert store.latencies("ro_1", after) == {OUTCOME.arm: latencies(values)}
+    assert store.latencies("ro_1", 10_000) == {}
 
 
 def test_pruning_spares_what_an_open_rollout_needs(store: OutcomeStore, database: Database) -> None:

@@ -14,6 +14,7 @@ from agent_orchestrator.agents.infrastructure.modelops.usecases import (
     DecisionRecord,
     DrillReport,
     GuardrailStatus,
+    LatencyQuantiles,
     RolloutReport,
 )
 from agent_orchestrator.domain import rollout
@@ -148,7 +149,7 @@ class RolloutReports:
             steps=list(state.policy.steps),
             weight=state.weight,
             reason=state.reason,
-            arms=self._arms(state, verdict),
+            arms=self._arms(state, verdict, _step_position(decisions)),
             verdict=verdict.verdict,
             verdict_reason=verdict.reason,
             guardrails=[
@@ -158,8 +159,10 @@ class RolloutReports:
             decisions=[_record(d) for d in decisions],
         )
 
-    def _arms(self, state: RolloutState, verdict: RolloutVerdict) -> list[ArmStatus]:
+    def _arms(self, state: RolloutState, verdict: RolloutVerdict, position: int) -> list[ArmStatus]:
+        """Return the arms; the present step began after the outcome of number ``position``."""
         counts = self._outcomes.arm_counts(state.id)
+        latencies = self._outcomes.latencies(state.id, position)
         realised = verdict.realised_share
         arms = (
             (STABLE, state.stable_version, state.stable_model, rollout.FULL - state.weight),
@@ -180,6 +183,9 @@ class RolloutReports:
                     realised_pct=share,
                     requests=counts[name].requests if name in counts else 0,
                     errors=counts[name].errors if name in counts else 0,
+                    latency_ms=LatencyQuantiles(**asdict(latencies[name]))
+                    if name in latencies
+                    else None,
                     health=health.state,
                     trip_reason=health.reason,
                 )
@@ -192,6 +198,12 @@ def _drilled(decisions: Sequence[RecordedDecision]) -> DrillReport | None:
     drills = (d.evidence["drill"] for d in reversed(decisions) if d.kind == "drilled")
     found = next(drills, None)
     return None if found is None else DrillReport.model_validate(found)
+
+
+def _step_position(decisions: Sequence[RecordedDecision]) -> int:
+    """Return the number of the last outcome before the present step."""
+    positions = (d.evidence["position"]["outcome"] for d in decisions if "position" in d.evidence)
+    return max(positions, default=0)
 
 
 def _record(decision: RecordedDecision) -> DecisionRecord:

@@ -355,6 +355,14 @@ class RolloutStatusRequest(Request):
     agent: str
 
 
+class LatencyQuantiles(Result):
+    """Exact quantiles, each one that was measured."""
+
+    p50: float
+    p95: float
+    p99: float
+
+
 class ArmStatus(Result):
     """One arm of a rollout."""
 
@@ -365,6 +373,8 @@ class ArmStatus(Result):
     realised_pct: float | None
     requests: int
     errors: int
+    latency_ms: LatencyQuantiles | None = None
+    """Of its answers since the present step began; null before the first."""
     health: Literal["closed", "open", "half_open", "unknown"]
     trip_reason: str = ""
 
