@@ -25,6 +25,7 @@ from agent_orchestrator.errors import InputError, SettingsError
 
 Positive = Annotated[float, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
+Reward = Literal["exact_match", "json_schema", "python_tests"]
 
 
 class _Strict(BaseModel):
@@ -52,6 +53,15 @@ class Hyperparameters(_Strict):
     adam_beta2: Share = 0.999
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
     seed: Annotated[int, Field(ge=0)] = 0
+    beta: Share = 0.1
+    """How strongly DPO and GRPO hold the model to its base."""
+    rewards: Annotated[tuple[Reward, ...], Field(min_length=1)] = ("exact_match",)
+    """What GRPO rewards."""
+    num_generations: Annotated[int, Field(ge=2)] = 8
+    """Answers that GRPO compares with each other."""
+    max_completion_length: Annotated[int, Field(ge=1)] = 256
+    """Tokens of an answer that GRPO lets the model write."""
+    temperature: Positive = 1.0
     max_steps: Annotated[int, Field(ge=1)] | None = None
     lora: LoraDefaults | None = LoraDefaults()
     """None for full fine-tuning."""

@@ -13,6 +13,7 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -440,9 +441,41 @@ def test_failures_and_unanswered_tasks_are_not_trained_on(store: DatasetStore) -
         training_rows(none)
 
 
-def test_other_methods_say_that_they_are_not_there(store: DatasetStore) -> None:
+def from_file(tmp_path: Path, rows: list[dict[str, Any]]) -> Source:
+    """Return the source that a JSONL file of these rows is."""
+    path = tmp_path / "rows.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return load_source(str(path), "code_review")
+
+
+def test_preferences_are_trained_on_by_dpo(store: DatasetStore, tmp_path: Path) -> None:
+    """A pair whose answers are equal teaches nothing; the chosen answer alone is one of SFT."""
+    rows = [{"prompt": f"Review {n}.", "chosen": "good", "rejected": "bad"} for n in range(9)]
+    same = {"prompt": "Review it.", "chosen": "good", "rejected": "good"}
+    dataset = store.build("code_review", from_file(tmp_path, [*rows, same]))
+    pairs = training_rows(dataset, "dpo")
+    assert 0 < len(pairs) < dataset.counts["train"] + 1
+    assert all((row["chosen"], row["rejected"]) == ("good", "bad") for row in pairs)
+    assert pairs[0]["prompt"][0]["role"] == "user"
+    assert training_rows(dataset, "sft")[0]["messages"][-1]["content"] == "good"
+
+
+def test_problems_are_trained_on_by_grpo(store: DatasetStore, tmp_path: Path) -> None:
+    """With what tells a right answer; a schema goes to the worker as text."""
+    schema = {"type": "integer"}
+    rows: list[dict[str, Any]] = [
+        {"problem": f"Double {n}.", "solution": str(2 * n), "schema": schema} for n in range(8)
+    ]
+    dataset = store.build("code_review", from_file(tmp_path, rows))
+    problems = training_rows(dataset, "grpo")
+    assert len(problems) == dataset.counts["train"]
+    assert all(row["schema"] == json.dumps(schema) for row in problems)
+    assert all(row["problem"][0]["content"].startswith("Double") for row in problems)
+
+
+def test_a_data_set_that_lacks_what_a_method_needs_says_so(store: DatasetStore) -> None:
     """Preference data need columns of their own."""
-    with pytest.raises(NotAvailable, match="'dpo'"):
+    with pytest.raises(DatasetError, match=r"by dpo: it needs chosen and rejected"):
         training_rows(store.build("code_review", SOURCE), "dpo")
 
 

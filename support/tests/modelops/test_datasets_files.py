@@ -115,6 +115,12 @@ DEEP = "[" * 100_000 + "]" * 100_000
             jsonl(OK, {"prompt": "x"}),
             r"d.jsonl, line 2, column 'completion': missing .*there: 'prompt'",
         ),
+        (
+            "d.jsonl",
+            jsonl({"prompt": "x", "chosen": "y"}, OK),
+            r"d.jsonl, line 1, column 'rejected': missing",
+        ),
+        ("d.jsonl", jsonl({"problem": "x"}, OK), r"d.jsonl, line 1, column 'solution': missing"),
         ("d.csv", "text,label\na,b\nc,d\n", r"d.csv, line 1, column 'response': missing"),
         ("d.csv", "a,b\n1,2\n3,4\n", r"d.csv, line 1, column 'text': missing"),
         (

@@ -338,7 +338,7 @@ def test_rented_hardware_has_a_price(school: School):
     ("request_", "said"),
     [
         ({"backend": "hf_jobs"}, "backend 'hf_jobs' is not available in this build. Use fake"),
-        ({"method": "dpo"}, "method 'dpo' is not available in this build. Use sft"),
+        ({"method": "orpo"}, "method 'orpo' is not available in this build. Use sft"),
     ],
 )
 def test_what_is_not_built_says_so(school: School, request_: dict[str, Any], said: str):

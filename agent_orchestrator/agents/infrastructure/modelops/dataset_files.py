@@ -7,6 +7,11 @@ columns                       becomes
 ``messages``                  the last turn, the assistant's, is the answer
 ``prompt``, ``completion``    task and answer
 ``text``, ``response``        task and answer (the CSV form)
+``prompt``, ``chosen``,       task and two answers, the better one first (DPO)
+``rejected``
+``problem`` and any of        task and what tells a right answer (GRPO)
+``solution``, ``tests``,
+``schema``
 ============================  =====================================================
 
 All rows of a file have one form, that of its first row. Other columns become metadata.
@@ -33,7 +38,13 @@ from agent_orchestrator.errors import DatasetError
 
 Row = dict[str, Any]
 _PAIRS: Final = (("prompt", "completion"), ("text", "response"))
-_OWN: Final = frozenset({"id", "inputs", "outputs", "metadata", "messages"}).union(*_PAIRS)
+_PREFERENCE: Final = ("prompt", "chosen", "rejected")
+_PROBLEM: Final = ("problem",)
+#: Column of a problem → its name in ``outputs``.
+_WANTED: Final = {"solution": "answer", "tests": "tests", "schema": "schema"}
+_OWN: Final = frozenset({"id", "inputs", "outputs", "metadata", "messages", *_WANTED}).union(
+    *_PAIRS, _PREFERENCE, _PROBLEM
+)
 _MIN_ROWS: Final = 2
 
 
@@ -97,9 +108,11 @@ class Form:
             return cls(("inputs",))
         if "messages" in row:
             return cls(("messages",))
-        for pair in _PAIRS:
-            if not set(pair).isdisjoint(row):
-                return cls(pair)
+        if "chosen" in row or "rejected" in row:
+            return cls(_PREFERENCE)
+        for columns in (_PROBLEM, *_PAIRS):
+            if not set(columns).isdisjoint(row):
+                return cls(columns)
         there = ", ".join(repr(name) for name in row) or "none"
         raise DatasetError(f"{where}: no known columns (columns there: {there}).", remedy=FORMS)
 
@@ -108,17 +121,26 @@ class Form:
         for column in self.columns:
             if column not in row:
                 raise missing_column(where, column, list(row))
-        if self.columns == ("inputs",):
-            shaped = row
-        elif self.columns == ("messages",):
-            shaped = _from_messages(row, where)
-        else:
-            shaped = _from_pair(row, self.columns, where)
+        shaped = self._shaped(row, where)
         metadata = shaped.get("metadata") or {}
         if isinstance(metadata, dict):
             others = {key: value for key, value in row.items() if key not in _OWN}
             shaped = {**shaped, "metadata": {**others, **metadata}}
         return parse_example(shaped, where, default_id=default_id)
+
+    def _shaped(self, row: Row, where: str) -> Row:
+        if self.columns == ("inputs",):
+            return row
+        if self.columns == ("messages",):
+            return _from_messages(row, where)
+        task, *answers = self.columns
+        asked = {**row, "inputs": _task(row, task, where)}
+        if self.columns == _PROBLEM:
+            return {**asked, "outputs": _right(row, where)}
+        given = [_answer(row, column, where) for column in answers]
+        if self.columns == _PREFERENCE:
+            return {**asked, "outputs": dict(zip(answers, given, strict=True))}
+        return {**asked, "outputs": {"answer": given[0]}}
 
 
 def _from_messages(row: Row, where: str) -> Row:
@@ -135,17 +157,32 @@ def _from_messages(row: Row, where: str) -> Row:
     return {**row, "inputs": inputs, "outputs": {"answer": answer["content"]}}
 
 
-def _from_pair(row: Row, columns: Sequence[str], where: str) -> Row:
-    task, answer = columns
-    if not isinstance(row[task], str):
-        raise wrong_type(where, task, "text", row[task])
-    if not isinstance(row[answer], str | None):
-        raise wrong_type(where, answer, "text", row[answer])
-    if not row[task].strip():
+def _task(row: Row, column: str, where: str) -> Row:
+    """Return the inputs: a text, or a conversation that waits for its answer."""
+    asked = row[column]
+    if isinstance(asked, list):
+        return {"messages": parse_messages(asked, where)}
+    if not isinstance(asked, str):
+        raise wrong_type(where, column, "text", asked)
+    if not asked.strip():
         raise DatasetError(
-            f"{where}, column {task!r}: the task is empty.", remedy="Correct or remove the row."
+            f"{where}, column {column!r}: the task is empty.", remedy="Correct or remove the row."
         )
-    return {**row, "inputs": {"task": row[task]}, "outputs": {"answer": row[answer] or ""}}
+    return {"task": asked}
+
+
+def _answer(row: Row, column: str, where: str) -> str:
+    if not isinstance(row[column], str | None):
+        raise wrong_type(where, column, "text", row[column])
+    return row[column] or ""
+
+
+def _right(row: Row, where: str) -> Row:
+    """Return what tells a right answer to a problem."""
+    outputs = {name: row[column] for column, name in _WANTED.items() if row.get(column)}
+    if not outputs:
+        raise missing_column(where, "solution", list(row))
+    return outputs
 
 
 def _check_storable(example: Example, where: str) -> None:

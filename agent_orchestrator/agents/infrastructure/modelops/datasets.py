@@ -171,27 +171,53 @@ def split_by_group(
 
 def training_rows(
     dataset: Dataset, method: TrainingMethod = "sft", max_examples: int | None = None, seed: int = 0
-) -> list[dict[str, list[Message]]]:
-    """Return the training split as ``{"messages": […, the assistant's answer]}`` rows.
+) -> list[dict[str, Any]]:
+    """Return the training split as rows of the method, as the worker reads them.
 
-    Examples without an answer, or with ``metadata.success`` false, are not trained on. When
-    there are more than ``max_examples``, each category keeps its share (largest remainder).
+    ``sft``: ``messages``, the assistant's answer last. ``dpo``, ``orpo``: ``prompt`` (messages),
+    ``chosen``, ``rejected``. ``grpo``: ``problem`` (messages) and of ``solution``, ``tests`` and
+    ``schema`` what there is. Examples that lack this, or with ``metadata.success`` false, are not
+    trained on. When there are more than ``max_examples``, each category keeps its share (largest
+    remainder). Raises DatasetError when no example is left.
     """
-    if method != "sft":
-        raise NotAvailable(
-            f"Training rows for method {method!r} are not available in this build.",
-            remedy="Use method 'sft'.",
-        )
-    usable = [e for e in dataset.examples("train") if e.label and e.successful]
+    make, needed = _ROWS[method]
+    usable = [e for e in dataset.examples("train") if e.successful and make(e) is not None]
     if not usable:
         raise DatasetError(
-            f"Data set {dataset.id!r} has no successful example with an answer to train on.",
-            remedy="Build it from a source that has some.",
+            f"Data set {dataset.id!r} has no successful example to train on by {method}: it needs "
+            f"{needed}.",
+            remedy="Build it from a source that has some, or choose another method.",
         )
-    return [
-        {"messages": [*e.messages, Message(role="assistant", content=e.label or "")]}
-        for e in stratified(usable, max_examples, seed)
-    ]
+    rows = (make(example) for example in stratified(usable, max_examples, seed))
+    return [row for row in rows if row is not None]
+
+
+def _conversation(example: Example) -> dict[str, Any] | None:
+    if not example.label:
+        return None
+    return {"messages": [*example.messages, Message(role="assistant", content=example.label)]}
+
+
+def _pair(example: Example) -> dict[str, Any] | None:
+    chosen, rejected = (example.outputs.get(key) for key in ("chosen", "rejected"))
+    if not (chosen and rejected) or chosen == rejected:
+        return None
+    return {"prompt": example.messages, "chosen": chosen, "rejected": rejected}
+
+
+def _problem(example: Example) -> dict[str, Any] | None:
+    right = {"solution": example.label, **{k: example.outputs.get(k) for k in ("tests", "schema")}}
+    given = {k: v if isinstance(v, str) else json.dumps(v) for k, v in right.items() if v}
+    return {"problem": example.messages, **given} if given else None
+
+
+#: Method → what makes a row of an example (None when it lacks something), and what that needs.
+_ROWS: Final[Mapping[TrainingMethod, tuple[Callable[[Example], dict[str, Any] | None], str]]] = {
+    "sft": (_conversation, "answers"),
+    "dpo": (_pair, "chosen and rejected answers that differ"),
+    "orpo": (_pair, "chosen and rejected answers that differ"),
+    "grpo": (_problem, "solutions, tests or schemas"),
+}
 
 
 def stratified(examples: Sequence[Example], size: int | None, seed: int = 0) -> list[Example]:

@@ -4,7 +4,7 @@
 
     {"id": "…",
      "inputs":   {"task": "…", "messages": […]},          messages are optional
-     "outputs":  {"answer": "…"} or {"code": "…", "tests": "…"},
+     "outputs":  {"answer": "…"} or {"code": "…", "tests": "…"} or {"chosen": "…", "rejected": "…"},
      "metadata": {"agent": "…", "success": true, "group": "…", "category": "…", …}}
 """
 
@@ -20,7 +20,7 @@ from typing import Any, Final, TypedDict
 from agent_orchestrator.errors import DatasetError
 
 ROLES: Final = ("system", "user", "assistant", "tool")
-_ANSWERS: Final = ("answer", "code")
+_ANSWERS: Final = ("answer", "code", "chosen")
 
 
 class Message(TypedDict):
@@ -52,7 +52,7 @@ class Example:
 
     @property
     def label(self) -> str | None:
-        """The answer to learn or to compare with: ``outputs.answer``, else ``outputs.code``."""
+        """The answer to learn or to compare with: ``outputs.answer``, ``code`` or ``chosen``."""
         return next((self.outputs[key] for key in _ANSWERS if self.outputs.get(key)), None)
 
     @property
@@ -117,7 +117,7 @@ def parse_example(row: Mapping[str, Any], where: str, *, default_id: str = "") -
         raise wrong_type(where, "inputs.task", "text", task)
     if not task.strip():
         raise DatasetError(f"{where}, column 'inputs.task': the task is empty.", remedy=_FIX_ROW)
-    for key in _ANSWERS:
+    for key in (*_ANSWERS, "rejected"):
         if not isinstance(outputs.get(key, ""), str | None):
             raise wrong_type(where, f"outputs.{key}", "text", outputs[key])
     return Example(
@@ -168,7 +168,8 @@ def wrong_type(where: str, column: str, wanted: str, value: object) -> DatasetEr
 
 
 FORMS: Final = (
-    "Use one of: inputs + outputs (LangSmith), messages, prompt + completion, text + response."
+    "Use one of: inputs + outputs (LangSmith), messages, prompt + completion, text + response, "
+    "prompt + chosen + rejected, problem + solution (or tests, schema)."
 )
 _FIX_ROW: Final = "Correct or remove the row."
 _SHOWN: Final = 60

@@ -147,10 +147,10 @@ class Training:
                 f"Training backend {backend!r} is not available in this build.",
                 remedy=f"Use {' or '.join(sorted(self._backends))}.",
             )
-        if request.method != "sft":
+        if request.method == "orpo":
             raise NotAvailable(
-                f"Training method {request.method!r} is not available in this build.",
-                remedy="Use sft.",
+                "Training method 'orpo' is not available in this build.",
+                remedy="Use sft, dpo or grpo.",
             )
         dataset = self._dataset(agent, request.dataset)
         base_model = self._bases.resolve(agent, request.base_model)
@@ -206,7 +206,7 @@ class Training:
         rows: list[dict[str, Any]],
         backend: str,
     ) -> cost.Estimate:
-        characters = sum(len(m["content"]) for row in rows for m in row["messages"])
+        characters = sum(map(_characters, rows))
         parameters = self._bases.parameters(base_model)
         here = backend in _ON_THIS_MACHINE
         hardware = None if here else cost.choose_hardware(parameters, self._defaults.hardware)
@@ -281,6 +281,12 @@ class Training:
             push_to_hub=prepared.backend not in _ON_THIS_MACHINE,
             max_seconds=self._defaults.limits.max_hours * 3600,
         )
+
+
+def _characters(row: Mapping[str, Any]) -> int:
+    """Return the length of a row's texts, conversations included."""
+    texts = (v if isinstance(v, str) else "".join(m["content"] for m in v) for v in row.values())
+    return sum(map(len, texts))
 
 
 def _epochs(chosen: Hyperparameters, examples: int) -> float:
