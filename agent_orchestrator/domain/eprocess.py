@@ -121,6 +121,14 @@ class TwoSampleEProcess:
             )
         self.shape = shape
 
+    def drop_waiting(self) -> None:
+        """Forget the outcomes that wait for a block, as when the question about them has changed.
+
+        Valid as long as it depends on the past only and not on what the dropped outcomes said.
+        """
+        self._candidate.clear()
+        self._stable.clear()
+
     def observe(self, candidate: bool, good: bool) -> None:
         """Take one outcome of the candidate or of the stable arm."""
         (self._candidate if candidate else self._stable).append(good)

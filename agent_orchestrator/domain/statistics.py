@@ -109,7 +109,7 @@ def non_inferiority_passes(
 
 def _score_statistic(rate_1: float, rate_2: float, n_1: int, n_2: int, difference: float) -> float:
     """Z of the hypothesis p₁ − p₂ = ``difference``, with the variance restricted to it."""
-    p_1 = _restricted_rate(rate_1, rate_2, n_2 / n_1, difference)
+    p_1 = restricted_rate(rate_1, rate_2, n_2 / n_1, difference)
     p_2 = p_1 - difference
     variance = p_1 * (1.0 - p_1) / n_1 + p_2 * (1.0 - p_2) / n_2
     excess = rate_1 - rate_2 - difference
@@ -118,7 +118,7 @@ def _score_statistic(rate_1: float, rate_2: float, n_1: int, n_2: int, differenc
     return excess / math.sqrt(variance)
 
 
-def _restricted_rate(rate_1: float, rate_2: float, ratio: float, difference: float) -> float:
+def restricted_rate(rate_1: float, rate_2: float, ratio: float, difference: float) -> float:
     """Return the maximum-likelihood p₁ subject to p₁ − p₂ = ``difference``; ``ratio`` = n₂ / n₁.
 
     The likelihood equation is a cubic; this is its root in the permitted range (Farrington &

@@ -25,7 +25,12 @@ POLICY = RolloutPolicy(guardrails=("quality",), look_every=50)
 
 def rollout_rule(runs: int, weight: int) -> Rollout:
     """Return the rule of POLICY for so many runs."""
-    looks = PlannedLooks(
+    return Rollout(TwoSampleEvidence(runs, weight, 1.0 / POLICY.alpha), planned_looks(runs, weight))
+
+
+def planned_looks(runs: int, weight: int) -> PlannedLooks:
+    """Return the looks of POLICY."""
+    return PlannedLooks(
         runs,
         weight,
         margin=POLICY.margin,
@@ -33,7 +38,6 @@ def rollout_rule(runs: int, weight: int) -> Rollout:
         look_every=POLICY.look_every,
         alpha=POLICY.alpha,
     )
-    return Rollout(TwoSampleEvidence(runs, weight, 1.0 / POLICY.alpha), looks)
 
 
 def watched(candidate: np.ndarray, good: np.ndarray, weight: int) -> list[tuple[int, float]]:
@@ -55,12 +59,13 @@ def test_the_rules_are_those_of_a_rollout(weight: int, rates: tuple[float, float
     runs, requests = 12, 1500
     candidate = rng.random((requests, runs)) < weight / 100
     good = rng.random((requests, runs)) < np.array(rates)[candidate.astype(int)]
-    rule = rollout_rule(runs, weight)
+    evidence_rule = TwoSampleEvidence(runs, weight, 1.0 / POLICY.alpha)
+    rule = Rollout(evidence_rule, planned_looks(runs, weight))
     codes = np.zeros((requests, runs), int)
     evidence = np.zeros((requests, runs))
     for i in range(requests):
         codes[i] = rule.observe(candidate[i], good[i])
-        evidence[i] = rule.evidence.total
+        evidence[i] = evidence_rule.total
     for run in range(runs):
         expected = watched(candidate[:, run], good[:, run], weight)
         first = next((i for i, (code, _) in enumerate(expected) if code), requests - 1)

@@ -222,7 +222,7 @@ class PlannedLooks(Rule):
 class Rollout(Rule):
     """What a rollout's step decides: rollback by the evidence, promotion by a look if there are."""
 
-    def __init__(self, evidence: TwoSampleEvidence, looks: PlannedLooks | None) -> None:
+    def __init__(self, evidence: Rule, looks: PlannedLooks | None) -> None:
         self.evidence = evidence
         self.looks = looks
 
