@@ -6,19 +6,22 @@ import sys
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from functools import singledispatch
+from typing import TYPE_CHECKING
 
 import click
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from agent_orchestrator.agents.infrastructure.modelops import usecases as uc
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 _WIDTH_WITHOUT_TERMINAL = 110
 
 
 def console(*, stderr: bool = False) -> Console:
     """Return a console that keeps tables whole when the output is a file."""
+    from rich.console import Console
+
     stream = sys.stderr if stderr else sys.stdout
     return Console(
         file=stream,
@@ -37,6 +40,9 @@ def show(result: uc.Result, *, as_json: bool) -> None:
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Print a table; None is shown as a dash."""
+    from rich.table import Table
+    from rich.text import Text
+
     grid = Table(title=Text(title), title_justify="left", title_style="bold", header_style="dim")
     for column in columns:
         grid.add_column(Text(column), overflow="fold")

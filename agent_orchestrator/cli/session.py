@@ -20,7 +20,6 @@ from agent_orchestrator.agents.infrastructure.modelops.usecases import (
 )
 from agent_orchestrator.cli import render
 from agent_orchestrator.cli.failures import ShownFailure
-from agent_orchestrator.cli.progress import JobProgress
 from agent_orchestrator.domain.approvals import UseCaseName
 from agent_orchestrator.domain.jobs import TERMINAL
 from agent_orchestrator.domain.verdict import Verdict
@@ -108,6 +107,8 @@ def _check_drill(result: Result) -> None:
 
 async def follow(coordinator: Coordinator, job_id: str) -> JobReport:
     """Show a job's progress on stderr until it has ended; return its last report."""
+    from agent_orchestrator.cli.progress import JobProgress
+
     with JobProgress() as progress:
         while True:
             report = await coordinator.run(

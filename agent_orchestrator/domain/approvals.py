@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from agent_orchestrator.domain.intents import UseCase
+from agent_orchestrator.domain.use_cases import UseCase
 from agent_orchestrator.errors import ApprovalDenied, InputError
 
 ApprovalStatus = Literal["pending", "approved", "rejected", "consumed"]

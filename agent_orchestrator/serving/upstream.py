@@ -22,7 +22,8 @@ from typing import Any, Self
 import aiohttp
 
 from agent_orchestrator.domain.routing import Endpoint
-from agent_orchestrator.serving.failures import UpstreamFailure, cut_off, failures_of, refusal
+from agent_orchestrator.serving.failures import UpstreamFailure
+from agent_orchestrator.serving.http_failures import cut_off, failures_of, refusal
 from agent_orchestrator.serving.wire import (
     Chunk,
     WireError,

@@ -7,6 +7,7 @@ import logging
 import socket
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,6 +19,7 @@ from agent_orchestrator.agents.infrastructure.modelops.backends.job_folder impor
 from agent_orchestrator.agents.infrastructure.modelops.backends.local import LocalBackend
 from agent_orchestrator.agents.infrastructure.modelops.base_models import BaseModels
 from agent_orchestrator.agents.infrastructure.modelops.breakers import BreakerResets
+from agent_orchestrator.agents.infrastructure.modelops.candidate_server import CandidateServer
 from agent_orchestrator.agents.infrastructure.modelops.catalogue import Catalogue
 from agent_orchestrator.agents.infrastructure.modelops.coordinator import Coordinator
 from agent_orchestrator.agents.infrastructure.modelops.dataset_building import DatasetBuilding
@@ -50,6 +52,7 @@ from agent_orchestrator.agents.infrastructure.modelops.usecases import (
 )
 from agent_orchestrator.domain.jobs import JobKind
 from agent_orchestrator.domain.rollout import RolloutPolicy
+from agent_orchestrator.domain.routing import Endpoint
 from agent_orchestrator.errors import LockTimeout
 from agent_orchestrator.settings import Settings, own_python
 from agent_orchestrator.stores import defaults
@@ -63,7 +66,6 @@ from agent_orchestrator.stores.models_yaml import ModelsYaml
 from agent_orchestrator.stores.outcomes import OutcomeStore
 from agent_orchestrator.stores.rollouts import RolloutStore
 from agent_orchestrator.stores.serving import ServingBoard
-from agent_orchestrator.wiring.gate_access import open_gate
 from agent_orchestrator.wiring.targets import compose_targets, hub_size, inference_endpoints
 
 log = logging.getLogger("chef")
@@ -245,7 +247,7 @@ def _compose_rollouts(settings: Settings, stores: _Stores, catalogue: Catalogue)
             transitions=transitions,
             hand_edits=hand_edits,
             targets=compose_targets(settings),
-            open_gate=partial(open_gate, settings),
+            open_gate=partial(_open_gate, settings),
             drills=drills,
             load_policy=lambda changes: defaults.load_rollout_policy(settings.config_dir, changes),
             sample_prompts=lambda agent: _sample_prompts(stores.datasets, agent),
@@ -336,6 +338,14 @@ def _start_evaluation(
     module = "agent_orchestrator.wiring.evaluation_process"
     folder.start((own_python(), "-m", module), settings.child_environment())
     return {"folder": str(folder.path)}
+
+
+def _open_gate(
+    settings: Settings, endpoint: Endpoint, context_tokens: int | None
+) -> AbstractAsyncContextManager[CandidateServer]:
+    from agent_orchestrator.wiring.gate_access import open_gate  # a rollback needs no HTTP client
+
+    return open_gate(settings, endpoint, context_tokens)
 
 
 def _sample_prompts(datasets: DatasetStore, agent: str) -> Sequence[str]:

@@ -43,9 +43,9 @@ from agent_orchestrator.agents.infrastructure.modelops.usecases import (
     Request,
     RollbackDeployment,
 )
-from agent_orchestrator.domain.intents import UseCase
 from agent_orchestrator.domain.rollout import FULL
 from agent_orchestrator.domain.routing import RoutingTable, choose_arm, entry_digest
+from agent_orchestrator.domain.use_cases import UseCase
 from agent_orchestrator.errors import ApprovalRequired
 from agent_orchestrator.wiring.embedded import compose
 

@@ -22,12 +22,12 @@ from typing import Final, get_args
 
 from agent_orchestrator.domain.intents.clauses import Clause, Posture, clauses
 from agent_orchestrator.domain.intents.conversation import Candidate, candidates, settle
-from agent_orchestrator.domain.intents.frames import UseCase
 from agent_orchestrator.domain.intents.reference import agents_meant, only_one
 from agent_orchestrator.domain.intents.region import Region, SlotValue
 from agent_orchestrator.domain.intents.slots import read_slots
 from agent_orchestrator.domain.intents.tokens import Kind, Token, tokenize
 from agent_orchestrator.domain.intents.vocabulary import AGENTS
+from agent_orchestrator.domain.use_cases import UseCase
 
 __all__ = ["AGENTS", "CHANGING", "Intent", "SlotValue", "UseCase", "parse"]
 

@@ -9,12 +9,13 @@ from typing import Final
 
 from agent_orchestrator.domain.intents import manners, verbs
 from agent_orchestrator.domain.intents.clauses import Clause, Posture
-from agent_orchestrator.domain.intents.frames import UseCase, use_case_of
+from agent_orchestrator.domain.intents.frames import use_case_of
 from agent_orchestrator.domain.intents.phrases import FOREIGN
 from agent_orchestrator.domain.intents.readings import reading_of
 from agent_orchestrator.domain.intents.requests import Request
 from agent_orchestrator.domain.intents.scene import Scene, scene_of, topics_of
 from agent_orchestrator.domain.intents.tokens import Kind, Token
+from agent_orchestrator.domain.use_cases import UseCase
 
 # --- what carries over -----------------------------------------------------------------------
 

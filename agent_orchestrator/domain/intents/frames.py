@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
 from agent_orchestrator.domain.intents import verbs
 from agent_orchestrator.domain.intents.manners import WH
@@ -16,22 +16,7 @@ from agent_orchestrator.domain.intents.phrases import certain
 from agent_orchestrator.domain.intents.scene import BACKING, Scene
 from agent_orchestrator.domain.intents.tokens import Kind
 from agent_orchestrator.domain.intents.vocabulary import words
-
-UseCase = Literal[
-    "build_dataset",
-    "train_subagent_model",
-    "monitor_training_job",
-    "cancel_training_job",
-    "evaluate_model_vs_baseline",
-    "deploy_model_to_agent",
-    "promote_canary",
-    "rollback_deployment",
-    "rollout_status",
-    "reset_breaker",
-    "simulate_canary",
-    "list_agent_models",
-    "convert_model_to_gguf",
-]
+from agent_orchestrator.domain.use_cases import UseCase
 
 Check = Callable[[Scene], bool]
 

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Final
 
 from agent_orchestrator.domain.intents import manners
-from agent_orchestrator.domain.intents.frames import UseCase
 from agent_orchestrator.domain.intents.phrases import (
     AUXILIARIES,
     FOREIGN,
@@ -23,6 +22,7 @@ from agent_orchestrator.domain.intents.phrases import (
 from agent_orchestrator.domain.intents.tokens import Kind, Token
 from agent_orchestrator.domain.intents.verbs import ACTING, VERB_FORMS
 from agent_orchestrator.domain.intents.vocabulary import words
+from agent_orchestrator.domain.use_cases import UseCase
 
 #: Nouns that ask how something stands, without a question mark or a verb: "training status".
 _STATE_NOUNS: Final = words(

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import Final
 
 from agent_orchestrator.domain.intents.clauses import Clause
-from agent_orchestrator.domain.intents.frames import UseCase
 from agent_orchestrator.domain.intents.phrases import DETERMINERS, Phrase, certain, phrases
 from agent_orchestrator.domain.intents.tokens import Kind, Token
 from agent_orchestrator.domain.intents.vocabulary import words
+from agent_orchestrator.domain.use_cases import UseCase
 
 #: Roles in which an agent is meant, the likeliest first; then any other.
 _ROLES: Final = ("", "of", "for", "on", "to", "in", "into", "through", "at", "~", "from", "about")

@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from agent_orchestrator.domain.intents import names, values
-from agent_orchestrator.domain.intents.frames import UseCase
 from agent_orchestrator.domain.intents.region import Region, SlotValue
 from agent_orchestrator.domain.intents.tokens import Kind
+from agent_orchestrator.domain.use_cases import UseCase
 
 Reader = Callable[[Region], SlotValue | None]
 

@@ -24,7 +24,9 @@ Rate = Annotated[float, Field(ge=0, le=1)]
 class Request(BaseModel):
     """Base of all requests: frozen, and an unknown field is an error."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", use_attribute_docstrings=True, defer_build=True
+    )
 
 
 class ChangingRequest(Request):
@@ -37,7 +39,7 @@ class ChangingRequest(Request):
 class Result(BaseModel):
     """Base of all results."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
 
 class PlannedChange(Result):
