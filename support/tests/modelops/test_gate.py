@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -317,3 +318,17 @@ def test_only_a_pass_passes(verdict: Verdict) -> None:
     with pytest.raises(GateFailed) as caught:
         gate.require_pass("acme/one", [_point("evaluation", verdict)])
     assert "--override-reason" in caught.value.remedy
+
+
+def test_the_guide_lists_the_points_in_their_order() -> None:
+    """And sets in italics what may be inconclusive, on those points and no others."""
+    guide = Path(__file__).parents[2] / "docs" / "SERVING_GUIDE.md"
+    section = (
+        guide.read_text(encoding="utf-8").partition("## The checklist")[2].partition("\n## ")[0]
+    )
+    rows = [line.split(" | ") for line in section.splitlines() if line.startswith("| ")][1:]
+    names = [row[0].removeprefix("| ") for row in rows]
+    assert names == ["evaluation", *SMOKE, *SCENARIOS, "approval"]
+    assert {name for name, row in zip(names, rows, strict=True) if "*" in row[2]} == (
+        gate.MAY_BE_INCONCLUSIVE
+    )
