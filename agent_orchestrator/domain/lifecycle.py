@@ -6,11 +6,13 @@ may serve again. ``now`` is an ISO 8601 text, UTC.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 from agent_orchestrator.domain.models import ModelVersion, check_model_id, check_status
-from agent_orchestrator.domain.registry import AgentRecord, Role, Served, canary_percent
+from agent_orchestrator.domain.registry import AgentRecord, Bystander, Role, Served, canary_percent
 from agent_orchestrator.domain.semver import SemVer
 from agent_orchestrator.errors import ConflictError, InputError
 
@@ -110,17 +112,29 @@ def promote_canary(record: AgentRecord, now: str) -> AgentRecord:
 
 
 def serve(
-    record: AgentRecord, current: str | None, canary: str | None, percent: int, now: str
+    record: AgentRecord,
+    current: str | None,
+    canary: str | None,
+    percent: int,
+    now: str,
+    *,
+    others: Mapping[str, tuple[Bystander, int]] = MappingProxyType({}),
 ) -> AgentRecord:
     """Say absolutely what serves: doing it twice changes nothing.
 
-    A canary that is neither kept nor made current was rolled back, and is archived. Raises
-    VersionNotFoundError, InputError for the percentage, ConflictError when both are the same.
+    ``others`` has the status and share (percent) of a rollout's further candidates. A canary that
+    is neither kept nor made current was rolled back, and is archived. Raises VersionNotFoundError,
+    InputError for the percentage, ConflictError when one version is to be two things.
     """
     if record.canary not in {canary, current}:
         record = clear_canary(record, "archived", now)
     record = make_current(record, current, now)
-    return record if canary is None else make_canary(record, canary, percent, now)
+    if canary is not None:
+        record = make_canary(record, canary, percent, now)
+    for version, (status, _) in others.items():
+        if record.version(version).deployment_status != status:
+            record = set_status(record, version, status)
+    return _log_served(record, now, {v: share for v, (_, share) in others.items() if share})
 
 
 def roll_back(record: AgentRecord, version: str | None, now: str) -> AgentRecord:
@@ -185,13 +199,19 @@ def _without_challenger(record: AgentRecord, version: str | None) -> AgentRecord
     return replace(record, challengers=tuple(c for c in record.challengers if c != version))
 
 
-def _log_served(record: AgentRecord, now: str) -> AgentRecord:
-    """End what no longer serves as logged, and begin what does."""
+def _log_served(
+    record: AgentRecord, now: str, challengers: Mapping[str, int] = MappingProxyType({})
+) -> AgentRecord:
+    """End what no longer serves as logged, and begin what does.
+
+    ``challengers`` has the share of those that share the traffic, percent.
+    """
     canary = None if record.canary is None else record.version(record.canary).deployment_status
     share = 0 if canary is None else canary_percent(canary) or 0
     wanted: list[tuple[str | None, Role, int]] = [
-        (record.current, "current", 100 - share),
+        (record.current, "current", 100 - share - sum(challengers.values())),
         (record.canary, "canary", share),
+        *((version, "challenger", percent) for version, percent in challengers.items()),
     ]
     log: list[Served] = []
     for entry in record.served:

@@ -24,7 +24,9 @@ from agent_orchestrator.domain.models import (
 from agent_orchestrator.domain.semver import SemVer
 from agent_orchestrator.errors import InputError, RegistryError, VersionNotFoundError
 
-Role = Literal["current", "canary"]
+Role = Literal["current", "canary", "challenger"]
+Bystander = Literal["shadow", "challenger", "archived"]
+"""What a candidate of a rollout may be besides its canary."""
 Percent = Annotated[int, Ge(0), Le(100)]
 
 _AGENT = re.compile(r"[a-z][a-z0-9_-]{0,63}")

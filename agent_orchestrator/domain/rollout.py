@@ -1,18 +1,21 @@
-"""A rollout's life as a pure state machine: ``advance(state, verdict, now) → (state, effects)``."""
+"""A rollout as a value: its policy, where it stands, and what is to be done for it.
+
+``domain.rollout_machine`` moves it; ``domain.strategies`` says where to.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Annotated, Literal
 
 from annotated_types import Ge, Gt, Le, Lt
 
-from agent_orchestrator.domain.routing import Strategy
+from agent_orchestrator.domain.routing import STABLE, Arm, Strategy
 from agent_orchestrator.domain.statistics import MAX_LOOKS
 from agent_orchestrator.domain.verdict import Verdict
-from agent_orchestrator.errors import ConflictError, InputError
+from agent_orchestrator.errors import InputError
 
 Guardrail = Literal["error", "invalid", "quality", "latency"]
 Phase = Literal["running", "guard", "promoted", "rolled_back"]
@@ -62,21 +65,51 @@ class RolloutState:
     agent: str
     strategy: Strategy
     policy: RolloutPolicy
-    stable_model: str
-    stable_version: str | None
-    candidate_model: str
-    candidate_version: str | None
+    arms: tuple[Arm, ...]
+    """The stable arm, then the candidates; weights and mirrors as asked now. A candidate with
+    neither is out of the race."""
     started_at: float
     step_started_at: float
     phase: Phase = "running"
+    serving: str = STABLE
+    """Arm whose model is the agent's own: the stable one until a candidate is promoted."""
     step: int = 0
-    """Index into ``policy.steps``."""
-    weight: int = 0
-    """Candidate's share in percent as asked now."""
+    """Last of ``policy.steps`` that ``weight`` has reached."""
+    judge: str | None = None
+    """Model that compares mirrored answers or picks among an ensemble's; None compares text."""
     approval_id: str | None = None
     ended_at: float | None = None
     reason: str = ""
     """Why it ended."""
+
+    @property
+    def stable(self) -> Arm:
+        """The arm that served before."""
+        return self.arms[0]
+
+    @property
+    def candidates(self) -> tuple[Arm, ...]:
+        """The arms beside the stable one."""
+        return self.arms[1:]
+
+    @property
+    def racing(self) -> tuple[Arm, ...]:
+        """The candidates that are still in: those with traffic, or copies of it."""
+        return tuple(arm for arm in self.candidates if arm.weight or arm.mirror)
+
+    @property
+    def weight(self) -> int:
+        """The candidates' share in percent as asked now."""
+        return FULL - self.stable.weight
+
+    @property
+    def own(self) -> Arm:
+        """The arm whose model is the agent's own."""
+        return self.arm(self.serving)
+
+    def arm(self, name: str) -> Arm:
+        """Return an arm by its name. Raises KeyError."""
+        return {arm.name: arm for arm in self.arms}[name]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,15 +154,21 @@ class RolloutVerdict:
 
 
 @dataclass(frozen=True, slots=True)
-class SetWeight:
-    """Give the candidate this share of the traffic, percent."""
+class SetSplit:
+    """Give the arms these weights and mirrors."""
 
-    weight: int
+    arms: tuple[Arm, ...]
+    """All arms of the rollout, the stable one first."""
+    reason: str = ""
+    """Why, when more is to be said than the verdict says."""
 
 
 @dataclass(frozen=True, slots=True)
 class Promote:
-    """Make the candidate the agent's model; keep the old arm warm (guard)."""
+    """Make a candidate the agent's model; keep the old arm warm (guard)."""
+
+    arm: str
+    """The candidate's name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +183,9 @@ class Finish:
     """The guard period is over: drop the old arm."""
 
 
-Effect = SetWeight | Promote | RollBack | Finish
+Move = SetSplit | Promote | RollBack
+"""What a strategy, or a person, may decide."""
+Effect = Move | Finish
 Effects = tuple[Effect, ...]
 
 
@@ -169,151 +210,3 @@ def validate_policy(policy: RolloutPolicy) -> None:
     for key, holds, remedy in rules:
         if not holds:
             raise InputError(f"Rollout policy: {key} is {getattr(policy, key)!r}.", remedy=remedy)
-
-
-def start(
-    *,
-    id: str,  # noqa: A002 - the field's name
-    agent: str,
-    strategy: Strategy,
-    policy: RolloutPolicy,
-    stable_model: str,
-    stable_version: str | None,
-    candidate_model: str,
-    candidate_version: str | None,
-    now: float,
-    approval_id: str | None = None,
-) -> tuple[RolloutState, Effects]:
-    """Return a rollout at its first step; a policy of the one step 100 promotes at once.
-
-    Raises InputError for a policy that contradicts itself.
-    """
-    validate_policy(policy)
-    state = RolloutState(
-        id=id,
-        agent=agent,
-        strategy=strategy,
-        policy=policy,
-        stable_model=stable_model,
-        stable_version=stable_version,
-        candidate_model=candidate_model,
-        candidate_version=candidate_version,
-        started_at=now,
-        step_started_at=now,
-        approval_id=approval_id,
-    )
-    return _move(state, policy.steps[0], now)
-
-
-def advance(
-    state: RolloutState, verdict: RolloutVerdict, now: float
-) -> tuple[RolloutState, Effects]:
-    """Return what follows from ``verdict`` at ``now``, and what has to be done for it.
-
-    FAIL rolls back at once, also in the guard period. PASS leads to the next step when the step has
-    lasted ``min_step_seconds``. INCONCLUSIVE and ERROR hold: a rollout cannot advance on silence,
-    and one that is not settled within ``max_step_seconds`` is rolled back. A guard period that ends
-    without FAIL finishes the rollout. A rollout that has ended stays as it is.
-    """
-    if state.phase in TERMINAL_PHASES:
-        return state, ()
-    if verdict.verdict is Verdict.FAIL:
-        return roll_back(state, verdict.reason, now)
-    if state.phase == "guard":
-        return _advance_guard(state, now)
-    return _advance_step(state, verdict, now)
-
-
-def _advance_guard(state: RolloutState, now: float) -> tuple[RolloutState, Effects]:
-    if now - state.step_started_at < state.policy.guard_seconds:
-        return state, ()
-    return replace(state, phase="promoted", ended_at=now, reason="guard period over"), (Finish(),)
-
-
-def _advance_step(
-    state: RolloutState, verdict: RolloutVerdict, now: float
-) -> tuple[RolloutState, Effects]:
-    elapsed = now - state.step_started_at
-    if verdict.verdict is Verdict.PASS:
-        if elapsed < state.policy.min_step_seconds:
-            return state, ()
-        return _move(state, _next_weight(state), now)
-    if elapsed < state.policy.max_step_seconds:
-        return state, ()
-    limit = f"{state.policy.max_step_seconds:g} s"
-    return roll_back(state, f"No conclusion in time ({limit}): {verdict.reason}", now)
-
-
-def promote(state: RolloutState, percent: int | None, now: float) -> tuple[RolloutState, Effects]:
-    """Return the rollout at ``percent`` as a person asked; None is the next step, 100 the end.
-
-    Raises ConflictError when the candidate already has all traffic or the rollout has ended,
-    InputError when ``percent`` does not lie above the current weight and up to 100.
-    """
-    _still_open(state)
-    if state.phase == "guard":
-        raise ConflictError(
-            f"Rollout {state.id!r} is already promoted.",
-            remedy="Its guard period ends by itself; roll back to undo it.",
-        )
-    weight = _next_weight(state) if percent is None else percent
-    if not state.weight < weight <= FULL:
-        raise InputError(
-            f"Cannot promote rollout {state.id!r} from {state.weight} to {percent!r} percent.",
-            remedy=f"Use {state.weight + 1} to 100, or roll back.",
-        )
-    return _move(state, weight, now)
-
-
-def roll_back(state: RolloutState, reason: str, now: float) -> tuple[RolloutState, Effects]:
-    """Return the rollout ended, all traffic on the stable arm.
-
-    Raises ConflictError when it has ended before.
-    """
-    _still_open(state)
-    ended = replace(state, phase="rolled_back", weight=0, ended_at=now, reason=reason)
-    return ended, (RollBack(reason),)
-
-
-def adopt_weight(state: RolloutState, weight: int, now: float) -> RolloutState:
-    """Return the rollout with the weight that a person wrote into models.yaml, its step begun anew.
-
-    Raises ConflictError unless the rollout is running, InputError for a weight that would end it.
-    """
-    _still_open(state)
-    if state.phase == "guard":
-        raise ConflictError(
-            f"Rollout {state.id!r} is already promoted.", remedy="Roll back to undo it."
-        )
-    if not 1 <= weight < FULL:
-        raise InputError(
-            f"Cannot adopt the weight {weight!r} for rollout {state.id!r}.",
-            remedy="Use 1 to 99; promote or roll back to end the rollout.",
-        )
-    return replace(state, weight=weight, step=_step_of(state.policy, weight), step_started_at=now)
-
-
-def _move(state: RolloutState, weight: int, now: float) -> tuple[RolloutState, Effects]:
-    """Begin a step, or the guard period at 100."""
-    moved = replace(state, weight=weight, step=_step_of(state.policy, weight), step_started_at=now)
-    if weight == FULL:
-        return replace(moved, phase="guard"), (Promote(),)
-    return moved, (SetWeight(weight),)
-
-
-def _next_weight(state: RolloutState) -> int:
-    return next(weight for weight in state.policy.steps if weight > state.weight)
-
-
-def _step_of(policy: RolloutPolicy, weight: int) -> int:
-    """Return the last step that ``weight`` has reached; the first one below all of them."""
-    return max(0, sum(step <= weight for step in policy.steps) - 1)
-
-
-def _still_open(state: RolloutState) -> None:
-    if state.phase in TERMINAL_PHASES:
-        ended = state.phase.replace("_", " ")
-        raise ConflictError(
-            f"Rollout {state.id!r} has ended ({ended}: {state.reason}).",
-            remedy="Deploy to start another.",
-        )

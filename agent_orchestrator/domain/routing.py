@@ -27,6 +27,8 @@ RolloutPhase = Literal["running", "guard"]
 
 STABLE = "stable"
 CANDIDATE = "candidate"
+CHALLENGER = "challenger_"
+"""Several candidates are numbered: challenger_1, challenger_2 …"""
 
 
 @dataclass(frozen=True, slots=True)

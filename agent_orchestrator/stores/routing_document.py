@@ -353,7 +353,8 @@ def _arm_faults(arm: _Arm, before: Sequence[str], path: Path) -> Iterator[_Fault
 def _phase_faults(rollout: _Rollout, serving: str | None, arms: Path) -> Iterator[_Fault]:
     """Check that the agent's own model is the arm that the phase says."""
     guard = rollout.phase == "guard"
-    position = len(rollout.arms) - 1 if guard else 0
+    full = [i for i, arm in enumerate(rollout.arms) if i and arm.weight == 100]  # noqa: PLR2004
+    position = (full or [len(rollout.arms) - 1])[0] if guard else 0
     model = rollout.arms[position].model
     if serving is not None and model != serving:
         yield _Fault(
@@ -362,9 +363,10 @@ def _phase_faults(rollout: _Rollout, serving: str | None, arms: Path) -> Iterato
             f"openrouter.agent_models, which is {_short(serving)}",
             "Make both the same, or remove the rollout.",
         )
-    if guard and rollout.arms[-1].weight != 100:  # noqa: PLR2004 - percent
+    if guard and not full:
         yield _Fault(
             (*arms, position, "weight"),
-            f"is {rollout.arms[-1].weight}; in phase 'guard' the promoted arm has all traffic",
+            f"is {rollout.arms[position].weight}; in phase 'guard' the promoted arm has all "
+            "traffic",
             "Set it to 100 and the others to 0.",
         )

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
+from tests.doubles.splits import pair
 
 from agent_orchestrator.domain.rollout import (
     TERMINAL_PHASES,
@@ -14,14 +15,17 @@ from agent_orchestrator.domain.rollout import (
     RolloutPolicy,
     RolloutState,
     RolloutVerdict,
-    SetWeight,
-    adopt_weight,
+    SetSplit,
+    validate_policy,
+)
+from agent_orchestrator.domain.rollout_machine import (
+    adopt_split,
     advance,
     promote,
     roll_back,
     start,
-    validate_policy,
 )
+from agent_orchestrator.domain.routing import Arm
 from agent_orchestrator.domain.verdict import Verdict
 from agent_orchestrator.errors import ConflictError, InputError
 
@@ -39,13 +43,25 @@ def begin(policy: RolloutPolicy = POLICY) -> tuple[RolloutState, Effects]:
         agent="code_review",
         strategy="canary",
         policy=policy,
-        stable_model="old",
-        stable_version="v1.0.0",
-        candidate_model="new",
-        candidate_version="v1.1.0",
+        arms=pair(stable=("old", "v1.0.0"), candidate=("new", "v1.1.0")),
         now=1000.0,
         approval_id="ap_1",
     )
+
+
+def SetWeight(weight: int) -> SetSplit:  # noqa: N802 - reads like the effect
+    """Return the effect that gives the candidate a share."""
+    return SetSplit(arms_at(weight))
+
+
+def adopt(state: RolloutState, weight: int, now: float) -> RolloutState:
+    """Adopt the candidate's weight from a hand edit."""
+    return adopt_split(state, arms_at(weight), now)
+
+
+def arms_at(weight: int) -> tuple[Arm, ...]:
+    """Return both arms."""
+    return pair(weight, stable=("old", "v1.0.0"), candidate=("new", "v1.1.0"))
 
 
 def running() -> RolloutState:
@@ -69,7 +85,7 @@ def test_a_rollout_begins_at_its_first_step() -> None:
 def test_an_immediate_rollout_begins_with_its_guard_period() -> None:
     """The one step 100 promotes at once, and a degradation still rolls back."""
     state, effects = begin(replace(POLICY, steps=(100,)))
-    assert effects == (Promote(),)
+    assert effects == (Promote("candidate"),)
     assert (state.phase, state.weight) == ("guard", 100)
     assert advance(state, FAIL, 1001.0)[1] == (RollBack("because fail"),)
 
@@ -80,7 +96,7 @@ def test_the_way_from_20_to_50_to_100_to_the_end() -> None:
     assert effects == (SetWeight(50),)
     assert (state.step, state.weight, state.step_started_at) == (1, 50, 1010.0)
     state, effects = advance(state, PASS, 1020.0)
-    assert effects == (Promote(),)
+    assert effects == (Promote("candidate"),)
     assert (state.phase, state.step, state.weight) == ("guard", 2, 100)
     assert advance(state, INCONCLUSIVE, 1069.9) == (state, ())
     state, effects = advance(state, INCONCLUSIVE, 1070.0)
@@ -145,7 +161,7 @@ def test_the_weight_never_rises_without_a_pass(
             assert verdict is PASS
             assert shares.index(after.weight) == after.step
             assert state.weight == ((0, *shares)[after.step])
-            told = Promote() if after.weight == 100 else SetWeight(after.weight)
+            told = Promote("candidate") if after.weight == 100 else SetWeight(after.weight)
             assert effects == (told,)
         elif after.weight < state.weight:
             assert after.weight == 0
@@ -171,7 +187,7 @@ def test_an_ended_rollout_stays_as_it_is(verdict: RolloutVerdict, now: float, ph
         (50, 50, 1, (SetWeight(50),)),
         (21, 21, 0, (SetWeight(21),)),
         (99, 99, 1, (SetWeight(99),)),
-        (100, 100, 2, (Promote(),)),
+        (100, 100, 2, (Promote("candidate"),)),
     ],
 )
 def test_a_person_may_promote_to_any_higher_share(
@@ -188,7 +204,7 @@ def test_after_a_share_of_its_own_a_rollout_goes_on_with_its_steps() -> None:
     at_30 = promote(running(), 30, 1000.0)[0]
     assert advance(at_30, PASS, 1010.0)[1] == (SetWeight(50),)
     at_60 = promote(running(), 60, 1000.0)[0]
-    assert advance(at_60, PASS, 1010.0)[1] == (Promote(),)
+    assert advance(at_60, PASS, 1010.0)[1] == (Promote("candidate"),)
 
 
 @pytest.mark.parametrize("percent", [20, 5, 0, -1, 101])
@@ -215,18 +231,18 @@ def test_what_has_ended_or_is_promoted_cannot_be_moved() -> None:
     with pytest.raises(ConflictError, match="ended"):
         roll_back(ended, "again", 1006.0)
     with pytest.raises(ConflictError, match="ended"):
-        adopt_weight(ended, 30, 1006.0)
+        adopt(ended, 30, 1006.0)
     for percent in (None, 100):
         with pytest.raises(ConflictError, match="already promoted"):
             promote(guarded(), percent, 1006.0)
     with pytest.raises(ConflictError, match="already promoted"):
-        adopt_weight(guarded(), 30, 1006.0)
+        adopt(guarded(), 30, 1006.0)
 
 
 @pytest.mark.parametrize(("weight", "step"), [(5, 0), (20, 0), (35, 0), (50, 1), (99, 1)])
 def test_a_hand_edit_begins_the_step_anew(weight: int, step: int) -> None:
     """The weight of the file becomes the weight asked for, up or down."""
-    after = adopt_weight(running(), weight, 1005.0)
+    after = adopt(running(), weight, 1005.0)
     assert (after.weight, after.step, after.step_started_at) == (weight, step, 1005.0)
     assert after.phase == "running"
 
@@ -234,8 +250,8 @@ def test_a_hand_edit_begins_the_step_anew(weight: int, step: int) -> None:
 @pytest.mark.parametrize("weight", [0, 100, 140, -1])
 def test_a_hand_edit_cannot_end_a_rollout(weight: int) -> None:
     """0 and 100 are decisions with a command of their own."""
-    with pytest.raises(InputError, match=f"weight {weight}") as caught:
-        adopt_weight(running(), weight, 1005.0)
+    with pytest.raises(InputError, match=f"candidate {weight}") as caught:
+        adopt(running(), weight, 1005.0)
     assert "promote or roll back" in caught.value.remedy
 
 

@@ -40,7 +40,7 @@ async def test_a_weight_is_adopted_and_recorded(world: World, weight: int, step:
     decision = world.rollouts.decisions(state.id)[-1]
     assert (decision.actor, decision.kind) == ("models.yaml", "adopt")
     assert f"{weight} %" in decision.message
-    assert decision.evidence["weight"] == weight
+    assert decision.evidence["split"][1]["weight"] == weight
     world.check_agreement()
     world.timer.tick()
     assert len(history(world)) == 2
@@ -93,7 +93,7 @@ async def test_an_entry_taken_out_in_favour_of_a_third_model_leaves_that_one(
     assert world.journal.pending() == []
     assert world.alerts == []
     await world.deploy("v1.1.0")
-    assert world.state().stable_model == "acme/hotfix"
+    assert world.state().stable.model == "acme/hotfix"
     world.check_agreement()
 
 

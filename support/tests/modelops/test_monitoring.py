@@ -11,7 +11,8 @@ from agent_orchestrator.agents.infrastructure.modelops.monitoring import (
 )
 from agent_orchestrator.agents.infrastructure.modelops.usecases import LatencyQuantiles
 from agent_orchestrator.domain.outcomes import Outcome
-from agent_orchestrator.domain.rollout import RolloutVerdict, roll_back
+from agent_orchestrator.domain.rollout import RolloutVerdict
+from agent_orchestrator.domain.rollout_machine import roll_back
 from agent_orchestrator.domain.verdict import Verdict
 from agent_orchestrator.errors import UnknownAgentError
 from agent_orchestrator.stores.health import BreakerReport

@@ -5,7 +5,7 @@ from tests.modelops.world import ADA, AGENT, STABLE_MODEL, World
 
 from agent_orchestrator.agents.infrastructure.modelops.transitions import Decision
 from agent_orchestrator.agents.infrastructure.modelops.usecases import RollbackDeployment
-from agent_orchestrator.domain import rollout
+from agent_orchestrator.domain import rollout_machine
 from agent_orchestrator.errors import (
     ChefError,
     ConflictError,
@@ -220,7 +220,7 @@ async def test_an_overtaken_step_never_comes_back(world: World) -> None:
     state = world.state()
     with world.transitions.exclusive(AGENT, rolling_back=True):
         registry.write_bytes(whole)
-        after, _ = rollout.roll_back(state, "bad", world.clock())
+        after, _ = rollout_machine.roll_back(state, "bad", world.clock())
         world.transitions.apply(after, Decision(actor="ada", kind="rollback", message="bad"))
     assert world.transitions.recover().settled == ()
     assert world.state().phase == "rolled_back"

@@ -6,7 +6,7 @@ import pytest
 from tests.modelops.world import AGENT, STABLE_MODEL, World
 
 from agent_orchestrator.agents.infrastructure.modelops.transitions import Decision
-from agent_orchestrator.domain import rollout
+from agent_orchestrator.domain import rollout_machine
 from agent_orchestrator.errors import ConflictError, StorageError
 
 #: The arms are dealt by the rollout's random id: a small alpha makes a false alarm a rarity.
@@ -50,7 +50,7 @@ async def test_an_equal_candidate_is_promoted_to_the_end(world: World) -> None:
     assert world.registry.get_version(AGENT, "v1.0.0").deployment_status == "deployed"
     step = world.rollouts.decisions(world.state().id)[1]
     assert step.evidence["verdict"]["verdict"] == "pass"
-    assert "Step to 50 %" in step.message
+    assert "Step to 50 % for candidate." in step.message
     assert world.alerts == []
 
 
@@ -209,7 +209,7 @@ async def test_a_promotion_does_not_overwrite_another_model(world: World) -> Non
     text = world.yaml.path.read_text()
     world.yaml.path.write_text(text[: text.index("rollouts:")])
     world.edit(f"feature_dev: {STABLE_MODEL}", "feature_dev: acme/hotfix")
-    after, _ = rollout.promote(state, None, world.clock())
+    after, _ = rollout_machine.promote(state, None, world.clock())
     decision = Decision(actor="timer", kind="step", message="on")
     with (
         world.transitions.exclusive(AGENT),
@@ -217,7 +217,7 @@ async def test_a_promotion_does_not_overwrite_another_model(world: World) -> Non
     ):
         world.transitions.apply(after, decision)
     assert world.journal.pending() == []
-    ended, _ = rollout.roll_back(state, "enough", world.clock())
+    ended, _ = rollout_machine.roll_back(state, "enough", world.clock())
     with world.transitions.exclusive(AGENT):
         world.transitions.apply(ended, Decision(actor="ada", kind="rollback", message="back"))
     assert world.yaml.read().agent_models[AGENT] == STABLE_MODEL

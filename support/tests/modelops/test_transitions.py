@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import cast
 
 import pytest
+from tests.doubles.splits import pair
 from tests.modelops.world import ADA, AGENT, STABLE_MODEL, Clock, Killed, Tripwire, World
 
 from agent_orchestrator.agents.infrastructure.modelops.plans import Plan
@@ -24,7 +25,8 @@ from agent_orchestrator.agents.infrastructure.modelops.usecases import (
     PromoteCanary,
     RollbackDeployment,
 )
-from agent_orchestrator.domain.rollout import RolloutPolicy, RolloutState, roll_back
+from agent_orchestrator.domain.rollout import RolloutPolicy, RolloutState
+from agent_orchestrator.domain.rollout_machine import roll_back
 from agent_orchestrator.domain.routing import Endpoint, RoutingTable
 from agent_orchestrator.errors import (
     ChefError,
@@ -269,13 +271,9 @@ def _started(world: World, **changes: object) -> RolloutState:
         agent=AGENT,
         strategy="canary",
         policy=world.policy({}),
-        stable_model=STABLE_MODEL,
-        stable_version=None,
-        candidate_model="acme/one",
-        candidate_version="v1.0.0",
+        arms=pair(stable=(STABLE_MODEL, None), candidate=("acme/one", "v1.0.0")),
         started_at=world.clock(),
         step_started_at=world.clock(),
-        weight=20,
     )
     return replace(state, **changes)
 
@@ -324,7 +322,13 @@ async def test_a_file_broken_by_hand_keeps_the_change_until_it_is_mended(world: 
 
 async def test_a_version_that_is_gone_is_served_as_unregistered(world: World) -> None:
     """The registry was restored to a state that does not know it: the change is finished anyway."""
-    _journal(world, _started(world, candidate_version="v7.0.0"))
+    _journal(
+        world,
+        _started(
+            world,
+            arms=pair(stable=(STABLE_MODEL, None), candidate=("acme/one", "v7.0.0")),
+        ),
+    )
     assert world.transitions.recover().stuck == {}
     assert world.yaml.read().rollouts[AGENT].arms[1].version == "v7.0.0"
     assert world.registry.agent(AGENT).canary is None
@@ -464,14 +468,11 @@ def test_a_state_says_what_the_files_hold(phase: str, weight: int, files: tuple)
         agent=AGENT,
         strategy="canary",
         policy=RolloutPolicy(),
-        stable_model=STABLE_MODEL,
-        stable_version=None,
-        candidate_model="acme/one",
-        candidate_version="v1.0.0",
+        arms=pair(weight, stable=(STABLE_MODEL, None), candidate=("acme/one", "v1.0.0")),
         started_at=1.0,
         step_started_at=1.0,
         phase=phase,
-        weight=weight,
+        serving="candidate" if phase in ("guard", "promoted") else "stable",
     )
     want = desired(state)
     in_file = want.rollout.phase if want.rollout else None
@@ -483,16 +484,14 @@ def test_a_state_says_what_the_files_hold(phase: str, weight: int, files: tuple)
 def test_an_endpoint_on_openrouter_is_not_listed() -> None:
     """Unlisted names go there anyway; other places are listed."""
     table = RoutingTable({AGENT: STABLE_MODEL})
-    want = Desired(
-        agent_model="acme/one", rollout=None, current=None, canary=None, canary_percent=0
-    )
-    assert routed(table, AGENT, want, Endpoint("acme/one")).models == {}
+    want = Desired(agent_model="acme/one", rollout=None)
+    assert routed(table, AGENT, want, [Endpoint("acme/one")]).models == {}
     local = Endpoint("acme/one", "local")
-    assert routed(table, AGENT, want, local).models == {"acme/one": local}
+    assert routed(table, AGENT, want, [local]).models == {"acme/one": local}
     listed = RoutingTable({AGENT: STABLE_MODEL}, {"acme/one": Endpoint("acme/one")})
-    assert routed(listed, AGENT, want, local).models == listed.models
-    gone = Desired(agent_model=None, rollout=None, current=None, canary=None, canary_percent=0)
-    assert routed(table, "nobody", gone, None) == table
+    assert routed(listed, AGENT, want, [local]).models == listed.models
+    gone = Desired(agent_model=None, rollout=None)
+    assert routed(table, "nobody", gone) == table
 
 
 def test_other_rollouts_are_refused_before_anything_is_written(world: World) -> None:

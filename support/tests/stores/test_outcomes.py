@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.doubles.splits import pair
 
 from agent_orchestrator.domain.latencies import latencies
 from agent_orchestrator.domain.outcomes import Feedback, Judged, Outcome, Recorded
@@ -211,10 +212,7 @@ def test_pruning_spares_what_an_open_rollout_needs(store: OutcomeStore, database
         agent="feature_dev",
         strategy="canary",
         policy=RolloutPolicy(),
-        stable_model="a/b",
-        stable_version=None,
-        candidate_model="a/c",
-        candidate_version=None,
+        arms=pair(stable=("a/b", None), candidate=("a/c", None)),
         started_at=50.0,
         step_started_at=50.0,
     )

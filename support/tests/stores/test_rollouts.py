@@ -4,6 +4,7 @@ import math
 from dataclasses import replace
 
 import pytest
+from tests.doubles.splits import pair
 
 from agent_orchestrator.domain.rollout import RolloutPolicy, RolloutState
 from agent_orchestrator.errors import ConflictError, NotFoundError
@@ -15,13 +16,9 @@ STATE = RolloutState(
     agent="feature_dev",
     strategy="canary",
     policy=RolloutPolicy(steps=(5, 100), guardrails=("error",)),
-    stable_model="a/b",
-    stable_version="v1.0.0",
-    candidate_model="a/c",
-    candidate_version=None,
+    arms=pair(5, stable=("a/b", "v1.0.0"), candidate=("a/c", None)),
     started_at=100.0,
     step_started_at=100.0,
-    weight=5,
 )
 
 
@@ -36,7 +33,7 @@ def test_a_rollout_comes_back_as_it_was_saved(store: RolloutStore) -> None:
     store.save(STATE, 100.0)
     store.save(STATE, 100.0)
     assert store.get("ro_1") == store.running("feature_dev") == STATE
-    later = replace(STATE, step=1, weight=100, step_started_at=200.0)
+    later = replace(STATE, step=1, arms=pair(100), step_started_at=200.0)
     store.save(later, 200.0)
     assert store.open() == [later]
     assert store.find("ro_9") is None

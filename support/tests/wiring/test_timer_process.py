@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager, contextmanager
 
 import anyio
 import pytest
+from tests.doubles.splits import pair
 from tests.doubles.workspace import Workspace, eventually
 
 from agent_orchestrator.agents.infrastructure.modelops.authorisation import Caller
@@ -60,13 +61,9 @@ def rollouts(workspace: Workspace) -> Iterator[RolloutStore]:
             agent=AGENT,
             strategy="canary",
             policy=RolloutPolicy(),
-            stable_model="deepseek/deepseek-chat",
-            stable_version=None,
-            candidate_model="acme/new",
-            candidate_version=None,
+            arms=pair(stable=("deepseek/deepseek-chat", None), candidate=("acme/new", None)),
             started_at=1.0,
             step_started_at=1.0,
-            weight=20,
         ),
         1.0,
     )

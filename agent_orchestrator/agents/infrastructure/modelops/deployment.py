@@ -34,9 +34,14 @@ from agent_orchestrator.agents.infrastructure.modelops.usecases import (
     PromoteCanary,
     RolloutReport,
 )
-from agent_orchestrator.domain import rollout
-from agent_orchestrator.domain.rollout import RolloutPolicy, RolloutState
-from agent_orchestrator.domain.routing import Endpoint, Provider, Strategy
+from agent_orchestrator.domain import rollout_machine
+from agent_orchestrator.domain.rollout import (
+    FULL,
+    RolloutPolicy,
+    RolloutState,
+    validate_policy,
+)
+from agent_orchestrator.domain.routing import Arm, Endpoint, Provider, Strategy
 from agent_orchestrator.domain.verdict import Verdict
 from agent_orchestrator.errors import (
     ChefError,
@@ -151,7 +156,7 @@ class Deployment:
     def _prepare(self, request: DeployModelToAgent) -> _Deployment:
         agent = request.agent
         strategy, policy = parse_strategy(request.strategy, self._load_policy(request.policy))
-        rollout.validate_policy(policy)
+        validate_policy(policy)
         candidate = self._candidate(request)
         stable = self._catalogue.serving(agent)
         self._refuse_running(agent)
@@ -232,15 +237,15 @@ class Deployment:
     ) -> tuple[RolloutState, Decision]:
         """Return the rollout that begins now, and the decision behind it."""
         now = self._clock()
-        state, _ = rollout.start(
+        state, _ = rollout_machine.start(
             id=new_rollout_id(now),
             agent=planned.agent,
             strategy=planned.strategy,
             policy=planned.policy,
-            stable_model=planned.stable.model,
-            stable_version=planned.stable.version,
-            candidate_model=planned.candidate.model,
-            candidate_version=planned.candidate.version,
+            arms=rollout_machine.line_up(
+                (planned.stable.model, planned.stable.version),
+                [(planned.candidate.model, planned.candidate.version)],
+            ),
             approval_id=approval_id,
             now=now,
         )
@@ -276,7 +281,7 @@ class Deployment:
         with self._transitions.exclusive(state.agent):
             self._refuse_running(state.agent)
             self._catalogue.check_serving(state.agent, stable)
-            self._transitions.apply(state, decision, endpoint)
+            self._transitions.apply(state, decision, (endpoint,))
 
     # -- promote --------------------------------------------------------------------------------
 
@@ -292,30 +297,33 @@ class Deployment:
             raise ConflictError(
                 f"No rollout of {agent} runs.", remedy=f"Start one with `chef deploy {agent}`."
             )
-        if request.version not in (None, state.candidate_version):
-            raise ConflictError(
-                f"The candidate of {agent} is {state.candidate_version}, not {request.version!r}.",
-                remedy=f"See `chef rollout {agent}`.",
-            )
-        after, _ = rollout.promote(state, request.percent, self._clock())
+        arm = _promoted_arm(state, request.version)
+        name = arm.name if arm else None
+        after, _ = rollout_machine.promote(state, request.percent, self._clock(), name)
+        before, to = _moved(state, after)
         summary = (
-            f"{state.candidate_version or state.candidate_model} goes from {state.weight} % to "
-            f"{after.weight} % of {agent}'s traffic."
+            f"{to.version or to.model} goes from {before.weight} % to {to.weight} % of {agent}'s "
+            "traffic."
         )
         decision = Decision(actor=caller.name, kind="promote", message=summary)
 
         async def act(_approval_id: str | None) -> RolloutReport:
-            await anyio.to_thread.run_sync(self._promote, state, after.weight, decision)
+            await anyio.to_thread.run_sync(self._promote, state, to, decision)
             return await anyio.to_thread.run_sync(self._report, agent)
 
         return Plan(
             summary=summary,
             act=act,
             changes_serving=True,
-            resolved={"rollout": state.id, "from": state.weight, "to": after.weight},
+            resolved={
+                "rollout": state.id,
+                "arm": to.name,
+                "from": before.weight,
+                "to": to.weight,
+            },
         )
 
-    def _promote(self, planned_from: RolloutState, weight: int, decision: Decision) -> None:
+    def _promote(self, planned_from: RolloutState, to: Arm, decision: Decision) -> None:
         agent = planned_from.agent
         with self._transitions.exclusive(agent):
             edited = self._settle_hand_edit(planned_from)
@@ -324,7 +332,7 @@ class Deployment:
                     f"The rollout of {agent} has moved on. {edited or ''}".strip(),
                     remedy=f"See `chef rollout {agent}`.",
                 )
-            after, _ = rollout.promote(planned_from, weight, self._clock())
+            after, _ = rollout_machine.promote(planned_from, to.weight, self._clock(), to.name)
             self._transitions.apply(after, decision)
 
     def _settle_hand_edit(self, planned_from: RolloutState) -> str | None:
@@ -355,9 +363,9 @@ def parse_strategy(text: str, policy: RolloutPolicy) -> tuple[Strategy, RolloutP
             remedy="Use immediate, canary or canary_<n>pct.",
         )
     if text == "immediate":
-        return "immediate", replace(policy, steps=(rollout.FULL,))
+        return "immediate", replace(policy, steps=(FULL,))
     match = _CANARY.fullmatch(text)
-    if match is None or (match[1] is not None and not 1 <= int(match[1]) <= rollout.FULL):
+    if match is None or (match[1] is not None and not 1 <= int(match[1]) <= FULL):
         raise InputError(
             f"Unknown strategy {text!r}.",
             remedy="Use immediate, canary or canary_<n>pct with n from 1 to 100.",
@@ -367,6 +375,29 @@ def parse_strategy(text: str, policy: RolloutPolicy) -> tuple[Strategy, RolloutP
     first = int(match[1])
     rest = (step for step in policy.steps if step > first)
     return "canary", replace(policy, steps=(first, *rest))
+
+
+def _promoted_arm(state: RolloutState, version: str | None) -> Arm | None:
+    """Return the candidate that ``version`` (or a model id) names; None when it names none.
+
+    Raises ConflictError when it is no candidate of the rollout.
+    """
+    if version is None:
+        return None
+    for arm in state.candidates:
+        if version in (arm.version, arm.model):
+            return arm
+    known = " and ".join(arm.version or arm.model for arm in state.candidates)
+    raise ConflictError(
+        f"The candidate of {state.agent} is {known}, not {version!r}.",
+        remedy=f"See `chef rollout {state.agent}`.",
+    )
+
+
+def _moved(before: RolloutState, after: RolloutState) -> tuple[Arm, Arm]:
+    """Return the candidate whose share a promotion raises, before and after it."""
+    pairs = zip(before.candidates, after.candidates, strict=True)
+    return max(pairs, key=lambda pair: pair[1].weight - pair[0].weight)
 
 
 def _override_reason(request: DeployModelToAgent) -> str | None:

@@ -66,7 +66,7 @@ class EndpointCare:
                     yield from ((state, place) for place in self._left_behind(state, table))
 
     def _left_behind(self, state: RolloutState, table: RoutingTable) -> Iterator[Endpoint]:
-        for model in (state.stable_model, state.candidate_model):
+        for model in {arm.model: None for arm in state.arms}:
             place = table.models.get(model)
             if place is None or place.provider != "huggingface" or _serves(table, place):
                 continue

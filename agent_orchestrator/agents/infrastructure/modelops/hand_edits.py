@@ -18,9 +18,9 @@ from agent_orchestrator.agents.infrastructure.modelops.transitions import (
     Transitions,
     desired,
 )
-from agent_orchestrator.domain import rollout
-from agent_orchestrator.domain.rollout import RolloutState
-from agent_orchestrator.domain.routing import CANDIDATE, Rollout, RoutingTable
+from agent_orchestrator.domain import rollout_machine
+from agent_orchestrator.domain.rollout import FULL, RolloutState
+from agent_orchestrator.domain.routing import STABLE, Rollout, RoutingTable
 from agent_orchestrator.errors import ConflictError, InputError
 from agent_orchestrator.stores.models_yaml import ModelsYaml
 
@@ -64,7 +64,7 @@ class HandEdits:
         entry = table.rollouts[state.agent]
         message = (
             f"A hand edit of {state.agent}'s rollout was undone: only the weights of a running "
-            "rollout can be edited (1 to 99 for the candidate), or its entry taken out."
+            "rollout can be edited (1 to 99 for its candidates), or its entry taken out."
         )
         evidence = {"undone": _ENTRY.dump_python(entry, mode="json")}
         self._alert(message)
@@ -74,29 +74,24 @@ class HandEdits:
     def _ended(self, state: RolloutState, table: RoutingTable) -> RolloutState | None:
         """Return the rollout ended as the table says, None when it says that it goes on."""
         model = table.agent_models.get(state.agent)
-        ours = model in (state.stable_model, state.candidate_model)
-        if ours and state.agent in table.rollouts:
+        arm = next((arm for arm in state.arms if arm.model == model), None)
+        if arm is None:
+            reason = f"models.yaml names {model!r} for {state.agent}, written by hand."
+            return rollout_machine.take_over(state, STABLE, reason, self._clock())
+        if state.agent in table.rollouts:
             return None
-        by_candidate = model == state.candidate_model
-        return replace(
-            state,
-            phase="promoted" if by_candidate else "rolled_back",
-            weight=rollout.FULL if by_candidate else 0,
-            ended_at=self._clock(),
-            reason="Its entry was taken out of models.yaml by hand."
-            if ours
-            else f"models.yaml names {model!r} for {state.agent}, written by hand.",
-        )
+        reason = "Its entry was taken out of models.yaml by hand."
+        return rollout_machine.take_over(state, arm.name, reason, self._clock())
 
     def _went_on(self, state: RolloutState, table: RoutingTable) -> RolloutState | None:
         """Return the running rollout as the table says, None when it cannot be that."""
         arms = table.rollouts[state.agent].arms
-        weight = sum(arm.weight for arm in arms if arm.name == CANDIDATE)
+        winner = next((arm.name for arm in arms[1:] if arm.weight == FULL), None)
         try:
-            if weight == rollout.FULL:
-                after, _ = rollout.promote(state, weight, self._clock())
+            if winner is not None:
+                after, _ = rollout_machine.promote(state, FULL, self._clock(), winner)
             else:
-                after = rollout.adopt_weight(state, weight, self._clock())
+                after = rollout_machine.adopt_split(state, arms, self._clock())
         except (ConflictError, InputError):
             return None
         return after if _says(table, after) else None
@@ -113,8 +108,9 @@ def _difference(after: RolloutState) -> str:
     if after.ended_at is not None:
         return after.reason
     if after.phase == "guard":
-        return "the candidate is promoted."
-    return f"the candidate has {after.weight} % now."
+        return f"the {after.serving} is promoted."
+    shares = ", ".join(f"the {arm.name} has {arm.weight} %" for arm in after.candidates)
+    return f"{shares} now."
 
 
 def _adopted(message: str) -> Decision:

@@ -17,10 +17,8 @@ from agent_orchestrator.agents.infrastructure.modelops.usecases import (
     LatencyQuantiles,
     RolloutReport,
 )
-from agent_orchestrator.domain import rollout
 from agent_orchestrator.domain.evidence import RolloutEvidence
-from agent_orchestrator.domain.rollout import RolloutState, RolloutVerdict
-from agent_orchestrator.domain.routing import CANDIDATE, STABLE
+from agent_orchestrator.domain.rollout import FULL, RolloutState, RolloutVerdict
 from agent_orchestrator.stores.health import HealthBoard
 from agent_orchestrator.stores.outcomes import OutcomeStore
 from agent_orchestrator.stores.rollouts import RecordedDecision, RolloutStore
@@ -60,12 +58,12 @@ class RolloutMonitor:
             # Somebody moved the split while this process folded on: those records belong to the
             # new step, so begin again.
             first = changes[0]
-            evidence = RolloutEvidence(state.policy, first.evidence["weight"], first.at)
+            evidence = RolloutEvidence(state.policy, _weight(first), first.at)
             folded = self._folded[state.id] = _Folded(evidence, changes=1)
         for change in changes[folded.changes :]:
             position = change.evidence["position"]
             self._fold(state.id, folded.evidence, position["outcome"], position["feedback"])
-            folded.evidence.start_step(change.evidence["weight"], change.at)
+            folded.evidence.start_step(_weight(change), change.at)
             folded.changes += 1
         self._fold(state.id, folded.evidence)
         return folded.evidence
@@ -164,22 +162,19 @@ class RolloutReports:
         counts = self._outcomes.arm_counts(state.id)
         latencies = self._outcomes.latencies(state.id, position)
         realised = verdict.realised_share
-        arms = (
-            (STABLE, state.stable_version, state.stable_model, rollout.FULL - state.weight),
-            (CANDIDATE, state.candidate_version, state.candidate_model, state.weight),
-        )
         statuses = []
-        for name, version, model, asked in arms:
-            share = None
+        for arm in state.arms:
+            name, share = arm.name, None
             if realised is not None:
-                share = 100.0 * (realised if name == CANDIDATE else 1.0 - realised)
+                share = 100.0 * (1.0 - realised if arm == state.stable else realised)
             health = self._health.of(state.agent, name, self._clock())
             statuses.append(
                 ArmStatus(
                     arm=name,
-                    version=version,
-                    model=model,
-                    asked_pct=asked,
+                    version=arm.version,
+                    model=arm.model,
+                    asked_pct=arm.weight,
+                    mirror_pct=arm.mirror,
                     realised_pct=share,
                     requests=counts[name].requests if name in counts else 0,
                     errors=counts[name].errors if name in counts else 0,
@@ -204,6 +199,12 @@ def _step_position(decisions: Sequence[RecordedDecision]) -> int:
     """Return the number of the last outcome before the present step."""
     positions = (d.evidence["position"]["outcome"] for d in decisions if "position" in d.evidence)
     return max(positions, default=0)
+
+
+def _weight(change: RecordedDecision) -> int:
+    """Return the candidates' share in the split that a change began, percent."""
+    stable = change.evidence["split"][0]
+    return FULL - int(stable["weight"])
 
 
 def _record(decision: RecordedDecision) -> DecisionRecord:

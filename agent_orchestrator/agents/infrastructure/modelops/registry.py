@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields, replace
 from datetime import datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
@@ -28,6 +29,7 @@ from agent_orchestrator.domain.models import (
 )
 from agent_orchestrator.domain.registry import (
     AgentRecord,
+    Bystander,
     Registry,
     VersionDiff,
     check_agent_name,
@@ -238,15 +240,24 @@ class ModelRegistry:
         return _referred(record, "current")
 
     def set_serving(
-        self, agent: str, *, current: str | None, canary: str | None, percent: int = 0
+        self,
+        agent: str,
+        *,
+        current: str | None,
+        canary: str | None,
+        percent: int = 0,
+        others: Mapping[str, tuple[Bystander, int]] = MappingProxyType({}),
     ) -> AgentRecord:
         """Say absolutely what serves; idempotent. None stands for a model that is not registered.
 
-        A canary that is neither kept nor made current is archived. Raises VersionNotFoundError,
-        InputError for the percentage, ConflictError when both are the same.
+        ``others``: version → status and share in percent of a rollout's further candidates. A
+        canary that is neither kept nor made current is archived. Raises VersionNotFoundError,
+        InputError for the percentage, ConflictError when one version is to be two things.
         """
         now = self._file.now()
-        return self._change(agent, lambda r: lifecycle.serve(r, current, canary, percent, now))
+        return self._change(
+            agent, lambda r: lifecycle.serve(r, current, canary, percent, now, others=others)
+        )
 
     def set_status(self, agent: str, version: str, status: str) -> ModelVersion:
         """Give a version not_deployed, shadow, challenger or archived.

@@ -22,13 +22,14 @@ from agent_orchestrator.agents.infrastructure.modelops.usecases import (
     RollbackDeployment,
     RolledBack,
 )
-from agent_orchestrator.domain import rollout
-from agent_orchestrator.domain.rollout import RolloutPolicy
+from agent_orchestrator.domain import rollout_machine
+from agent_orchestrator.domain.rollout import FULL, RolloutPolicy
+from agent_orchestrator.domain.routing import Arm
 from agent_orchestrator.errors import ConflictError
 from agent_orchestrator.stores.rollouts import RolloutStore
 
 #: All traffic at once.
-_SWITCH = RolloutPolicy(steps=(rollout.FULL,))
+_SWITCH = RolloutPolicy(steps=(FULL,))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,17 +128,17 @@ class Rollbacks:
                 serving=serving,
                 back_to=self._previous(agent, serving, version),
             )
-        if version not in (None, running.stable_version, running.stable_model):
+        if version not in (None, running.stable.version, running.stable.model):
             raise ConflictError(
                 f"Rollout {running.id} of {agent} runs; it goes back to "
-                f"{running.stable_version or running.stable_model}, not {version!r}.",
+                f"{running.stable.version or running.stable.model}, not {version!r}.",
                 remedy="Roll back first without a version, then deploy the other one.",
             )
         return _WayBack(
             agent=agent,
             rollout_id=running.id,
-            serving=ModelRef(running.candidate_model, running.candidate_version),
-            back_to=ModelRef(running.stable_model, running.stable_version),
+            serving=_ref(running.own),
+            back_to=_ref(running.stable),
         )
 
     def _previous(self, agent: str, serving: ModelRef, version: str | None) -> ModelRef:
@@ -192,9 +193,9 @@ class Rollbacks:
         """Return what had all traffic before and after each of the agent's rollouts, in order."""
         line = []
         for state in self._rollouts.of(agent):
-            line.append(ModelRef(state.stable_model, state.stable_version))
+            line.append(_ref(state.stable))
             if state.phase == "promoted":
-                line.append(ModelRef(state.candidate_model, state.candidate_version))
+                line.append(_ref(state.own))
         return line
 
     def _roll_back(self, way: _WayBack, decision: Decision, approval_id: str | None) -> None:
@@ -206,7 +207,7 @@ class Rollbacks:
                     remedy=f"See `chef rollout {way.agent}`.",
                 )
             if running is not None:
-                after, _ = rollout.roll_back(running, decision.message, self._clock())
+                after, _ = rollout_machine.roll_back(running, decision.message, self._clock())
                 self._transitions.apply(after, decision)
             else:
                 self._switch_back(way, decision, approval_id)
@@ -215,15 +216,14 @@ class Rollbacks:
         """Switch at once, without a guard period for the one that people want to be rid of."""
         self._catalogue.check_serving(way.agent, way.serving)
         now = self._clock()
-        state, _ = rollout.start(
+        state, _ = rollout_machine.start(
             id=new_rollout_id(now),
             agent=way.agent,
             strategy="immediate",
             policy=_SWITCH,
-            stable_model=way.serving.model,
-            stable_version=way.serving.version,
-            candidate_model=way.back_to.model,
-            candidate_version=way.back_to.version,
+            arms=rollout_machine.line_up(
+                (way.serving.model, way.serving.version), [(way.back_to.model, way.back_to.version)]
+            ),
             approval_id=approval_id,
             now=now,
         )
@@ -231,4 +231,8 @@ class Rollbacks:
             state, phase="promoted", ended_at=state.started_at, reason=decision.message
         )
         endpoint = self._catalogue.endpoint(way.back_to.model)
-        self._transitions.apply(switched, decision, endpoint)
+        self._transitions.apply(switched, decision, (endpoint,))
+
+
+def _ref(arm: Arm) -> ModelRef:
+    return ModelRef(arm.model, arm.version)

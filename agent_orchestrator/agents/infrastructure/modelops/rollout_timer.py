@@ -14,7 +14,7 @@ from agent_orchestrator.agents.infrastructure.modelops.transitions import (
     DecisionKind,
     Transitions,
 )
-from agent_orchestrator.domain import rollout
+from agent_orchestrator.domain import rollout_machine
 from agent_orchestrator.domain.rollout import (
     Effect,
     Finish,
@@ -22,7 +22,7 @@ from agent_orchestrator.domain.rollout import (
     RollBack,
     RolloutState,
     RolloutVerdict,
-    SetWeight,
+    SetSplit,
 )
 from agent_orchestrator.errors import ChefError
 from agent_orchestrator.stores.models_yaml import ModelsYaml
@@ -85,7 +85,7 @@ class RolloutTimer:
         """
         now = self._clock()
         verdict = self._monitor.verdict(state, now)
-        after, effects = rollout.advance(state, verdict, now)
+        after, effects = rollout_machine.advance(state, verdict, now)
         decision = _decision(effects[0], verdict) if effects else None
         try:
             if decision is None and not self._hand_edits.found(state):
@@ -134,7 +134,8 @@ def _decision(effect: Effect, verdict: RolloutVerdict) -> Decision:
             kind, message = "promote", f"Promoted. {verdict.reason}"
         case Finish():
             kind, message = "finish", "The guard period is over; the old arm is gone."
-        case SetWeight(weight):
-            kind, message = "step", f"Step to {weight} %. {verdict.reason}"
+        case SetSplit(arms, reason):
+            shares = ", ".join(f"{arm.weight} % for {arm.name}" for arm in arms[1:])
+            kind, message = "step", f"Step to {shares}. {reason or verdict.reason}"
     evidence = {"verdict": _VERDICT.dump_python(verdict, mode="json")}
     return Decision(actor="timer", kind=kind, message=message, evidence=evidence)

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
@@ -22,10 +22,10 @@ from typing import Any, Literal
 from pydantic import TypeAdapter, ValidationError
 
 from agent_orchestrator.agents.infrastructure.modelops.registry import ModelRegistry
-from agent_orchestrator.domain import rollout
+from agent_orchestrator.domain import rollout_machine
+from agent_orchestrator.domain.registry import Bystander
 from agent_orchestrator.domain.rollout import RolloutState
 from agent_orchestrator.domain.routing import (
-    CANDIDATE,
     STABLE,
     Arm,
     Endpoint,
@@ -71,8 +71,8 @@ class Intent:
     at: float
     state: RolloutState
     decision: Decision
-    endpoint: Endpoint | None = None
-    """Where the candidate lives, when the models catalogue does not say so yet."""
+    endpoints: tuple[Endpoint, ...] = ()
+    """Where the candidates live, as far as the models catalogue does not say so yet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,9 +82,11 @@ class Desired:
     agent_model: str | None
     """None for an agent that is gone from models.yaml."""
     rollout: Rollout | None
-    current: str | None
-    canary: str | None
-    canary_percent: int
+    current: str | None = None
+    canary: str | None = None
+    canary_percent: int = 0
+    others: Mapping[str, tuple[Bystander, int]] = field(default_factory=dict)
+    """Further candidates: version → status, and share of the traffic in percent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +104,7 @@ class RecordsBehind(FailedError):  # noqa: N818 - a state of affairs
 
 
 _INTENT: TypeAdapter[Intent] = TypeAdapter(Intent)
+_SPLIT: TypeAdapter[tuple[Arm, ...]] = TypeAdapter(tuple[Arm, ...])
 
 
 def new_rollout_id(now: float) -> str:
@@ -111,34 +114,50 @@ def new_rollout_id(now: float) -> str:
 
 def desired(state: RolloutState) -> Desired:
     """Return what the files must say while a rollout is in ``state``."""
-    served_by_candidate = state.phase in ("guard", "promoted")
-    arms = (
-        Arm(STABLE, state.stable_model, state.stable_version, weight=100 - state.weight),
-        Arm(CANDIDATE, state.candidate_model, state.candidate_version, weight=state.weight),
-    )
     phases: dict[str, RolloutPhase] = {"running": "running", "guard": "guard"}
     phase = phases.get(state.phase)
+    entry = Rollout(state.id, state.strategy, state.arms, phase, state.judge) if phase else None
+    roles = {arm.name: _role(state, arm) for arm in state.candidates}
+    canary = next((arm for arm in state.candidates if roles[arm.name] == "canary"), None)
     return Desired(
-        agent_model=state.candidate_model if served_by_candidate else state.stable_model,
-        rollout=Rollout(state.id, state.strategy, arms, phase=phase) if phase else None,
-        current=state.candidate_version if served_by_candidate else state.stable_version,
-        canary=state.candidate_version if state.phase == "running" else None,
-        canary_percent=state.weight,
+        agent_model=state.own.model,
+        rollout=entry,
+        current=state.own.version,
+        canary=canary.version if canary else None,
+        canary_percent=canary.weight if canary else 0,
+        others={
+            arm.version: (role, arm.weight)
+            for arm in state.candidates
+            if arm.version is not None and arm != state.own
+            if (role := roles[arm.name]) != "canary"
+        },
     )
+
+
+def _role(state: RolloutState, arm: Arm) -> Literal["canary"] | Bystander:
+    """Return what a candidate is to the registry; out of the race, or of an end, it is archived."""
+    if state.phase != "running" or not (arm.weight or arm.mirror):
+        return "archived"
+    if not arm.weight:
+        return "shadow"
+    shared = state.strategy in ("champion_challenger", "ensemble")
+    return "challenger" if shared else "canary"
 
 
 def routed(
-    table: RoutingTable, agent: str, want: Desired, endpoint: Endpoint | None
+    table: RoutingTable, agent: str, want: Desired, endpoints: Sequence[Endpoint] = ()
 ) -> RoutingTable:
     """Return the table of models.yaml as it must be: one atomic replace changes all of it.
 
-    ``endpoint`` is listed unless the model is: where a listed one lives is for people to say.
+    Of ``endpoints``, those are listed whose model is not: where a listed one lives is for people
+    to say.
     """
     if want.agent_model is None:
         return table
     table = with_model(table, agent, want.agent_model)
-    if endpoint and endpoint.provider != "openrouter" and endpoint.model not in table.models:
-        table = with_endpoint(table, endpoint)
+    for endpoint in endpoints:
+        if endpoint.provider != "openrouter" and endpoint.model not in table.models:
+            table = with_endpoint(table, endpoint)
     if want.rollout is None:
         return without_rollout(table, agent)
     return with_rollout(table, agent, want.rollout)
@@ -233,7 +252,7 @@ class Transitions:
     # -- one transition -------------------------------------------------------------------------
 
     def apply(
-        self, state: RolloutState, decision: Decision, endpoint: Endpoint | None = None
+        self, state: RolloutState, decision: Decision, endpoints: tuple[Endpoint, ...] = ()
     ) -> None:
         """Move to ``state``: journal, models.yaml, rollout, registry, read back.
 
@@ -242,7 +261,7 @@ class Transitions:
         rollout is open, or the agent was given another model by hand). With RecordsBehind the
         traffic has moved, and the rest is done by whoever takes the lock next.
         """
-        self._carry_out(self._write(state, decision, endpoint), recovering=False)
+        self._carry_out(self._write(state, decision, endpoints), recovering=False)
 
     @contextmanager
     def away(self, state: RolloutState, decision: Decision) -> Iterator[RoutingTable]:
@@ -252,13 +271,13 @@ class Transitions:
         the split as it is now: whoever takes the lock next puts it back if this process does not.
         Raises as ``apply``; at the end also when the split cannot be put back yet.
         """
-        intent = self._write(state, decision, None)
-        gone, _ = rollout.roll_back(state, decision.message, intent.at)
+        intent = self._write(state, decision, ())
+        gone, _ = rollout_machine.roll_back(state, decision.message, intent.at)
         want, before = desired(gone), None
         try:
             before = self._yaml.read()
             self._target(intent, before, recovering=False)  # raises for a hand edit
-            table = self._yaml.update(lambda table: routed(table, state.agent, want, None))
+            table = self._yaml.update(lambda table: routed(table, state.agent, want))
         except ChefError as error:
             self._withdraw(intent, before, error)
             raise
@@ -267,7 +286,9 @@ class Transitions:
         finally:
             self._carry_out(intent, recovering=False, withdraw=False)
 
-    def _write(self, state: RolloutState, decision: Decision, endpoint: Endpoint | None) -> Intent:
+    def _write(
+        self, state: RolloutState, decision: Decision, endpoints: tuple[Endpoint, ...]
+    ) -> Intent:
         """Write down what is going to be done."""
         if decision.kind in _FORWARD:
             self._registry.agent(state.agent)  # raises for a broken one
@@ -276,7 +297,7 @@ class Transitions:
             at=self._clock(),
             state=state,
             decision=self._with_position(state, decision),
-            endpoint=endpoint,
+            endpoints=endpoints,
         )
         payload = _INTENT.dump_python(intent, mode="json")
         self._journal.write(
@@ -293,7 +314,10 @@ class Transitions:
         if same_step or state.ended_at is not None:
             return decision
         outcome, feedback = self._position()
-        begins = {"weight": state.weight, "position": {"outcome": outcome, "feedback": feedback}}
+        begins = {
+            "split": _SPLIT.dump_python(state.arms, mode="json"),
+            "position": {"outcome": outcome, "feedback": feedback},
+        }
         return replace(decision, evidence={**decision.evidence, **begins})
 
     def _carry_out(self, intent: Intent, *, recovering: bool, withdraw: bool = True) -> None:
@@ -305,7 +329,7 @@ class Transitions:
         try:
             before = self._yaml.read()
             state, want = self._target(intent, before, recovering=recovering)
-            self._yaml.update(lambda table: routed(table, state.agent, want, intent.endpoint))
+            self._yaml.update(lambda table: routed(table, state.agent, want, intent.endpoints))
         except ChefError as error:
             if withdraw and not recovering:
                 self._withdraw(intent, before, error)
@@ -354,7 +378,7 @@ class Transitions:
         if state.ended_at is None and running is not None and running.id != state.id:
             raise ConflictError(f"Rollout {running.id} of {state.agent} has not ended.")
         found = table.agent_models.get(state.agent)
-        if found in (state.stable_model, state.candidate_model):
+        if found in {arm.model for arm in state.arms}:
             return state, want
         if not recovering and intent.decision.kind == "rollback":
             return state, want
@@ -362,25 +386,25 @@ class Transitions:
         if not recovering and state.ended_at is None:
             raise ConflictError(reason, remedy="Look at it, then ask again.")
         if state.ended_at is None:
-            state = replace(
-                state, phase="rolled_back", weight=0, ended_at=self._clock(), reason=reason
-            )
-        return state, Desired(
-            agent_model=found, rollout=None, current=None, canary=None, canary_percent=0
-        )
+            state = rollout_machine.take_over(state, STABLE, reason, self._clock())
+        return state, Desired(agent_model=found, rollout=None, others=desired(state).others)
 
     def _register(self, state: RolloutState, want: Desired) -> None:
         """Say in the registry what serves, and read back; a version it does not know is none."""
         record = self._registry.agent(state.agent)
         models = {version.version: version.model_id for version in record.history}
         current, canary = want.current, want.canary
-        if want.agent_model not in (state.stable_model, state.candidate_model):
+        if want.agent_model not in {arm.model for arm in state.arms}:
             same = [version for version, model in models.items() if model == want.agent_model]
             current = same[-1] if same else None
         current = current if current in models else None
         canary = canary if canary in models else None
         self._registry.set_serving(
-            state.agent, current=current, canary=canary, percent=want.canary_percent
+            state.agent,
+            current=current,
+            canary=canary,
+            percent=want.canary_percent,
+            others={v: role for v, role in want.others.items() if v in models and v != current},
         )
         table, after = self._yaml.read(), self._registry.agent(state.agent)
         checks = (

@@ -372,6 +372,8 @@ class ArmStatus(Result):
     version: str | None
     model: str
     asked_pct: int
+    mirror_pct: int = 0
+    """Share of the tasks that is copied to the arm without using its answer."""
     realised_pct: float | None
     requests: int
     errors: int
