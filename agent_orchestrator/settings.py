@@ -35,6 +35,8 @@ class Settings(BaseModel):
     """State folder: database, jobs, artifacts, data sets, reports."""
     database_url: SecretStr | None = Field(default=None, alias="CHEF_DATABASE_URL")
     """SQLAlchemy URL, which may hold a password; None for SQLite in the state folder."""
+    outcome_retention_days: float = Field(default=90.0, ge=0, alias="CHEF_OUTCOME_RETENTION_DAYS")
+    """How long outcomes and feedback are kept, days; 0 for ever."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         default="INFO", alias="CHEF_LOG_LEVEL"
     )

@@ -6,7 +6,8 @@ reader that has seen number n has seen everything up to n, and reading again giv
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+import time
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, fields, replace
 from operator import attrgetter
 from typing import Any
@@ -82,6 +83,10 @@ _JUDGEMENT = (
 _FIELDS = tuple(field.name for field in fields(Outcome))
 _VALUES = attrgetter(*_FIELDS)
 _OUTCOME: TypeAdapter[Outcome] = TypeAdapter(Outcome)
+
+
+def _rest() -> None:
+    time.sleep(0.05)
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,23 +239,29 @@ class OutcomeStore:
                 found[arm] = Latencies(*values)
         return found
 
-    def prune(self, before: float) -> int:
+    def prune(self, before: float, *, batch: int = 1000, rest: Callable[[], None] = _rest) -> int:
         """Remove what ended before ``before`` (seconds since the epoch); return how many rows.
 
         What belongs to a rollout that has not ended stays: its verdict must be able to read all
-        of it again.
+        of it again. Goes from the oldest on in transactions of ``batch`` rows, with a ``rest`` in
+        between for other writers, up to where a whole batch is new enough.
         """
-        with self._database.write() as connection:
-            removed = [
-                connection.execute(
-                    delete(table).where(
-                        table.c.at < before,
-                        func.coalesce(table.c.rollout_id, "").not_in(OPEN_ROLLOUTS),
-                    )
-                ).rowcount
-                for table in (_OUTCOMES, _FEEDBACK)
-            ]
-        return sum(removed)
+        return sum(self._prune(table, before, batch, rest) for table in (_OUTCOMES, _FEEDBACK))
+
+    def _prune(self, table: Table, before: float, batch: int, rest: Callable[[], None]) -> int:
+        removed = done = 0
+        order, at = table.c.seq, table.c.at
+        ended = func.coalesce(table.c.rollout_id, "").not_in(OPEN_ROLLOUTS)
+        while True:
+            page = select(order, at).where(order > done).order_by(order).limit(batch)
+            with self._database.write() as connection:
+                rows = connection.execute(page).all()
+                if all(row.at >= before for row in rows):
+                    return removed
+                old = (order > done, order <= rows[-1].seq, at < before, ended)
+                removed += connection.execute(delete(table).where(*old)).rowcount
+            done = rows[-1].seq
+            rest()
 
 
 def _row(outcome: Outcome) -> tuple[Any, ...]:

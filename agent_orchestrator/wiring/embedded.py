@@ -41,6 +41,7 @@ from agent_orchestrator.agents.infrastructure.modelops.overview import (
     ProcessState,
 )
 from agent_orchestrator.agents.infrastructure.modelops.registry import ModelRegistry
+from agent_orchestrator.agents.infrastructure.modelops.retention import Retention
 from agent_orchestrator.agents.infrastructure.modelops.rollback import Rollbacks
 from agent_orchestrator.agents.infrastructure.modelops.rollout_timer import RolloutTimer
 from agent_orchestrator.agents.infrastructure.modelops.smoke_test import BATCH
@@ -88,6 +89,7 @@ class Embedded:
     audit: AuditLog
     timer: RolloutTimer
     endpoint_care: EndpointCare
+    retention: Retention
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,6 +132,7 @@ def compose(settings: Settings) -> Embedded:
         audit=stores.audit,
         timer=rollouts.timer,
         endpoint_care=_compose_endpoint_care(settings, stores),
+        retention=Retention(stores.outcomes, stores.audit, settings.outcome_retention_days),
     )
 
 

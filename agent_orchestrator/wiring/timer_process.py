@@ -55,15 +55,15 @@ def _say_once(line: str, said: str) -> str:
 def _tick_until(stop: threading.Event, settings: Settings, check_lease: Callable[[], None]) -> None:
     """Tick until ``stop`` is set.
 
-    Endpoints are looked after in a thread of its own: nothing far away may hold a verdict up.
+    Endpoints and old outcomes are looked after in a thread of its own: nothing that takes long may
+    hold a verdict up.
     Raises UnavailableError when the lease was lost with the connection to a database server.
     """
     embedded = compose(settings)
     log.info("The timer ticks every %g s.", settings.timer_seconds)
     ended = threading.Event()
-    threading.Thread(
-        target=_every, args=(ended, _CARE_SECONDS, embedded.endpoint_care.tick), daemon=True
-    ).start()
+    care = (embedded.endpoint_care.tick, embedded.retention.tick)
+    threading.Thread(target=_every, args=(ended, _CARE_SECONDS, *care), daemon=True).start()
     try:
         while not stop.wait(settings.timer_seconds):
             check_lease()

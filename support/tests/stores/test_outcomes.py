@@ -228,3 +228,28 @@ def test_pruning_spares_what_an_open_rollout_needs(store: OutcomeStore, database
     assert store.prune(before=200.0) == 2
     store.append_many([replace(OUTCOME, request_id="r3")])
     assert store.position()[0] > highest
+
+
+@pytest.mark.parametrize("batch", [3, 1000])
+def test_pruning_goes_in_small_steps(store: OutcomeStore, batch: int) -> None:
+    """However many rows a transaction takes, exactly the old ones go, in order or not quite."""
+    times = [1.0, 2.0, 9.0, 3.0, 8.0, 4.0, *(float(at) for at in range(10, 20))]
+    store.append_many(
+        [replace(OUTCOME, request_id=f"r{number}", at=at) for number, at in enumerate(times)]
+    )
+    assert store.prune(before=6.0, batch=batch, rest=lambda: None) == 4
+    kept = [recorded.outcome.at for recorded in store.outcomes_after("ro_1", 0, 100)]
+    assert kept == [at for at in times if at >= 6.0]
+
+
+def test_others_write_while_pruning_rests(store: OutcomeStore) -> None:
+    """The one writer's place is free between two steps."""
+    store.append_many([replace(OUTCOME, request_id=f"r{number}", at=1.0) for number in range(4)])
+    rests: list[int] = []
+
+    def write() -> None:
+        rests.append(store.append_many([replace(OUTCOME, request_id=f"n{len(rests)}", at=3.0)]))
+
+    assert store.prune(before=2.0, batch=2, rest=write) == 4
+    assert rests == [1, 1]
+    assert [r.outcome.request_id for r in store.outcomes_after("ro_1", 0, 9)] == ["n0", "n1"]
