@@ -19,6 +19,7 @@ from agent_orchestrator.agents.infrastructure.modelops.backends.job_folder impor
 from agent_orchestrator.agents.infrastructure.modelops.backends.local import LocalBackend
 from agent_orchestrator.agents.infrastructure.modelops.base_models import BaseModels
 from agent_orchestrator.agents.infrastructure.modelops.breakers import BreakerResets
+from agent_orchestrator.agents.infrastructure.modelops.call_prices import CallPrices
 from agent_orchestrator.agents.infrastructure.modelops.candidate_server import CandidateServer
 from agent_orchestrator.agents.infrastructure.modelops.catalogue import Catalogue
 from agent_orchestrator.agents.infrastructure.modelops.coordinator import Coordinator
@@ -67,7 +68,12 @@ from agent_orchestrator.stores.models_yaml import ModelsYaml
 from agent_orchestrator.stores.outcomes import OutcomeStore
 from agent_orchestrator.stores.rollouts import RolloutStore
 from agent_orchestrator.stores.serving import ServingBoard
-from agent_orchestrator.wiring.targets import compose_targets, hub_size, inference_endpoints
+from agent_orchestrator.wiring.targets import (
+    compose_targets,
+    hub_size,
+    inference_endpoints,
+    openrouter_models,
+)
 
 log = logging.getLogger("chef")
 
@@ -199,6 +205,7 @@ def _compose_jobs(settings: Settings, stores: _Stores, catalogue: Catalogue) -> 
         default_backend=settings.default_backend,
         owner=settings.hub_org,
     )
+    evaluation = defaults.load_evaluation_defaults(settings.config_dir)
     evaluations = Evaluations(
         jobs=desk,
         start=lambda job_id, spec: _start_evaluation(settings, job_id, spec),
@@ -206,7 +213,11 @@ def _compose_jobs(settings: Settings, stores: _Stores, catalogue: Catalogue) -> 
         registry=stores.registry,
         datasets=stores.datasets,
         reports_dir=settings.reports_dir,
-        usd_per_call=defaults.load_evaluation_defaults(settings.config_dir).usd_per_call,
+        prices=CallPrices(
+            openrouter_models(settings),
+            usd_per_call=evaluation.usd_per_call,
+            completion_tokens=evaluation.max_completion_tokens,
+        ),
     )
     # The desk settles what these two make, and they start their jobs at the desk.
     settlers["training"] = training.register

@@ -52,6 +52,7 @@ class Workspace:
             "CHEF_CONFIG": str(self.config),
             "CHEF_STATE": str(self.state),
             "CHEF_TRAINER_PYTHON": str(interpreter),
+            "OPENROUTER_BASE_URL": "http://127.0.0.1:9/api/v1",  # nobody: tests stay offline
             **self.variables,
         }
 

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.doubles.model_servers import ModelServer
 from tests.doubles.workspace import Workspace
 
 from agent_orchestrator.agents.infrastructure.modelops.authorisation import Caller
@@ -59,7 +60,9 @@ async def test_everything_left_out_has_its_default(workspace: Workspace, embedde
     held_out = found.details["examples"]
     assert found.summary == (
         f"Evaluate v1.0.0 (acme/one) against deepseek/deepseek-chat on {held_out} held-out "
-        f"examples of {found.details['dataset']}: at most ${held_out * 0.01:.2f}."
+        f"examples of {found.details['dataset']}: at most ${held_out * 0.01:.2f}. The price of "
+        "deepseek/deepseek-chat is not known (OpenRouter's list cannot be read): $0.01 a call is "
+        "assumed."
     )
     assert not (workspace.state / "jobs").exists()
 
@@ -74,6 +77,20 @@ async def test_only_models_that_others_run_cost_money(embedded: Embedded):
     few = await plan(embedded, max_examples=3)
     assert few.details["examples"] == 3
     assert few.estimated_cost_usd == pytest.approx(0.03)
+
+
+async def test_openrouters_prices_are_those_of_its_list(workspace: Workspace):
+    """Prompts and the longest answers at the price of a token; what it has not got is bad input."""
+    async with ModelServer(kind="openrouter", models=("deepseek/deepseek-chat",)) as server:
+        workspace.variables["OPENROUTER_BASE_URL"] = server.url
+        embedded = compose(workspace.settings())
+        one = {"candidate": "deepseek/deepseek-chat", "baseline": "none", "dataset": "reviews"}
+        found = await plan(embedded, **one, max_examples=10)
+        answers = 10 * 512 * 1.5e-6
+        assert answers < found.estimated_cost_usd < answers + 10 * 200 * 5e-7
+        assert "assumed" not in found.summary
+        with pytest.raises(InputError, match=r"OpenRouter has no model 'google/gemini-2.5-flash'"):
+            await plan(embedded, **(one | {"candidate": "google/gemini-2.5-flash"}))
 
 
 async def test_an_expensive_evaluation_needs_an_approval(workspace: Workspace, embedded: Embedded):

@@ -12,6 +12,7 @@ import anyio.to_thread
 from pydantic import TypeAdapter
 
 from agent_orchestrator.agents.infrastructure.modelops.authorisation import Caller
+from agent_orchestrator.agents.infrastructure.modelops.call_prices import CallPrices
 from agent_orchestrator.agents.infrastructure.modelops.catalogue import Catalogue, ModelRef
 from agent_orchestrator.agents.infrastructure.modelops.datasets import Dataset, DatasetStore
 from agent_orchestrator.agents.infrastructure.modelops.evaluators import choose_metrics
@@ -27,11 +28,9 @@ from agent_orchestrator.agents.infrastructure.modelops.usecases import (
 from agent_orchestrator.domain.evaluation import EvalReport, ModelResult
 from agent_orchestrator.domain.jobs import Job
 from agent_orchestrator.domain.models import EvalScores
-from agent_orchestrator.domain.routing import Endpoint, Provider
+from agent_orchestrator.domain.routing import Endpoint
 from agent_orchestrator.errors import DatasetError, InputError
 
-#: Providers whose calls cost nothing: the machines are ours.
-_OWN: frozenset[Provider] = frozenset({"local", "self_hosted"})
 #: ``baseline`` of a request that wants the candidate alone.
 NO_BASELINE = "none"
 
@@ -62,6 +61,9 @@ class _Prepared:
     spec: EvaluationSpec
     examples: int
     cost_usd: float
+    """At most."""
+    assumptions: str
+    """What the price assumes."""
 
 
 class StartEvaluation(Protocol):
@@ -82,17 +84,16 @@ class Evaluations:
         registry: ModelRegistry,
         datasets: DatasetStore,
         reports_dir: Path,
-        usd_per_call: float,
+        prices: CallPrices,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """``usd_per_call`` is what one call of a model that somebody else runs may cost."""
         self._jobs = jobs
         self._start_process = start
         self._catalogue = catalogue
         self._registry = registry
         self._datasets = datasets
         self._reports_dir = reports_dir
-        self._usd_per_call = usd_per_call
+        self._prices = prices
         self._clock = clock
 
     def plan(self, request: EvaluateModelVsBaseline, caller: Caller) -> Plan:
@@ -105,8 +106,8 @@ class Evaluations:
         against = f"against {spec.baseline}" if spec.baseline else "without a baseline"
         summary = (
             f"Evaluate {spec.candidate} {against} on {prepared.examples} held-out examples of "
-            f"{dataset.id}: at most ${prepared.cost_usd:.2f}."
-        )
+            f"{dataset.id}: at most ${prepared.cost_usd:.2f}. {prepared.assumptions}"
+        ).rstrip()
 
         async def act(approval_id: str | None) -> EvaluationStarted:
             return await anyio.to_thread.run_sync(
@@ -152,8 +153,16 @@ class Evaluations:
         )
         held_out = dataset.counts["eval"]
         examples = min(held_out, request.max_examples or held_out)
-        cost_usd = examples * _paid_models(spec) * self._usd_per_call
-        return _Prepared(dataset=dataset, spec=spec, examples=examples, cost_usd=cost_usd)
+        endpoints = filter(None, (spec.candidate_endpoint, spec.baseline_endpoint))
+        asked = dataset.examples("eval")
+        costs = [self._prices.most(endpoint, asked, examples) for endpoint in endpoints]
+        return _Prepared(
+            dataset=dataset,
+            spec=spec,
+            examples=examples,
+            cost_usd=sum(cost.usd for cost in costs),
+            assumptions=" ".join(cost.assumption for cost in costs).strip(),
+        )
 
     def _baseline(self, agent: str, name: str | None, candidate: ModelRef) -> ModelRef | None:
         if name == NO_BASELINE:
@@ -222,12 +231,6 @@ class Evaluations:
             n_examples=prepared.examples,
             estimated_cost_usd=prepared.cost_usd,
         )
-
-
-def _paid_models(spec: EvaluationSpec) -> int:
-    """Return how many of the models are run by somebody who asks for money."""
-    endpoints = (spec.candidate_endpoint, spec.baseline_endpoint)
-    return sum(1 for e in endpoints if e is not None and e.provider not in _OWN)
 
 
 def summarise(report: EvalReport, reports: Mapping[str, str]) -> EvaluationResult:
