@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import asyncio
 import hmac
-import json
 import logging
 import time
 from collections.abc import AsyncIterator, Mapping
@@ -30,6 +29,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from agent_orchestrator.domain.outcomes import Feedback
 from agent_orchestrator.domain.routing import RoutingTable
 from agent_orchestrator.errors import ChefError
+from agent_orchestrator.serving import json_bytes
 from agent_orchestrator.serving.failures import UpstreamFailure
 from agent_orchestrator.serving.openai_errors import (
     BadRequestError,
@@ -262,7 +262,7 @@ async def _pass_on(stream: RoutedStream, response: web.StreamResponse) -> None:
 async def _read_object(request: web.Request) -> dict[str, Any]:
     raw = await request.read()
     try:
-        body = json.loads(raw)
+        body = json_bytes.loads(raw, allow_nan=False)
     except (ValueError, RecursionError):
         raise BadRequestError("The request body is not JSON.") from None
     if not isinstance(body, dict):

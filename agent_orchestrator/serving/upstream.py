@@ -8,7 +8,6 @@ server's unix socket.
 from __future__ import annotations
 
 import asyncio
-import json
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack
@@ -22,6 +21,7 @@ from typing import Any, Self
 import aiohttp
 
 from agent_orchestrator.domain.routing import Endpoint
+from agent_orchestrator.serving import json_bytes
 from agent_orchestrator.serving.failures import UpstreamFailure
 from agent_orchestrator.serving.http_failures import cut_off, failures_of, refusal
 from agent_orchestrator.serving.wire import (
@@ -174,7 +174,7 @@ class Upstream:
     ) -> aiohttp.ClientResponse:
         """POST to the endpoint's servers in turn until one can be reached."""
         session, servers = self._servers(endpoint)
-        payload = json.dumps({**body, "model": endpoint.model}).encode()
+        payload = json_bytes.dumps({**body, "model": endpoint.model})
         key_name = endpoint.api_key_env or _DEFAULT_KEYS.get(endpoint.provider)
         key = self._secret(key_name) if key_name else None
         headers = {"Content-Type": "application/json"}

@@ -6,11 +6,12 @@ blank line ends an event, a line that begins with a colon is a comment.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import AsyncIterable, AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Any
+
+from agent_orchestrator.serving import json_bytes
 
 _EVENT_END = re.compile(rb"\r\n\r\n|\n\n|\r\r")
 _LONGEST_END = 4
@@ -98,7 +99,7 @@ async def split_events(parts: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
 
 def _read_object(raw: bytes) -> dict[str, Any]:
     try:
-        data = json.loads(raw)
+        data = json_bytes.loads(raw)
     except (ValueError, RecursionError):
         raise WireError(f"not JSON: {raw[:80]!r}") from None
     if not isinstance(data, dict):
