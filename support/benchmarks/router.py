@@ -10,7 +10,7 @@ loopback, one at a time. Calls through it take turns with direct calls of the sa
 the same process: what is added is the difference of their quantiles. CPU is the process time of a
 server, or what a caller's process spends more than for direct calls. The first byte is timed from
 its sending by the upstream. The load is 32 clients without a pause; memory is measured before and
-after it.
+after it. A full run writes results/router.json and the tables of support/docs/ROUTER_BENCHMARK.md.
 """
 
 from __future__ import annotations
@@ -30,9 +30,10 @@ from contest.contestants import CONTESTANTS, Contestant
 from contest.measure import FULL, QUICK, Plan, measure
 from contest.peers import install_missing
 from contest.processes import ContestantError, mock
-from contest.report import Row, document, standing, table
+from contest.report import Row, document, summary, with_summary
 
 RESULTS = Path(__file__).resolve().parent / "results" / "router.json"
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "ROUTER_BENCHMARK.md"
 
 
 async def run(
@@ -79,7 +80,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="little of everything")
     parser.add_argument("--requests", type=int, help="of the load")
     parser.add_argument(
-        "--out", type=Path, help="where the JSON goes; results/router.json for a full run"
+        "--out", type=Path, help="where the JSON goes; a full run's goes to results/router.json"
     )
     return parser.parse_args()
 
@@ -95,13 +96,14 @@ def main() -> int:
     chosen = [c for c in CONTESTANTS if not given.only or c.name in given.only]
     rows = asyncio.run(run(chosen, plan, unavailable))
     report = document(rows, plan, load_before)
-    print(f"Milliseconds; medians of {plan.rounds} rounds (lowest–highest).\n\n{table(report)}")
-    print(f"\n{standing(report)}")
+    print(summary(report))
     out = given.out or (None if given.quick or given.only else RESULTS)
     if out is not None:
         out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-        print(f"\nWritten to {out.name}.")
+    if out == RESULTS:
+        page = with_summary(PAGE.read_text(encoding="utf-8"), report)
+        PAGE.write_text(page, encoding="utf-8")
     return 1 if any(row.result is None and row.contestant.peer is None for row in rows) else 0
 
 

@@ -31,7 +31,7 @@ MESSAGES = [{"role": "user", "content": "Say ok."}]
 _SENT_AT = re.compile(rb'"content": ?"(\d{10,})"')
 _RUN = 10
 """Calls of one kind in a row, when both kinds take turns."""
-_PAUSE = 0.05
+_PAUSE = 0.03
 """Seconds before a run of direct calls, so that they do not pay for what the calls before them left
 to do in the background."""
 _SETTLE = 0.25

@@ -11,6 +11,9 @@ from typing import Any
 from contest.contestants import Contestant
 from contest.measure import Plan, Result
 
+_BEGIN = "<!-- results: written by support/benchmarks/router.py -->"
+_END = "<!-- end of results -->"
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
@@ -170,3 +173,27 @@ def standing(report: Mapping[str, Any]) -> str:
         met = {True: "kept", False: "missed", None: "not measured"}[goal["met"]]
         lines.append(_line([goal["text"], f"{sign} {goal['limit']:g}", value, met]))
     return "\n".join(lines)
+
+
+def machine(report: Mapping[str, Any]) -> str:
+    """Return one line on where and how the figures were taken."""
+    where, plan = report["machine"], report["plan"]
+    return (
+        f"{where['cores']} cores, {where['system']}, Python {where['python']}, load average "
+        f"{where['load_before']:g} before the run. Milliseconds; medians of {plan['rounds']} "
+        "rounds (lowest–highest)."
+    )
+
+
+def summary(report: Mapping[str, Any]) -> str:
+    """Return everything that a reader needs, in Markdown."""
+    return f"{machine(report)}\n\n{table(report)}\n\n{standing(report)}"
+
+
+def with_summary(page: str, report: Mapping[str, Any]) -> str:
+    """Return ``page`` with the summary between its two marks. Raises ValueError without them."""
+    head, begin, rest = page.partition(_BEGIN)
+    _, end, tail = rest.partition(_END)
+    if not (begin and end):
+        raise ValueError(f"The page has no {_BEGIN!r} … {_END!r}.")
+    return f"{head}{begin}\n\n{summary(report)}\n\n{end}{tail}"

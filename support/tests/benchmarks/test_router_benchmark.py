@@ -7,7 +7,7 @@ from pathlib import Path
 
 from contest.contestants import CONTESTANTS
 from contest.measure import QUICK, Result, Spread
-from contest.report import Row, document, standing, table
+from contest.report import Row, document, standing, table, with_summary
 
 ROOT = Path(__file__).resolve().parents[3]
 OURS = ("chef-router", "chef-gateway")
@@ -58,6 +58,13 @@ def test_a_peer_that_was_not_measured_stays_in_the_table_with_the_reason() -> No
     text = table(report(chef_router=result(added=0.05, cpu=0.1)))
     assert all(contestant.title in text for contestant in CONTESTANTS)
     assert text.count("not measured: not installed") == len(CONTESTANTS) - 1
+
+
+def test_the_page_shows_the_results_that_are_kept() -> None:
+    """The tables of the documentation are those of the kept JSON."""
+    page = (ROOT / "support/docs/ROUTER_BENCHMARK.md").read_text()
+    kept = json.loads((ROOT / "support/benchmarks/results/router.json").read_text())
+    assert with_summary(page, kept) == page
 
 
 def test_the_benchmark_measures_our_router_and_gateway(tmp_path: Path) -> None:

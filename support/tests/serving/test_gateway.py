@@ -272,7 +272,7 @@ async def test_a_bad_request_is_refused_in_openais_form(
         assert server.requests == []
 
 
-@pytest.mark.parametrize("raw", [b"", b"{", b"[" * 100_000, b"\xff", b"3"])
+@pytest.mark.parametrize("raw", [b"", b"{", b"[" * 100_000, b"\xff", b"3", b"[NaN]"])
 async def test_a_body_that_is_no_json_object_is_refused(raw: bytes):
     """Whatever the bytes are, the answer is 400."""
     async with serving() as (running, _):

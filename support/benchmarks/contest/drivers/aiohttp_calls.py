@@ -81,7 +81,8 @@ class OverHttp(AiohttpCalls):
 @asynccontextmanager
 async def session() -> AsyncIterator[aiohttp.ClientSession]:
     """Give a session without cookies and without a limit to its connections."""
-    connector = aiohttp.TCPConnector(limit=0)
+    # Idle connections end here first: after 5 seconds uvicorn and Node close them under a request.
+    connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=2)
     cookies = aiohttp.DummyCookieJar()
     async with aiohttp.ClientSession(connector=connector, cookie_jar=cookies) as made:
         yield made
