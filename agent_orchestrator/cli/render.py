@@ -257,6 +257,10 @@ def _(result: uc.RolledBack) -> None:
     )
 
 
+def _count(value: float | None) -> str:
+    return "–" if value is None else f"{value:.0f}"
+
+
 @_show.register
 def _(result: uc.CanarySimulated) -> None:
     click.echo(
@@ -265,9 +269,9 @@ def _(result: uc.CanarySimulated) -> None:
     )
     click.echo(
         f"Candidate requests to rollback: "
-        f"median {_number(result.median_candidate_requests) or '–'}, "
-        f"90 % within {_number(result.p90_candidate_requests) or '–'}; "
-        f"a test that knew both rates: median {_number(result.sprt_median) or '–'}."
+        f"median {_count(result.median_candidate_requests)}, "
+        f"90 % within {_count(result.p90_candidate_requests)}; "
+        f"a test that knew both rates: median {_count(result.sprt_median)}."
     )
     days = f", {result.expected_days:.2g} days" if result.expected_days is not None else ""
     click.echo(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pwd
 import sys
+from collections.abc import Callable
 
 import anyio
 import click
@@ -59,9 +60,15 @@ def caller() -> Caller:
 
 
 def run(
-    use_case: UseCaseName, request: Request, *, as_json: bool, yes: bool = False, wait: bool = False
+    use_case: UseCaseName,
+    request: Request,
+    *,
+    as_json: bool,
+    yes: bool = False,
+    wait: bool = False,
+    prepare: Callable[[Result], Result] | None = None,
 ) -> None:
-    """Run a use case and show its result.
+    """Run a use case and show its result, or what ``prepare`` leaves of it to show.
 
     Raises what the use case raises; ShownFailure when a followed job did not complete.
     """
@@ -69,6 +76,8 @@ def run(
 
     async def main() -> None:
         result = await _run_approved(coordinator, use_case, request, as_json=as_json, yes=yes)
+        if prepare is not None:
+            result = prepare(result)
         await finish(coordinator, result, as_json=as_json, wait=wait)
 
     anyio.run(main)

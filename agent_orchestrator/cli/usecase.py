@@ -8,6 +8,8 @@ from __future__ import annotations
 import json
 import typing
 from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import click
@@ -16,8 +18,10 @@ from pydantic.fields import FieldInfo
 
 from agent_orchestrator.agents.infrastructure.modelops.usecases import (
     USE_CASES,
+    CanarySimulated,
     ChangingRequest,
     Request,
+    Result,
 )
 from agent_orchestrator.cli import options, session
 from agent_orchestrator.domain.approvals import UseCaseName
@@ -74,8 +78,16 @@ def _command(use_case: UseCaseName) -> click.Command:
         as_json: bool, yes: bool = False, wait: bool = False, follow: bool = False, **given: Any
     ) -> None:
         values = {key: value for key, value in given.items() if value not in (None, (), [])}
-        request = build_request(use_case, values)
-        session.run(use_case, request, as_json=as_json, yes=yes, wait=wait or follow)
+        picture = values.get("plot")
+        request = build_request(use_case, values | ({"plot": True} if picture else {}))
+        session.run(
+            use_case,
+            request,
+            as_json=as_json,
+            yes=yes,
+            wait=wait or follow,
+            prepare=partial(_saved, picture) if picture else None,
+        )
 
     command = click.Command(_NAMES[use_case].split()[-1], callback=run, help=kind.__doc__)
     command.params = [
@@ -104,6 +116,9 @@ def _parameter(use_case: UseCaseName, field: str, info: FieldInfo) -> click.Para
     if field == _positional(use_case):
         return click.Argument([field], required=info.is_required())
     flag = "--" + field.replace("_", "-")
+    if field == "plot":
+        path = click.Path(dir_okay=False, path_type=Path)
+        return click.Option([flag, field], type=path, metavar="FILE.svg", help=info.description)
     if info.annotation is bool:
         return click.Option([flag, field], is_flag=True, help=info.description)
     if typing.get_origin(info.annotation) is dict:
@@ -125,6 +140,20 @@ def _parameter(use_case: UseCaseName, field: str, info: FieldInfo) -> click.Para
     return click.Option(
         [flag, field], help=shown, required=info.is_required(), metavar=_metavar(info.annotation)
     )
+
+
+def _saved(path: Path, result: Result) -> Result:
+    """Write the picture of a simulation to a file; return the rest. Raises InputError."""
+    if not isinstance(result, CanarySimulated) or result.plot_svg is None:
+        raise TypeError(f"{type(result).__name__} has no picture.")
+    try:
+        path.write_text(result.plot_svg, encoding="utf-8")
+    except OSError as error:
+        raise InputError(
+            f"--plot: cannot write {str(path)!r}: {error.strerror}.",
+            remedy="Name a file in a folder that exists and is yours.",
+        ) from None
+    return result.model_copy(update={"plot_svg": None})
 
 
 def _metavar(annotation: Any) -> str:

@@ -289,10 +289,14 @@ def _compose_rollouts(settings: Settings, stores: _Stores, catalogue: Catalogue)
 
 
 def _simulate(request: SimulateCanary, policy: RolloutPolicy) -> CanarySimulated:
-    """Simulate a canary; numpy is loaded only now."""
+    """Simulate a canary; numpy, and matplotlib for a picture, are loaded only now."""
     from agent_orchestrator.agents.infrastructure.modelops.canary_simulation import simulate
 
-    return simulate(request, policy)
+    if not request.plot:
+        return simulate(request, policy)
+    from agent_orchestrator.agents.infrastructure.modelops.canary_plots import draw
+
+    return simulate(request, policy, draw)
 
 
 def _alert(line: str) -> None:

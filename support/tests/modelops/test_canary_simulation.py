@@ -2,13 +2,16 @@
 
 import math
 from dataclasses import replace
+from xml.etree import ElementTree as ET
 
 import pytest
 from tests.modelops.world import World
 
+from agent_orchestrator.agents.infrastructure.modelops.canary_plots import draw
 from agent_orchestrator.agents.infrastructure.modelops.canary_simulation import (
+    play_canary,
     simulate,
-    simulate_canary,
+    summary,
 )
 from agent_orchestrator.agents.infrastructure.modelops.usecases import SimulateCanary
 from agent_orchestrator.domain.rollout import RolloutPolicy
@@ -27,7 +30,7 @@ def run(policy: RolloutPolicy = POLICY, **changes: object) -> Simulation:
         "runs": 400,
         "seed": 1,
     }
-    return simulate_canary(CanaryPlan(**(given | changes)), policy)
+    return summary(play_canary(CanaryPlan(**(given | changes)), policy))
 
 
 def test_the_same_seed_gives_the_same_answer() -> None:
@@ -134,3 +137,27 @@ def test_days_follow_from_the_requests_a_day(world: World) -> None:
     assert found.expected_days == pytest.approx(found.expected_requests / 100.0)
     request = SimulateCanary(candidate_rate=0.5, runs=20)
     assert simulate(request, world.policy({})).expected_days is None
+
+
+@pytest.mark.parametrize("candidate", [0.5, 0.8, 0.95])
+def test_the_picture_is_an_svg_of_its_own(world: World, candidate: float) -> None:
+    """The same bytes for the same seed, whatever ends the runs have."""
+    request = SimulateCanary(candidate_rate=candidate, runs=40, max_requests=300, plot=True)
+    svg = simulate(request, world.policy({}), draw).plot_svg
+    root = ET.fromstring(svg)  # noqa: S314 - we wrote it
+    assert root.tag == "{http://www.w3.org/2000/svg}svg"
+    assert f"0.8 against {candidate}" in root.get("aria-label")
+    assert svg == simulate(request, world.policy({}), draw).plot_svg
+    assert simulate(request, world.policy({})).plot_svg is None
+
+
+def test_paths_of_the_evidence_start_at_one_and_are_as_long_as_most_runs(world: World) -> None:
+    """No request, no evidence; nine of ten runs fit."""
+    plan = CanaryPlan(
+        stable_rate=0.8, candidate_rate=0.6, weight=20, max_requests=5000, runs=200, seed=3
+    )
+    runs = play_canary(plan, POLICY)
+    assert runs.paths.shape == (max(60, summary(runs).p90_candidate_requests), 12)
+    assert (runs.paths > 0.0).all()
+    assert runs.paths[0].max() < 5.0
+    assert (runs.paths.max(axis=0) >= 20.0).sum() > 6

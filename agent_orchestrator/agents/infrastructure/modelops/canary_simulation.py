@@ -5,14 +5,18 @@ Importing this module loads numpy.
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
 
 import numpy as np
 
 from agent_orchestrator.agents.infrastructure.modelops.canary_streams import (
+    NOTHING,
     PROMOTION,
     ROLLBACK,
     Decisions,
+    Floats,
+    Ints,
     KnowingSprt,
     PlannedLooks,
     Rollout,
@@ -24,60 +28,94 @@ from agent_orchestrator.agents.infrastructure.modelops.usecases import (
     CanarySimulated,
     SimulateCanary,
 )
-from agent_orchestrator.domain.rollout import RolloutPolicy
+from agent_orchestrator.domain.rollout import FULL, RolloutPolicy
 from agent_orchestrator.domain.simulation import CanaryPlan, Simulation, wald_requests
 
 _BATCH = 2000
 """Runs that are played at once: outcomes that wait for the other arm take about 34 kB a run."""
+_PATHS = 12
+_SHORTEST = 60
+"""Candidate requests that a picture shows at least."""
 
 
-def simulate(request: SimulateCanary, policy: RolloutPolicy) -> CanarySimulated:
-    """Simulate a canary under a policy."""
-    values = request.model_dump(exclude={"requests_per_day"})
-    found = simulate_canary(CanaryPlan(**values), policy)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CanaryRuns:
+    """The runs of a simulated canary, one by one."""
+
+    plan: CanaryPlan
+    threshold: float
+    """Evidence that rolls back."""
+    rollout: Decisions
+    sprt: Decisions | None
+    """Of the test that knows both rates; None unless the candidate is worse."""
+    paths: Floats
+    """Evidence of some runs of their own: [candidate request, run]."""
+
+
+def simulate(
+    request: SimulateCanary,
+    policy: RolloutPolicy,
+    draw: Callable[[CanaryRuns], str] | None = None,
+) -> CanarySimulated:
+    """Simulate a canary under a policy; ``draw`` makes its picture."""
+    plan = CanaryPlan(**request.model_dump(exclude={"requests_per_day", "plot"}))
+    runs = play_canary(plan, policy)
+    found = summary(runs)
     days = found.expected_requests / request.requests_per_day if request.requests_per_day else None
-    return CanarySimulated(**asdict(found), expected_days=days)
+    return CanarySimulated(
+        **asdict(found), expected_days=days, plot_svg=draw(runs) if draw else None
+    )
 
 
-def simulate_canary(plan: CanaryPlan, policy: RolloutPolicy) -> Simulation:
-    """Return what a canary's step with one guardrail of good and bad answers would do.
+def play_canary(plan: CanaryPlan, policy: RolloutPolicy) -> CanaryRuns:
+    """Play a canary's step with one guardrail of good and bad answers.
 
     A run ends when the evidence rolls back, when a planned look passes, or after the plan's
     candidate requests.
     """
-    alpha = policy.alpha / plan.guardrails
+    threshold = plan.guardrails / policy.alpha
     worse = plan.candidate_rate < plan.stable_rate
+    *seeds, seed_of_paths = np.random.SeedSequence(plan.seed).spawn(-(-plan.runs // _BATCH) + 1)
     rollouts, tests = [], []
-    for runs, rng in _batches(plan):
+    for i, seed in enumerate(seeds):
+        runs = min(_BATCH, plan.runs - i * _BATCH)
         rules: list[Rule] = [rollout_rule(plan, policy, runs)]
         if worse:
-            rules.append(KnowingSprt(runs, plan.weight, plan.rates, 1.0 / alpha))
-        decisions = play(
+            rules.append(KnowingSprt(runs, plan.weight, plan.rates, threshold))
+        rollout, *test = play(
             rules,
             runs,
             rates=plan.rates,
             weight=plan.weight,
             max_requests=plan.max_requests,
-            rng=rng,
+            rng=np.random.default_rng(seed),
         )
-        rollouts.append(decisions[0])
-        tests.extend(decisions[1:])
-    rollout = Decisions.joined(rollouts)
+        rollouts.append(rollout)
+        tests.extend(test)
+    joined = Decisions.joined(rollouts)
+    return CanaryRuns(
+        plan=plan,
+        threshold=threshold,
+        rollout=joined,
+        sprt=Decisions.joined(tests) if tests else None,
+        paths=_paths(plan, threshold, joined, np.random.default_rng(seed_of_paths)),
+    )
+
+
+def summary(runs: CanaryRuns) -> Simulation:
+    """Return what the runs did in numbers."""
+    plan, rollout = runs.plan, runs.rollout
     to_rollback = rollout.candidate_requests[rollout.code == ROLLBACK]
     return Simulation(
         rollback_rate=to_rollback.size / plan.runs,
         promotion_rate=float(np.mean(rollout.code == PROMOTION)),
-        undecided_rate=float(np.mean(rollout.code == 0)),
+        undecided_rate=float(np.mean(rollout.code == NOTHING)),
         median_candidate_requests=float(np.median(to_rollback)) if to_rollback.size else None,
-        p90_candidate_requests=(
-            float(np.quantile(to_rollback, 0.9, method="inverted_cdf"))
-            if to_rollback.size
-            else None
-        ),
+        p90_candidate_requests=_p90(to_rollback) if to_rollback.size else None,
         expected_requests=float(np.mean(rollout.requests)),
         expected_errors=float(np.mean(rollout.bad)),
-        sprt_median=Decisions.joined(tests).median() if tests else None,
-        wald_requests=wald_requests(*plan.rates, plan.weight, alpha),
+        sprt_median=runs.sprt.median() if runs.sprt else None,
+        wald_requests=wald_requests(*plan.rates, plan.weight, 1.0 / runs.threshold),
     )
 
 
@@ -97,9 +135,23 @@ def rollout_rule(plan: CanaryPlan, policy: RolloutPolicy, runs: int) -> Rollout:
     return Rollout(evidence, looks)
 
 
-def _batches(plan: CanaryPlan) -> list[tuple[int, np.random.Generator]]:
-    """Return the runs and the chance of each batch."""
-    full, rest = divmod(plan.runs, _BATCH)
-    sizes = [_BATCH] * full + [rest] * bool(rest)
-    seeds = np.random.SeedSequence(plan.seed).spawn(len(sizes))
-    return [(n, np.random.default_rng(seed)) for n, seed in zip(sizes, seeds, strict=True)]
+def _p90(values: Ints) -> float:
+    return float(np.quantile(values, 0.9, method="inverted_cdf"))
+
+
+def _paths(
+    plan: CanaryPlan, threshold: float, rollout: Decisions, rng: np.random.Generator
+) -> Floats:
+    """Return some runs' evidence after each candidate request, for as long as most runs take."""
+    length = min(plan.max_requests, max(_SHORTEST, int(_p90(rollout.candidate_requests))))
+    evidence = TwoSampleEvidence(_PATHS, plan.weight, threshold)
+    paths = np.ones((length, _PATHS))
+    seen = np.zeros(_PATHS, np.int64)
+    rate_of = np.array(plan.rates)
+    while seen.min() <= length:
+        candidate = rng.random(_PATHS) < plan.weight / FULL
+        evidence.observe(candidate, rng.random(_PATHS) < rate_of[candidate.astype(np.intp)])
+        seen += candidate
+        going = np.flatnonzero((seen >= 1) & (seen <= length))
+        paths[seen[going] - 1, going] = evidence.total[going]
+    return paths

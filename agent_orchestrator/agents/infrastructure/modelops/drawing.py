@@ -62,6 +62,11 @@ def drawn(title: str, width: float, height: float) -> Iterator[Plot]:
     plot.svg = _inline(stream.getvalue(), title, width, height)
 
 
+def standalone(svg: str) -> str:
+    """Return an SVG of ``drawn`` as a file of its own, on the card's background."""
+    return svg.replace(' style="', ' style="background: var(--card, #ffffff); ', 1) + "\n"
+
+
 def _inline(document: str, title: str, width: float, height: float) -> str:
     """Return the SVG element of a document, fit to stand with others in a page."""
     svg = document[document.index("<svg") :]

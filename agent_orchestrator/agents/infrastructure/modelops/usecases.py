@@ -462,6 +462,8 @@ class SimulateCanary(Request):
     """Let no planned look end a run: shows false alarms over all of max_requests."""
     requests_per_day: Annotated[float, Field(gt=0)] | None = None
     """Requests of both arms a day, to tell how many days a run takes."""
+    plot: bool = False
+    """Draw when the runs end and how their evidence gets there, as SVG."""
 
 
 class CanarySimulated(Result):
@@ -484,6 +486,8 @@ class CanarySimulated(Result):
     """Wald's approximation of that test's mean; null unless the candidate is worse."""
     expected_days: float | None = None
     """Mean days until a run ended; null without requests_per_day."""
+    plot_svg: str | None = None
+    """The picture, an SVG document, where it was asked for."""
 
 
 class ListAgentModels(Request):
