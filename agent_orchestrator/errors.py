@@ -30,6 +30,7 @@ A message names the key and the value; ``remedy`` says what to do next.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 
@@ -133,7 +134,16 @@ class FailedError(ChefError):
 
 
 class GateFailed(FailedError):  # noqa: N818
-    """The candidate did not pass the checklist; no traffic has moved."""
+    """The candidate did not pass the checklist; no traffic has moved.
+
+    ``checklist`` is every point that was looked at: its name, its verdict, what was found.
+    """
+
+    def __init__(
+        self, message: str, *, remedy: str = "", checklist: Sequence[tuple[str, str, str]] = ()
+    ) -> None:
+        super().__init__(message, remedy=remedy)
+        self.checklist = tuple(checklist)
 
 
 class JobFailed(FailedError):  # noqa: N818

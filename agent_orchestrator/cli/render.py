@@ -38,7 +38,13 @@ def show(result: uc.Result, *, as_json: bool) -> None:
         _show(result)
 
 
-def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+def table(
+    title: str,
+    columns: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    *,
+    stderr: bool = False,
+) -> None:
     """Print a table; None is shown as a dash."""
     from rich.table import Table
     from rich.text import Text
@@ -50,9 +56,9 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) 
         # Text, because names and answers may hold what rich reads as markup.
         grid.add_row(*(Text("–" if cell is None else str(cell)) for cell in row))
     if grid.row_count:
-        console().print(grid)
+        console(stderr=stderr).print(grid)
     else:
-        console().print(f"{title}: none.", markup=False)
+        console(stderr=stderr).print(f"{title}: none.", markup=False)
 
 
 def clock(at: float) -> str:

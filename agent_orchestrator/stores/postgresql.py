@@ -67,7 +67,7 @@ class PostgreSQL:
             f"{name} {table.c[name].type.compile(connection.dialect)}" for name in rows.columns
         )
         statement = (
-            f"INSERT INTO {table.name} ({names}) SELECT {names} "  # noqa: S608 - names of our own
+            f"INSERT INTO {table.name} ({names}) SELECT {names} "  # noqa: S608  # nosec B608 - our own names
             "FROM ROWS FROM "
             f"(json_to_recordset(%s::json) AS ({types})) WITH ORDINALITY ORDER BY ordinality "
             f"ON CONFLICT ({', '.join(key)}) DO NOTHING"

@@ -37,7 +37,7 @@ class SQLite:
         """Insert rows by the driver's own loop."""
         names, marks = ", ".join(rows.columns), ", ".join("?" * len(rows.columns))
         statement = (
-            f"INSERT INTO {table.name} ({names}) VALUES ({marks}) "  # noqa: S608 - names of our own
+            f"INSERT INTO {table.name} ({names}) VALUES ({marks}) "  # noqa: S608  # nosec B608 - our own names
             f"ON CONFLICT ({', '.join(key)}) DO NOTHING"
         )
         return connection.exec_driver_sql(statement, list(rows.values)).rowcount

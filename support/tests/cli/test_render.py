@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import json
 import math
 from typing import Any
 
@@ -10,9 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent_orchestrator.agents.infrastructure.modelops import usecases as uc
-from agent_orchestrator.cli import render
+from agent_orchestrator.cli import failures, render
 from agent_orchestrator.cli.progress import JobProgress
 from agent_orchestrator.domain.verdict import Verdict
+from agent_orchestrator.errors import GateFailed
 
 EVALUATION = uc.EvaluationResult(
     agent="cicd",
@@ -212,3 +214,25 @@ def test_progress_is_one_line_a_tenth_where_nobody_watches(capsys: pytest.Captur
     assert lines[0] == "running"
     assert lines[1] == "training 0 % 30 s left"
     assert len(lines) == 12, lines
+
+
+def test_a_failed_checklist_is_shown_whole(capsys: pytest.CaptureFixture[str]):
+    """Every point that was looked at, on stderr; for machines in the one document on stdout."""
+    points = [("loads", "pass", "First answer after 1 s."), ("batch", "fail", "overloaded")]
+    error = GateFailed("It did not pass: batch: overloaded", remedy="Mend it.", checklist=points)
+    failures.show(error, as_json=False)
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert "First answer after 1 s." in shown.err
+    assert shown.err.endswith("Error: It did not pass: batch: overloaded Mend it.\n")
+    failures.show(error, as_json=True)
+    document = json.loads(capsys.readouterr().out)
+    assert document["error"] == "GateFailed"
+    assert document["checklist"][1] == {"name": "batch", "verdict": "fail", "message": "overloaded"}
+
+
+def test_a_single_point_is_told_in_the_one_line(capsys: pytest.CaptureFixture[str]):
+    """A table of one row would say it twice."""
+    error = GateFailed("Not evaluated.", checklist=[("evaluation", "fail", "Not evaluated.")])
+    failures.show(error, as_json=False)
+    assert capsys.readouterr().err == "Error: Not evaluated.\n"

@@ -114,4 +114,5 @@ def require_pass(model: str, items: Sequence[ChecklistItem]) -> None:
             remedy="Evaluate it, or deploy with --override-reason and have that approved."
             if evaluation
             else "Mend the model or its server, then deploy again.",
+            checklist=[(item.name, item.verdict.value, item.message) for item in items],
         )
