@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -82,11 +82,17 @@ class Gateway:
 class Fleet:
     """The installation; an async context manager. Rollouts are of ``AGENT``."""
 
-    def __init__(self, folder: Path, *, gateways: int = 2, **policy: str) -> None:
-        """``policy`` replaces values of the rollout policy."""
-        self.workspace = Workspace(
-            folder, {"CHEF_TIMER_SECONDS": "0.1", "CHEF_LOG_LEVEL": "WARNING"}
-        )
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        gateways: int = 2,
+        variables: Mapping[str, str] | None = None,
+        **policy: str,
+    ) -> None:
+        """``variables`` add to the environment, ``policy`` replaces values of rollouts' policy."""
+        usual = {"CHEF_TIMER_SECONDS": "0.1", "CHEF_LOG_LEVEL": "WARNING"}
+        self.workspace = Workspace(folder, {**usual, **(variables or {})})
         self._policy = {**POLICY, **policy}
         log = folder / "fleet.log"
         self.models = OpenAIServer(lambda body: Reply(body["model"]), models=MODELS)

@@ -250,8 +250,10 @@ class World:
         candidate: Candidate | None = None,
         tripwire: Tripwire | None = None,
         requester_may_approve: bool = False,
+        database_url: str | None = None,
     ) -> None:
         self.folder = folder
+        self.database = Database(database_url or f"sqlite:///{folder / 'state' / 'state.db'}")
         self.clock = clock or Clock()
         self.candidate = candidate or Candidate()
         self.alerts: list[str] = []
@@ -276,7 +278,6 @@ class World:
 
     def _open_stores(self, tripwire: Tripwire) -> None:
         config, state = self.folder / "config", self.folder / "state"
-        self.database = Database(f"sqlite:///{state / 'state.db'}")
         yaml = ModelsYaml(config / "agents" / "models.yaml")
         registry = ModelRegistry(config / "models" / "registry.json", clock=self.clock)
         self.yaml = wired(yaml, tripwire, "update")
