@@ -7,6 +7,7 @@ it. ``disagreement`` compares what registry, models.yaml, rollouts and gateways 
 from __future__ import annotations
 
 import asyncio
+import signal
 import socket
 import time
 from collections.abc import Mapping, Sequence
@@ -73,6 +74,14 @@ class Gateway:
     def kill(self) -> None:
         """Kill it as SIGKILL does."""
         self._server.kill()
+
+    def pause(self) -> None:
+        """Let it hang, until ``go_on``."""
+        self._server.send(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """Let it run again."""
+        self._server.send(signal.SIGCONT)
 
     def close(self) -> None:
         """End it for good."""

@@ -60,10 +60,14 @@ class ForkServer:
         self.pid = None
         return code
 
-    def kill(self, number: int = signal.SIGKILL) -> int:
-        """Send a signal and wait; return as ``wait``."""
+    def send(self, number: int) -> None:
+        """Send a signal."""
         assert self.pid is not None, "no process runs"
         os.kill(self.pid, number)
+
+    def kill(self) -> int:
+        """Kill it as SIGKILL does; return as ``wait``."""
+        self.send(signal.SIGKILL)
         return self.wait()
 
     def close(self) -> None:

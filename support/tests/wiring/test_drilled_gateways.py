@@ -1,0 +1,75 @@
+"""Rollback drills of gateways that are at work, as separate processes."""
+
+import asyncio
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tests.doubles.fleet import AGENT, Fleet
+from tests.doubles.openai_server import Reply
+from tests.doubles.workspace import eventually
+
+from agent_orchestrator.agents.infrastructure.modelops.authorisation import Caller
+from agent_orchestrator.agents.infrastructure.modelops.usecases import (
+    DrillReport,
+    RolloutReport,
+    RolloutStatusRequest,
+)
+from agent_orchestrator.domain.verdict import Verdict
+from agent_orchestrator.wiring.embedded import compose
+
+
+async def last_drill(fleet: Fleet) -> DrillReport:
+    """Return the report of the last drill, as ``chef rollout`` shows it."""
+    coordinator = compose(fleet.workspace.settings()).coordinator
+    request = RolloutStatusRequest(agent=AGENT)
+    report = await coordinator.run("rollout_status", request, Caller("ada", "cli"))
+    assert isinstance(report, RolloutReport)
+    return report.drilled
+
+
+def slow_candidate(body: Mapping[str, Any]) -> Reply:
+    """Answer later as the candidate."""
+    return Reply(body["model"], latency=1.0 if body["model"] == "acme/one" else 0.0)
+
+
+async def test_a_deployment_and_a_command_drill_every_gateway(tmp_path: Path):
+    """Each says when it served without the split; answers under way come to their end."""
+    async with Fleet(tmp_path) as fleet:
+        names = sorted(gateway.process for gateway in fleet.gateways)
+        deploy = ("deploy", AGENT, "--version", "v1.0.0", "--strategy", "immediate", "--yes")
+        assert await fleet.run(*deploy) == 0
+        drill = await last_drill(fleet)
+        assert (drill.verdict, [p.process for p in drill.processes]) == (Verdict.PASS, names)
+        before = fleet.yaml.path.read_bytes()
+
+        fleet.models.answer_with(slow_candidate)
+        asked = len(fleet.models.requests)
+        answers = [
+            asyncio.create_task(fleet.ask(gateway, f"task-{number}"))
+            for number in range(3)
+            for gateway in fleet.gateways
+        ]
+        await eventually(lambda: len(fleet.models.requests) == asked + len(answers))
+        assert await fleet.run("rollback", AGENT, "--drill", "--yes") == 0
+        drill = await last_drill(fleet)
+        assert [p.process for p in drill.processes] == names
+        assert all(p.last_answer_s is not None for p in drill.processes)
+        assert {(await answer).model for answer in answers} == {"acme/one"}
+        assert fleet.yaml.path.read_bytes() == before
+        await fleet.agreement()
+
+
+async def test_a_gateway_that_hangs_fails_the_drill_by_name(tmp_path: Path):
+    """The command says which one, ends with 1, and the split is back."""
+    async with Fleet(tmp_path, drill="false") as fleet:
+        assert await fleet.run("deploy", AGENT, "--version", "v1.0.0", "--yes") == 0
+        await fleet.agreement()
+        hanging = fleet.gateways[0]
+        hanging.pause()
+        assert await fleet.run("rollback", AGENT, "--drill", "--yes") == 1
+        hanging.go_on()
+        drill = await last_drill(fleet)
+        assert drill.verdict is Verdict.FAIL
+        assert hanging.process in drill.message
+        await fleet.agreement()
