@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import pytest
 from tests.doubles.fleet import AGENT, Fleet
 from tests.doubles.openai_server import Reply
 from tests.doubles.workspace import eventually
@@ -60,6 +61,7 @@ async def test_a_deployment_and_a_command_drill_every_gateway(tmp_path: Path):
         await fleet.agreement()
 
 
+@pytest.mark.slow
 async def test_a_gateway_that_hangs_fails_the_drill_by_name(tmp_path: Path):
     """The command says which one, ends with 1, and the split is back."""
     async with Fleet(tmp_path, drill="false") as fleet:
