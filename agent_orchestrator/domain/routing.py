@@ -29,6 +29,8 @@ STABLE = "stable"
 CANDIDATE = "candidate"
 CHALLENGER = "challenger_"
 """Several candidates are numbered: challenger_1, challenger_2 …"""
+ENSEMBLE = "ensemble"
+"""Who serves when the answers of several arms are put together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,8 +125,25 @@ def choose_arm(arms: Sequence[Arm], task_id: str, rollout_id: str) -> Arm:
     return max(carrying, key=lambda arm: _score(arm, task_id, rollout_id))
 
 
+def mirrored_arms(arms: Sequence[Arm], task_id: str, rollout_id: str) -> tuple[Arm, ...]:
+    """Return the arms that get a copy of the task's requests.
+
+    An arm's share of tasks is its ``mirror``. The same task is always mirrored or never, whichever
+    arm serves it, and raising the share adds tasks only.
+    """
+    return tuple(
+        arm
+        for arm in arms
+        if arm.mirror and 100 * _uniform("mirror", rollout_id, arm.name, task_id) < arm.mirror
+    )
+
+
 def _score(arm: Arm, task_id: str, rollout_id: str) -> float:
     """Weighted rendezvous score: exponential race with rate = weight."""
-    digest = hashlib.sha256(f"{rollout_id}\0{arm.name}\0{task_id}".encode()).digest()
-    uniform = (int.from_bytes(digest[:8], "big") + 0.5) / 2**64
-    return arm.weight / -math.log(uniform)
+    return arm.weight / -math.log(_uniform(rollout_id, arm.name, task_id))
+
+
+def _uniform(*key: str) -> float:
+    """Return a number in (0, 1) that depends on ``key`` only."""
+    digest = hashlib.sha256("\0".join(key).encode(errors="surrogatepass")).digest()
+    return (int.from_bytes(digest[:8], "big") + 0.5) / 2**64

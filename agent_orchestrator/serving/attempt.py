@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from agent_orchestrator.domain.outcomes import ErrorKind, Outcome
+from agent_orchestrator.domain.outcomes import ErrorKind, Feedback, Outcome, Role
 from agent_orchestrator.domain.routing import Arm
 from agent_orchestrator.serving.breaker import Breaker
 from agent_orchestrator.serving.failures import UpstreamFailure
@@ -18,10 +18,13 @@ log = logging.getLogger(__name__)
 
 
 class Recorder(Protocol):
-    """Where outcomes go. Returns at once and does not raise."""
+    """Where outcomes and judges' findings go, in this order. Returns at once and does not raise."""
 
     def record(self, outcome: Outcome) -> None:
         """Take ``outcome``."""
+
+    def record_feedback(self, feedback: Feedback) -> None:
+        """Take a judgement on an answer whose outcome was recorded before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,24 +50,40 @@ class Request:
     """When it came: by which routing entry it is served."""
     failed: list[Outcome] = field(default_factory=list)
     last_failure: UpstreamFailure | None = None
+    attempts: int = 0
+    """How many numbers have been given to attempts."""
+
+    def next_attempt(self) -> int:
+        """Return the number of the next attempt."""
+        number = self.attempts
+        self.attempts = number + 1
+        return number
 
 
 class Attempt:
     """One attempt at ``request`` on ``arm``, from its permit to its end."""
 
     def __init__(
-        self, request: Request, number: int, arm: Arm, breaker: Breaker, tools: Instruments
+        self,
+        request: Request,
+        arm: Arm,
+        breaker: Breaker,
+        tools: Instruments,
+        role: Role = "serve",
     ) -> None:
         self.arm = arm
         self._request = request
-        self._number = number
+        self._number = request.next_attempt()
+        self._role = role
         self._breaker = breaker
         self._tools = tools
         self._begun = tools.timer()
         self._permit = breaker.permit(self._begun)
         self._settled = False
-        self._flights = request.period.flights(arm.name)
-        if self._permit is not None:
+        # A mirror answers nobody: whoever waits for an arm's last answer need not wait for it.
+        answers = self._permit is not None and role != "mirror"
+        self._flights = request.period.flights(arm.name) if answers else None
+        if self._flights is not None:
             self._flights.begin()
 
     def is_permitted(self) -> bool:
@@ -93,7 +112,8 @@ class Attempt:
         """Nobody waits for the answer any more. Has no effect on a settled attempt."""
         if not self._settled and self._permit is not None:
             self._settled = True
-            self._flights.end(self._tools.clock())
+            if self._flights is not None:
+                self._flights.end(self._tools.clock())
             self._breaker.release(self._permit)
 
     def _settle(
@@ -110,7 +130,7 @@ class Attempt:
         now = self._tools.timer()
         latency_ms = (now - self._begun) * 1000
         ended = self._tools.clock()
-        if self._permit is not None:
+        if self._flights is not None:
             self._flights.end(ended)
         outcome = Outcome(
             request_id=self._request.id,
@@ -127,6 +147,7 @@ class Attempt:
             valid_output=valid,
             prompt_tokens=usage.prompt_tokens if usage else None,
             completion_tokens=usage.completion_tokens if usage else None,
+            role=self._role,
         )
         self._tools.recorder.record(outcome)
         if error is not None:

@@ -148,7 +148,7 @@ class _Gateway:
 
     async def lifetime(self, _app: web.Application) -> AsyncIterator[None]:
         """Follow models.yaml and write outcomes while the application runs."""
-        async with self._outcomes:
+        async with self._outcomes, self._router:
             watching = asyncio.create_task(self._watch(), name="models.yaml")
             yield
             watching.cancel()

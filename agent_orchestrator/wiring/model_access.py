@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from agent_orchestrator.domain.outcomes import Outcome
+from agent_orchestrator.domain.outcomes import Feedback, Outcome
 from agent_orchestrator.domain.routing import Endpoint, RoutingTable
 from agent_orchestrator.serving.router import Completion, Router
 from agent_orchestrator.serving.upstream import Upstream
@@ -34,6 +34,9 @@ class _NoRecord:
 
     def record(self, outcome: Outcome) -> None:
         raise AssertionError(f"A direct call recorded {outcome}.")
+
+    def record_feedback(self, feedback: Feedback) -> None:
+        raise AssertionError(f"A direct call recorded {feedback}.")
 
 
 @asynccontextmanager

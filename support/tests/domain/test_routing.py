@@ -12,6 +12,7 @@ from agent_orchestrator.domain.routing import (
     Rollout,
     RoutingTable,
     choose_arm,
+    mirrored_arms,
 )
 from agent_orchestrator.domain.statistics import srm_p_value
 
@@ -85,3 +86,25 @@ def test_the_table_falls_back_step_by_step() -> None:
     assert RoutingTable({}).fallback_models("cicd") == ()
     with pytest.raises(KeyError):
         table.arms("unknown")
+
+
+@given(st.integers(0, 100), st.integers(0, 100), st.text(max_size=8))
+def test_raising_a_mirror_share_only_adds_tasks(one: int, other: int, task: str):
+    """A task that is mirrored stays so; 0 mirrors none and 100 all."""
+    low, high = sorted((one, other))
+    arms = [[Arm("candidate", "m", weight=0, mirror=share)] for share in (low, high, 0, 100)]
+    of_low, of_high, of_none, of_all = (mirrored_arms(a, task, "ro") for a in arms)
+    assert not of_low or of_high
+    assert (of_none, of_all) == ((), tuple(arms[3]))
+
+
+def test_mirroring_is_independent_of_the_arm_that_serves():
+    """Half of the tasks of each arm are mirrored, not those of one arm."""
+    arms = [Arm("stable", "a", weight=50), Arm("candidate", "b", weight=50)]
+    looked_at = [Arm("third", "c", weight=0, mirror=50)]
+    tasks = [str(n) for n in range(2000)]
+    both = Counter(
+        (choose_arm(arms, t, "ro").name, bool(mirrored_arms(looked_at, t, "ro"))) for t in tasks
+    )
+    assert all(400 < count < 600 for count in both.values())
+    assert len(both) == 4

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +13,7 @@ import aiohttp
 from aiohttp import web
 
 from agent_orchestrator.domain.outcomes import Feedback, Outcome
-from agent_orchestrator.domain.routing import Arm, Endpoint, Rollout, RoutingTable
+from agent_orchestrator.domain.routing import Arm, Endpoint, Rollout, RoutingTable, Strategy
 from agent_orchestrator.errors import ChefError, ModelsYamlError, NotFoundError
 from agent_orchestrator.serving.breaker import BreakerPolicy
 from agent_orchestrator.serving.gateway import WatchedTables, create_app, start
@@ -73,13 +73,18 @@ class MemorySink:
 
 @dataclass
 class Recording:
-    """Takes outcomes at once."""
+    """Takes outcomes and judgements at once."""
 
     outcomes: list[Outcome] = field(default_factory=list)
+    feedback: list[Feedback] = field(default_factory=list)
 
     def record(self, outcome: Outcome) -> None:
         """Take an outcome."""
         self.outcomes.append(outcome)
+
+    def record_feedback(self, feedback: Feedback) -> None:
+        """Take a judgement."""
+        self.feedback.append(feedback)
 
 
 def routing_table(
@@ -100,6 +105,30 @@ def routing_table(
         fallbacks={"default": fallbacks},
         rollouts=rollouts,
     )
+
+
+def several_arms(
+    urls: Mapping[str, str],
+    arms: Sequence[Arm],
+    *,
+    strategy: Strategy = "shadow",
+    judge: str | None = None,
+    fallbacks: tuple[str, ...] = (),
+) -> RoutingTable:
+    """Return a table whose AGENT has a rollout with these arms; the first is stable."""
+    return RoutingTable(
+        agent_models={AGENT: arms[0].model},
+        models={m: Endpoint(m, "self_hosted", (url,)) for m, url in urls.items()},
+        fallbacks={"default": fallbacks},
+        rollouts={AGENT: Rollout("ro_1", strategy, tuple(arms), judge=judge)},
+    )
+
+
+async def settled(condition: Callable[[], bool]) -> None:
+    """Wait until something that happens off the requests' path has happened."""
+    async with asyncio.timeout(20):
+        while not condition():  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(0.005)
 
 
 @asynccontextmanager

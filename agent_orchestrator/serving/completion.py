@@ -1,0 +1,56 @@
+"""One model's whole answer, judged and accounted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from agent_orchestrator.domain.answers import Said
+from agent_orchestrator.serving.upstream import Answer
+from agent_orchestrator.serving.validation import (
+    Usage,
+    is_valid_completion,
+    read_usage,
+    wanted_format,
+)
+
+_NO_USAGE = Usage()
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """One model's whole answer."""
+
+    model: str
+    answer: Answer
+    latency_ms: float
+    """From sending to the last byte."""
+    valid_output: bool
+    """Whether it passed output validation."""
+    usage: Usage
+
+    @property
+    def text(self) -> str:
+        """The first choice's content; empty when it has none."""
+        content = self.answer.data["choices"][0]["message"].get("content")
+        return content if isinstance(content, str) else ""
+
+    @property
+    def said(self) -> Said:
+        """What is compared with other answers."""
+        messages = [choice["message"] for choice in self.answer.data["choices"]]
+        return Said(messages, self.valid_output)
+
+
+def judged(answer: Answer, body: Mapping[str, Any]) -> tuple[bool, Usage]:
+    """Return whether ``answer`` is a valid one to the request ``body``, and its usage."""
+    valid = is_valid_completion(answer.data, wanted_format(body))
+    return valid, read_usage(answer.data) or _NO_USAGE
+
+
+def unstreamed(body: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the request that asks for the same answer in one piece."""
+    if "stream" not in body:
+        return body
+    return {key: value for key, value in body.items() if key not in {"stream", "stream_options"}}
