@@ -44,7 +44,7 @@ class Choir:
     def __init__(self, router: Router, servers: Mapping[str, OpenAIServer]) -> None:
         self.router = router
         self.servers = servers
-        self.recording: Recording = router._tools.recorder
+        self.recording: Any = router._tools.recorder
 
     def answer(self, *replies: Reply) -> None:
         """Set what the members answer, in order."""

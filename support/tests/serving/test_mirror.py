@@ -44,7 +44,7 @@ class Scene:
     def __init__(self, router: Router, servers: Mapping[str, OpenAIServer]) -> None:
         self.router = router
         self.servers = servers
-        self.recording: Recording = router._tools.recorder
+        self.recording: Any = router._tools.recorder
 
     @property
     def mirrored(self) -> list[Outcome]:
