@@ -2,7 +2,8 @@
 
 JSON is what RFC 8259 says it is: NaN and the infinities, which Python and some servers write, are
 none, nor is a number too large to be finite. A ``json_schema`` response format is checked against
-its schema. A request that asks for text costs a look at whether there is any.
+its schema, and the arguments of a tool's call for being a JSON object. A request that asks for text
+costs a look at whether there is any.
 """
 
 from __future__ import annotations
@@ -76,7 +77,9 @@ class StreamedAnswer:
     def valid(self) -> bool:
         """Whether what has come so far can be used."""
         return bool(self._choices) and all(
-            choice.has_tool_calls or is_usable_text("".join(choice.text), self._wanted)
+            all(_are_arguments("".join(parts)) for parts in choice.calls.values())
+            if choice.calls
+            else is_usable_text("".join(choice.text), self._wanted)
             for choice in self._choices.values()
         )
 
@@ -90,7 +93,8 @@ class StreamedAnswer:
             if text and (self._wanted.json or not choice.has_text):
                 choice.text.append(text)  # plain text need not be kept once there is some
                 choice.has_text |= not text.isspace()
-            choice.has_tool_calls |= bool(delta.get("tool_calls"))
+            for call in delta.get("tool_calls") or ():
+                choice.add_call(call)
             choice.finished |= part.get("finish_reason") is not None
 
 
@@ -98,14 +102,22 @@ class StreamedAnswer:
 class _StreamedChoice:
     text: list[str] = field(default_factory=list)
     has_text: bool = False
-    has_tool_calls: bool = False
+    calls: dict[int, list[str]] = field(default_factory=dict)
+    """Place of a tool's call → the parts of its arguments."""
     finished: bool = False
+
+    def add_call(self, call: object) -> None:
+        """Take in a part of a call, which has its place under ``index``."""
+        index = call.get("index") if isinstance(call, dict) else None
+        parts = self.calls.setdefault(index if isinstance(index, int) else 0, [])
+        parts.append(_arguments(call))
 
 
 def _is_usable(message: Mapping[str, Any], wanted: OutputFormat) -> bool:
     content = message.get("content") or message.get("refusal") or ""
-    if message.get("tool_calls"):
-        return True
+    calls = message.get("tool_calls")
+    if isinstance(calls, list) and calls:
+        return all(_are_arguments(_arguments(call)) for call in calls)
     if isinstance(content, list):  # content parts
         content = "".join(part.get("text") or "" for part in content if isinstance(part, dict))
     return isinstance(content, str) and is_usable_text(content, wanted)
@@ -118,10 +130,32 @@ def is_usable_text(text: str, wanted: OutputFormat) -> bool:
     if not wanted.json:
         return True
     try:
-        value = json.loads(text, parse_constant=_refuse, parse_float=_finite)
+        value = _read(text)
     except (ValueError, RecursionError):
         return False
     return wanted.schema is None or conforms(value, wanted.schema)
+
+
+def _arguments(call: object) -> str:
+    """Return the arguments of a call, or of a part of one; what is no text is no JSON either."""
+    function = call.get("function") if isinstance(call, dict) else None
+    found = function.get("arguments") if isinstance(function, dict) else None
+    return found if isinstance(found, str) else "" if found is None else repr(found)
+
+
+def _are_arguments(text: str) -> bool:
+    """Return whether ``text`` is a JSON object; a call without arguments may leave it out."""
+    if not text.strip():
+        return True
+    try:
+        return isinstance(_read(text), dict)
+    except (ValueError, RecursionError):
+        return False
+
+
+def _read(text: str) -> Any:
+    """Read JSON as the RFC has it. Raises ValueError, RecursionError."""
+    return json.loads(text, parse_constant=_refuse, parse_float=_finite)
 
 
 def _refuse(constant: str) -> NoReturn:

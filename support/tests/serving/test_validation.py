@@ -17,7 +17,14 @@ from agent_orchestrator.serving.validation import (
 )
 
 ANY_JSON = OutputFormat(json=True)
-CALL = {"id": "c1", "function": {"name": "f", "arguments": "{}"}}
+
+
+def call(arguments: object, **more: Any) -> dict[str, Any]:
+    """Return a tool's call, or a part of one."""
+    return {"id": "c1", "function": {"name": "f", "arguments": arguments}, **more}
+
+
+CALL = call("{}")
 
 
 @pytest.mark.parametrize(
@@ -38,6 +45,12 @@ CALL = {"id": "c1", "function": {"name": "f", "arguments": "{}"}}
         ({"content": 3}, False, False),
         ({"content": None, "tool_calls": [CALL]}, True, True),
         ({"content": None, "tool_calls": []}, False, False),
+        ({"content": None, "tool_calls": [call('{"path": "a.py"}')]}, True, True),
+        ({"content": None, "tool_calls": [call("")]}, True, True),
+        ({"content": None, "tool_calls": [CALL, call('{"path": ')]}, False, False),
+        ({"content": None, "tool_calls": [call('["a.py"]')]}, False, False),
+        ({"content": None, "tool_calls": [call('{"n": NaN}')]}, False, False),
+        ({"content": None, "tool_calls": [call({"path": "a.py"})]}, False, False),
         ({"content": None, "refusal": "I won't."}, True, False),
         ({"content": [{"type": "text", "text": "hi"}, "odd", {"type": "image"}]}, True, False),
         ({"content": [{"type": "text", "text": "{}"}]}, True, True),
@@ -131,6 +144,15 @@ def test_a_stream_is_judged_as_the_whole_answer_would_be():
     assert streamed(delta(refusal="no")).valid
     assert streamed(delta('{"a"'), delta(": 1}"), wanted=ANY_JSON).valid
     assert not streamed(delta('{"a"'), wanted=ANY_JSON).valid
+
+
+def test_the_parts_of_a_streamed_call_are_put_together():
+    """Each call by its place; one that is not whole spoils the answer."""
+    begin = delta(tool_calls=[call('{"pa', index=0)])
+    other = delta(tool_calls=[call("{}", index=1)])
+    end = delta(tool_calls=[{"index": 0, "function": {"arguments": 'th": 1}'}}])
+    assert streamed(begin, other, end).valid
+    assert not streamed(begin, other).valid
 
 
 def test_a_stream_is_finished_when_every_choice_said_why():
