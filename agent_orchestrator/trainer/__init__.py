@@ -31,8 +31,10 @@ Out:
     ``cancelled``), ``message``, and for a step ``step, total_steps, loss, learning_rate,
     eta_seconds``. ``loss`` is the mean since the line before. The first line stands before any
     heavy import.
-``checkpoints/step-N/``
-    Weights (safetensors) and tokenizer, every ``checkpoint_steps`` steps and when cancelled.
+``checkpoints/checkpoint-N/``
+    Everything to go on from step N without a pickle (``checkpoints.py``), every
+    ``checkpoint_steps`` steps and when cancelled; the last two. A worker that is started again in
+    the same folder goes on from the newest.
 ``tensorboard/``
     Event files.
 ``failure.json``

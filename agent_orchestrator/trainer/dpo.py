@@ -39,7 +39,7 @@ def train(
         processing_class=material.tokenizer,
         peft_config=loop.adapters(parameters.lora, material.model),
     )
-    seconds = loop.run(trainer)
+    seconds = loop.run(trainer, setting, follower)
     loss = None
     if material.validation and not setting.cancelled():
         loss = float(trainer.evaluate()["eval_loss"])

@@ -45,7 +45,7 @@ def train(
         processing_class=material.tokenizer,
         peft_config=loop.adapters(parameters.lora, material.model),
     )
-    seconds = loop.run(trainer)
+    seconds = loop.run(trainer, setting, follower)
     first, last = loop.logged(trainer, "reward")
     if not any(judge.paid for judge in judges):
         raise Refused(

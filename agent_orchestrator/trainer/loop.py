@@ -5,6 +5,7 @@ Importing this takes seconds (torch, transformers, trl).
 
 from __future__ import annotations
 
+import json
 import math
 import time
 from collections.abc import Callable, Mapping
@@ -22,6 +23,7 @@ from transformers import (
     TrainingArguments,
 )
 
+from agent_orchestrator.trainer import checkpoints
 from agent_orchestrator.trainer.diagnosis import Refused
 from agent_orchestrator.trainer.progress import ProgressLog
 from agent_orchestrator.trainer.sandbox import Limits
@@ -29,6 +31,8 @@ from agent_orchestrator.trainer.spec import Hyperparameters, Lora
 
 LINE_SECONDS: Final = 0.25
 """At most one progress line in this time."""
+_FOLLOWED: Final = "followed.json"
+"""What the follower had seen, in a checkpoint."""
 
 Rows = list[dict[str, Any]]
 
@@ -69,8 +73,6 @@ class Setting:
     progress: ProgressLog
     cancelled: Callable[[], bool]
     """Looked at between two steps: a cancelled training writes a checkpoint and ends early."""
-    checkpoint: Callable[[int, Any], None]
-    """``checkpoint(step, model)``, called when one is due."""
     sandbox: Limits
     """For code that the model writes."""
 
@@ -81,9 +83,9 @@ class Follower(TrainerCallback):
     def __init__(self, setting: Setting, total: int, checkpoint_steps: int | None) -> None:
         self._progress = setting.progress
         self._cancelled = setting.cancelled
-        self._checkpoint = setting.checkpoint
         self._total = total
         self._checkpoint_steps = checkpoint_steps
+        self._step = 0
         self._losses: list[float] = []
         self._step_loss = 0.0
         self._tokens = 0
@@ -101,9 +103,16 @@ class Follower(TrainerCallback):
         self._step_loss += loss
         self._tokens += tokens
 
+    def resume(self, folder: Path) -> None:
+        """Go on where ``folder``, a checkpoint, was written."""
+        told = json.loads((folder / _FOLLOWED).read_text(encoding="utf-8"))
+        self._losses, self._tokens = told["losses"], told["tokens"]
+        self._reported = self._step = len(self._losses)
+
     def on_train_begin(self, *_: Any, **__: Any) -> None:
         """Start the clock behind the estimate of the remaining time."""
         self._started = self._last_line = time.monotonic()
+        self._first_step = self._step
 
     def on_step_end(
         self,
@@ -111,23 +120,32 @@ class Follower(TrainerCallback):
         state: TrainerState,
         control: TrainerControl,
         *,
-        model: Any,
         lr_scheduler: Any,
         **_: Any,
     ) -> None:
         """Close an optimizer step."""
         self._losses.append(self._step_loss)
         self._step_loss = 0.0
-        step, now = state.global_step, time.monotonic()
+        self._step = step = state.global_step
+        now = time.monotonic()
         if step in (1, self._total) or now - self._last_line >= LINE_SECONDS:
             self._last_line = now
             self._line(step, now, lr_scheduler.get_last_lr()[0])
         due = self._checkpoint_steps is not None and step % self._checkpoint_steps == 0
         cancelled = self._cancelled()
-        if due or cancelled:
-            self._checkpoint(step, model)
-        if cancelled:
-            control.should_training_stop = True
+        control.should_save = due or cancelled
+        control.should_training_stop |= cancelled
+
+    def on_save(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        """Close a checkpoint: it is whole from here on."""
+        folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
+        told = json.dumps({"losses": self._losses, "tokens": self._tokens})
+        (folder / _FOLLOWED).write_text(told, encoding="utf-8")
+        checkpoints.close(folder)
+        step = state.global_step
+        self._progress.event("checkpoint", f"checkpoint at step {step}", step=step)
 
     def _line(self, step: int, now: float, learning_rate: float) -> None:
         recent = self._losses[self._reported :]
@@ -138,7 +156,7 @@ class Follower(TrainerCallback):
             total_steps=self._total,
             loss=sum(recent) / len(recent),
             learning_rate=learning_rate,
-            eta_seconds=(now - self._started) / step * (self._total - step),
+            eta_seconds=(now - self._started) / (step - self._first_step) * (self._total - step),
         )
 
     def result(
@@ -160,7 +178,7 @@ class Follower(TrainerCallback):
         )
 
 
-class Watched:
+class Watched(checkpoints.WithoutPickles):
     """Mix-in for TRL's trainers: tells the follower the loss of every forward pass."""
 
     def __init__(self, follower: Follower, **kwargs: Any) -> None:
@@ -198,8 +216,8 @@ def arguments(parameters: Hyperparameters, total: int, job_dir: Path) -> dict[st
     gpu = on_gpu()
     brain_float = gpu and torch.cuda.is_bf16_supported(including_emulation=False)
     return {
-        "output_dir": str(job_dir / "checkpoints"),
-        "save_strategy": "no",  # transformers' own checkpoints hold pickles
+        "output_dir": str(job_dir / checkpoints.FOLDER),
+        "save_strategy": "no",  # the follower says when
         "max_steps": total,
         "per_device_train_batch_size": parameters.batch_size,
         "per_device_eval_batch_size": parameters.batch_size,
@@ -249,10 +267,14 @@ def merged(trainer: Any, parameters: Hyperparameters) -> Any:
     return trainer.model.merge_and_unload() if parameters.lora else trainer.model
 
 
-def run(trainer: Any) -> float:
-    """Train; return the seconds it took."""
+def run(trainer: Any, setting: Setting, follower: Follower) -> float:
+    """Train, from the job's last checkpoint where it has one; return the seconds it took."""
+    checkpoint = checkpoints.newest(setting.job_dir)
+    if checkpoint is not None:
+        follower.resume(checkpoint)
+        setting.progress.event("loading", f"resuming from {checkpoint.name}")
     started = time.monotonic()
-    trainer.train()
+    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     return time.monotonic() - started
 
 

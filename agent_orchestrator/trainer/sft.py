@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 from datasets import Dataset
 from peft import PeftModel
+from torch.utils.data import Sampler
+from transformers.trainer_pt_utils import get_length_grouped_indices
 from trl import SFTConfig, SFTTrainer
 
 from agent_orchestrator.trainer import loop
@@ -37,7 +40,7 @@ def train(
         processing_class=material.tokenizer,
         peft_config=loop.adapters(parameters.lora, material.model),
     )
-    seconds = loop.run(trainer)
+    seconds = loop.run(trainer, setting, follower)
     loss = None
     if material.validation and not setting.cancelled():
         loss = float(trainer.evaluate()["eval_loss"])
@@ -51,6 +54,13 @@ class _Trainer(loop.Watched, SFTTrainer):
         super().__init__(follower, **kwargs)
         forward = inspect.signature(type(_unwrapped(self.model)).forward).parameters
         self._scores_answers_only = not loop.on_gpu() and "logits_to_keep" in forward
+
+    def _get_train_sampler(self, train_dataset: Dataset | None = None) -> Any:
+        if self.args.train_sampling_strategy != "group_by_length":
+            return super()._get_train_sampler(train_dataset)
+        rows = self.train_dataset if train_dataset is None else train_dataset
+        together = self.args.train_batch_size * self.args.gradient_accumulation_steps
+        return _ByLength([len(ids) for ids in rows["input_ids"]], together, self.args.seed)
 
     def compute_loss(
         self,
@@ -82,6 +92,31 @@ class _Trainer(loop.Watched, SFTTrainer):
             num_items_in_batch = (targets != IGNORED).sum()
         loss = total / num_items_in_batch
         return (loss, outputs) if return_outputs else loss
+
+
+class _ByLength(Sampler[int]):
+    """Batches of about equal length, their order drawn anew in every epoch.
+
+    transformers' own draws it from the shared random state, so that a resumed training would see
+    another order than one that was left alone; here it follows from seed and epoch.
+    """
+
+    def __init__(self, lengths: list[int], together: int, seed: int) -> None:
+        self._lengths = lengths
+        self._together = together
+        self._seed = seed
+        self._epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Take the order of another epoch; the data loader calls this."""
+        self._epoch = epoch
+
+    def __len__(self) -> int:
+        return len(self._lengths)
+
+    def __iter__(self) -> Iterator[int]:
+        drawn = torch.Generator().manual_seed(self._seed + self._epoch)
+        return iter(get_length_grouped_indices(self._lengths, self._together, generator=drawn))
 
 
 def _unwrapped(model: Any) -> Any:

@@ -179,16 +179,11 @@ def _train(job: Job, examples: list[Row], validation: list[Row]) -> tuple[Any, A
     if validation:
         held_out = prepare(spec.method, validation, tokenizer, spec.hyperparameters)
 
-    def checkpoint(step: int, current: Any) -> None:
-        artifact.save_weights(current, tokenizer, job.folder / "checkpoints" / f"step-{step}")
-        progress.event("checkpoint", f"checkpoint at step {step}", step=step)
-
     with job.signals.deferred():
         setting = Setting(
             job_dir=job.folder,
             progress=progress,
             cancelled=lambda: job.signals.cancelled,
-            checkpoint=checkpoint,
             sandbox=spec.sandbox,
         )
         material = Material(model=model, tokenizer=tokenizer, rows=rows, validation=held_out)

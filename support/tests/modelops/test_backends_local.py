@@ -136,7 +136,7 @@ def test_a_cancelled_worker_leaves_its_checkpoint(base: Path, tmp_path: Path, jo
     wait(lambda: backend.poll(ref), lambda progress: bool(progress.current_step))
     backend.cancel(ref)
     assert wait(lambda: backend.poll(ref), ended).status == "cancelled"
-    assert list((jobs / "job_1" / "checkpoints").glob("step-*/model.safetensors"))
+    assert list((jobs / "job_1" / "checkpoints").glob("checkpoint-*/model.safetensors"))
 
 
 # -- with a program in the worker's place: what the folder alone can tell -------------------------

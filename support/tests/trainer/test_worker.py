@@ -99,7 +99,7 @@ def test_the_manifest_says_what_was_measured_and_with_what(done: Path):
 
 def test_nothing_is_pickled(done: Path):
     """Artifact and checkpoints are safetensors; a checkpoint stands where it was asked for."""
-    assert (done / "checkpoints" / "step-3" / "model.safetensors").is_file()
+    assert (done / "checkpoints" / "checkpoint-3" / "model.safetensors").is_file()
     assert not [path for path in done.rglob("*") if path.suffix in {".bin", ".pt", ".pth", ".pkl"}]
 
 
@@ -169,9 +169,36 @@ def test_a_cancelled_training_leaves_a_checkpoint(base: Path, tmp_path: Path):
     told = events(folder)
     assert [event["event"] for event in told][-2:] == ["checkpoint", "cancelled"]
     step = told[-2]["step"]
-    assert (folder / "checkpoints" / f"step-{step}" / "model.safetensors").is_file()
+    assert (folder / "checkpoints" / f"checkpoint-{step}" / "model.safetensors").is_file()
     assert not (folder / "manifest.json").exists()
     assert not (folder / "artifact").exists()
+
+
+@pytest.mark.parametrize("lora", [None, {"rank": 4, "alpha": 8}])
+def test_a_killed_training_resumes_as_if_nothing_had_happened(
+    base: Path, tmp_path: Path, lora: dict[str, int] | None
+):
+    """Started again in its folder it ends with the very weights of one that was left alone."""
+    parameters = {"max_steps": 300, "checkpoint_steps": 7, "lora": lora}
+    killed, alone = (
+        job_folder(tmp_path / name, base, hyperparameters=parameters) for name in ("job", "alone")
+    )
+    process = start(killed)
+    wait_for(killed, "checkpoint")
+    process.kill()
+    process.wait(60)
+    at = max(event["step"] for event in whole_events(killed) if event["event"] == "checkpoint")
+    assert at < 300
+    assert [run_worker(folder) for folder in (killed, alone)] == [0, 0]
+    assert any("resuming from" in event["message"] for event in events(killed))
+    one, two = (read(folder, "manifest.json") for folder in (killed, alone))
+    assert one["weights_sha256"] == two["weights_sha256"]
+    for name in ("steps", "tokens", "train_loss_first", "train_loss_final"):
+        assert one["metrics"][name] == two["metrics"][name]
+    kept = sorted(path.name for path in (killed / "checkpoints").glob("checkpoint-*"))
+    assert kept == ["checkpoint-287", "checkpoint-294"]
+    pickles = {".bin", ".pt", ".pth", ".pkl"}
+    assert not [path for path in killed.rglob("*") if path.suffix in pickles]
 
 
 def test_a_job_can_be_cancelled_while_it_loads(base: Path, tmp_path: Path):
