@@ -16,263 +16,160 @@ Each guardrail is a yes-or-no question about a request, where yes is good. Two t
   full α: a candidate that is too bad on one guardrail has to get past that one (an
   intersection-union test), so the others need no share.
 
-Only a request's first attempt counts, because only that was dealt out at random: what fails over to
-an arm comes from the other arm's bad moments. Requests are taken as independent; where the requests
-of a task are much alike, the evidence counts for more than it is worth.
+Of an arm that serves only a request's first attempt counts, because only that was dealt out at
+random: what fails over to an arm comes from the other arm's bad moments. Of a mirrored arm the
+copies count, of an ensemble's members what they were asked. Several candidates are compared with
+the stable arm one by one, each with its share of alpha. Requests are taken as independent; where
+the requests of a task are much alike, the evidence counts for more than it is worth.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 
-from agent_orchestrator.domain.eprocess import OneSampleEProcess, TwoSampleEProcess, block_shape
-from agent_orchestrator.domain.outcomes import Judged, Outcome, Recorded
+from agent_orchestrator.domain.outcomes import Judged, Outcome, Recorded, Role
 from agent_orchestrator.domain.rollout import (
     FULL,
+    ArmVerdict,
     Guardrail,
     GuardrailEvidence,
     RolloutPolicy,
     RolloutVerdict,
 )
-from agent_orchestrator.domain.routing import CANDIDATE, STABLE
-from agent_orchestrator.domain.statistics import (
-    Look,
-    non_inferiority_look,
-    srm_p_value,
-    wilson_lower_bound,
-)
+from agent_orchestrator.domain.routing import Arm, Strategy
+from agent_orchestrator.domain.statistics import srm_p_value
 from agent_orchestrator.domain.verdict import Verdict
+from agent_orchestrator.domain.watches import (
+    COUNTED,
+    GuardWatch,
+    PreferenceWatch,
+    StepWatch,
+    Tally,
+)
 
 SPLIT_P_VALUE = 0.001
 """A realised split less likely than this is not the one that was asked for."""
 GOOD_SCORE = 0.5
 """A judgement from here on is good."""
+FOREIGN_SHARE = 0.01
+"""With a larger part of a step's requests answered by other models, its data are mixed."""
 
-
-#: What a guardrail counts, for people.
-_COUNTED: Mapping[Guardrail, str] = {
-    "error": "requests",
-    "invalid": "answers",
-    "latency": "answers",
-    "quality": "judgements",
+#: Candidates that have to be proven better, not only not worse.
+_TWO_SIDED: frozenset[Strategy] = frozenset({"ab", "champion_challenger"})
+#: What can be measured of an arm, by what its attempts are for.
+_MEASURED: Mapping[Role, frozenset[Guardrail]] = {
+    "serve": frozenset({"error", "invalid", "latency", "quality"}),
+    "mirror": frozenset({"error", "invalid", "latency", "preference"}),
+    "member": frozenset({"error", "invalid", "latency"}),
 }
 
-
-class _Tally:
-    """Good ones of all."""
-
-    __slots__ = ("good", "n")
-
-    def __init__(self) -> None:
-        self.good = 0
-        self.n = 0
-
-    def add(self, good: bool) -> None:
-        self.n += 1
-        self.good += good
-
-    @property
-    def rate(self) -> float | None:
-        return self.good / self.n if self.n else None
-
-
-class StepWatch:
-    """One guardrail while both arms carry traffic."""
-
-    def __init__(self, name: Guardrail, policy: RolloutPolicy, weight: int) -> None:
-        self.name = name
-        self.policy = policy
-        self.candidate = _Tally()
-        self.stable = _Tally()
-        self.process = TwoSampleEProcess(block_shape(weight))
-        self.start_step(weight)
-
-    def start_step(self, weight: int) -> None:
-        """Count anew for the looks; go on betting, in blocks that follow the weight."""
-        self.process.reshape(block_shape(weight))
-        self.look: Look | None = None
-        self.step_candidate = _Tally()
-        self.step_stable = _Tally()
-        self.candidate_due = self.policy.look_every
-        self.stable_each_look = math.ceil(self.policy.look_every * (FULL - weight) / weight)
-        self.stable_due = self.stable_each_look
-
-    def observe(self, candidate: bool, good: bool) -> None:
-        """Take one request's answer to the guardrail's question."""
-        self.process.observe(candidate, good)
-        if candidate:
-            self.candidate.add(good)
-            self.step_candidate.add(good)
-        else:
-            self.stable.add(good)
-            self.step_stable.add(good)
-        if self.step_candidate.n >= self.candidate_due and self.step_stable.n >= self.stable_due:
-            self._take_look()
-
-    def _take_look(self) -> None:
-        """Both arms have their planned share of this step's requests."""
-        number = self.look.look + 1 if self.look else 1
-        if number > self.policy.looks:
-            return
-        self.look = non_inferiority_look(
-            self.step_candidate.good,
-            self.step_candidate.n,
-            self.step_stable.good,
-            self.step_stable.n,
-            margin=self.policy.margin,
-            look=number,
-            looks=self.policy.looks,
-            alpha=self.policy.alpha,
-        )
-        self.candidate_due += self.policy.look_every
-        self.stable_due += self.stable_each_look
-
-    @property
-    def failed(self) -> bool:
-        """Whether the evidence that the candidate is worse has ever reached the threshold."""
-        return self.process.peak >= _threshold(self.policy)
-
-    @property
-    def passed(self) -> bool:
-        """Whether the latest look found the candidate good enough."""
-        return self.look is not None and self.look.passed
-
-    def evidence(self) -> GuardrailEvidence:
-        """Return what the data say."""
-        verdict = Verdict.PASS if self.passed else Verdict.INCONCLUSIVE
-        return GuardrailEvidence(
-            guardrail=self.name,
-            verdict=Verdict.FAIL if self.failed else verdict,
-            candidate_n=self.candidate.n,
-            stable_n=self.stable.n,
-            candidate_rate=self.candidate.rate,
-            stable_rate=self.stable.rate,
-            e_value=self.process.peak,
-            threshold=_threshold(self.policy),
-            lower_bound=self.look.lower_bound if self.look else None,
-            look=self.look.look if self.look else 0,
-        )
-
-    def waiting_for(self) -> str:
-        """Say why the guardrail has not passed."""
-        counted = _COUNTED[self.name]
-        for arm, tally in (("candidate", self.candidate), ("stable arm", self.stable)):
-            if not tally.n:
-                return f"{self.name}: no {counted} for the {arm} yet."
-        if self.look is None:
-            return (
-                f"{self.name}: the first look needs {self.candidate_due} {counted} for the "
-                f"candidate and {self.stable_due} for the stable arm; this step has "
-                f"{self.step_candidate.n} and {self.step_stable.n}."
-            )
-        last = self.look.look == self.policy.looks
-        return (
-            f"{self.name}: at look {self.look.look} of {self.policy.looks} the candidate may be "
-            f"{-self.look.lower_bound:.3f} worse, {self.policy.margin:g} is allowed"
-            f"{'; no further look is planned, a person decides' if last else ''}."
-        )
-
-
-class _GuardWatch:
-    """One guardrail after promotion, when no stable traffic is left to compare with.
-
-    The reference is the stable arm's rate over the rollout, frozen: its lower confidence bound, for
-    it is an estimate itself, less the margin. So an equal candidate lies above it and is hardly
-    ever accused: in at most 1 of 400 simulated periods of 2,000 requests, α = 5 % over four.
-    Without stable data there is no reference, and no verdict.
-    """
-
-    def __init__(self, name: Guardrail, policy: RolloutPolicy, stable: _Tally) -> None:
-        self.name = name
-        self.policy = policy
-        self.candidate = _Tally()
-        self.stable = stable
-        self.process: OneSampleEProcess | None = None
-        if stable.n:
-            alpha = policy.alpha / len(policy.guardrails)
-            reference = wilson_lower_bound(stable.good, stable.n, alpha) - policy.margin
-            if reference > 0.0:
-                self.process = OneSampleEProcess(reference)
-
-    def observe(self, candidate: bool, good: bool) -> None:
-        """Take one request's answer; what the stable arm still finishes no longer counts."""
-        if candidate:
-            self.candidate.add(good)
-            if self.process is not None:
-                self.process.observe(good)
-
-    @property
-    def passed(self) -> bool:
-        """Never: that nothing bad was seen in the guard period is no proof."""
-        return False
-
-    def evidence(self) -> GuardrailEvidence:
-        """Return what the data say."""
-        e_value = self.process.peak if self.process else 1.0
-        failed = e_value >= _threshold(self.policy)
-        return GuardrailEvidence(
-            guardrail=self.name,
-            verdict=Verdict.FAIL if failed else Verdict.INCONCLUSIVE,
-            candidate_n=self.candidate.n,
-            stable_n=self.stable.n,
-            candidate_rate=self.candidate.rate,
-            stable_rate=self.stable.rate,
-            e_value=e_value,
-            threshold=_threshold(self.policy),
-        )
-
-    def waiting_for(self) -> str:
-        """Say what the guard period has seen."""
-        if self.process is None:
-            return f"{self.name}: nothing of the stable arm to compare with in the guard period."
-        return (
-            f"{self.name}: guard period, evidence of a loss {self.process.peak:.3g}, "
-            f"{_threshold(self.policy):g} rolls back."
-        )
+_Watch = StepWatch | PreferenceWatch | GuardWatch
 
 
 class RolloutEvidence:
     """The evidence on one rollout, folded over its records in ingestion order.
 
-    ``weight`` is the candidate's share in percent; 100 is the guard period after promotion. Records
-    of other rollouts must be left out by the caller; arms other than candidate and stable, later
-    attempts, and records whose place in the order has been passed are skipped, so that reading some
-    of them twice does no harm.
+    ``arms`` has the split, the stable arm first; a candidate with 100 percent begins the guard
+    period. Records of other rollouts must be left out by the caller; arms that are not in the race,
+    later attempts, and records whose place in the order has been passed are skipped, so that
+    reading some of them twice does no harm.
 
     Mutable, for speed. Memory does not grow with the outcomes, except for the ids of the step's
     tasks, which the realised split is counted by.
     """
 
-    def __init__(self, policy: RolloutPolicy, weight: int, now: float) -> None:
+    def __init__(
+        self,
+        policy: RolloutPolicy,
+        arms: Sequence[Arm],
+        now: float,
+        strategy: Strategy = "canary",
+    ) -> None:
         self.policy = policy
+        self.strategy = strategy
         self.candidate_requests = 0
         self.stable_requests = 0
-        self.last_outcome_at: float | None = None
         self.last_outcome_seq = -1
         self.last_feedback_seq = -1
+        self._last_at: dict[str, float] = {}
         self._slow_ms = policy.latency_limit_s * 1000.0
-        self._watches: dict[Guardrail, StepWatch | _GuardWatch] = {}
-        self.start_step(weight, now)
+        self._rivals = len(arms) - 1
+        self._watches: dict[tuple[str, Guardrail], _Watch] = {}
+        self.start_step(arms, now)
 
-    def start_step(self, weight: int, now: float) -> None:
-        """Begin a step at ``weight`` percent; 100 begins the guard period.
+    # -- steps ----------------------------------------------------------------------------------
 
-        Raises InputError unless ``weight`` lies in 1..100.
+    def start_step(self, arms: Sequence[Arm], now: float) -> None:
+        """Begin a step with the split of ``arms``; 100 percent for a candidate is the guard period.
+
+        Raises InputError for weights outside 0..100.
         """
-        for name in self.policy.guardrails:
-            watch = self._watches.get(name)
-            if weight == FULL:
-                stable = watch.stable if watch else _Tally()
-                self._watches[name] = _GuardWatch(name, self.policy, stable)
-            elif isinstance(watch, StepWatch):
-                watch.start_step(weight)
-            else:
-                self._watches[name] = StepWatch(name, self.policy, weight)
-        self.weight = weight
+        self.arms = {arm.name: arm for arm in arms}
+        self._stable = arms[0]
+        self._promoted = next((arm for arm in arms[1:] if arm.weight == FULL), None)
+        racing = (
+            [self._promoted] if self._promoted else [a for a in arms[1:] if a.weight or a.mirror]
+        )
+        self._roles = {arm.name: self._role(arm) for arm in (self._stable, *racing)}
+        self._racing = [arm.name for arm in racing]
+        self._watches = {
+            (arm.name, name): self._watch(arm, name)
+            for arm in racing
+            for name in self.policy.guardrails
+            if not (self._promoted and name == "preference")
+        }
+        self._of_arm: dict[str, list[_Watch]] = {name: [] for name in self._racing}
+        for (arm_name, _), watch in self._watches.items():
+            self._of_arm[arm_name].append(watch)
         self.step_started_at = now
+        self._before_step = self.last_outcome_seq
         self._tasks: set[str] = set()
-        self._candidate_tasks = 0
+        self._tasks_of: Counter[str] = Counter()
+        self._requests: Counter[str] = Counter()
+        self._foreign: Counter[tuple[str, str]] = Counter()
+
+    def _role(self, arm: Arm) -> Role:
+        """Return what the attempts that count of an arm are for."""
+        if self._promoted:
+            return "serve"
+        if self.strategy == "ensemble":
+            return "member"
+        return "serve" if arm.weight else "mirror"
+
+    def _watch(self, arm: Arm, name: Guardrail) -> _Watch:
+        """Return the watch of a step: the one of the step before goes on."""
+        before = self._watches.get((arm.name, name))
+        if self._promoted:
+            stable = before.stable if isinstance(before, StepWatch) else Tally()
+            return GuardWatch(name, self.policy, stable, arm=arm.name)
+        if name == "preference":
+            if not isinstance(before, PreferenceWatch):
+                return PreferenceWatch(name, self.policy, arm=arm.name, rivals=self._rivals)
+            before.start_step()
+            return before
+        weight = self._pair_weight(arm)
+        if isinstance(before, StepWatch):
+            before.start_step(weight)
+            return before
+        return StepWatch(
+            name,
+            self.policy,
+            weight,
+            arm=arm.name,
+            rivals=self._rivals,
+            two_sided=self.strategy in _TWO_SIDED,
+        )
+
+    def _pair_weight(self, arm: Arm) -> int:
+        """Return the arm's part of its and the stable arm's requests, percent."""
+        role = self._roles[arm.name]
+        if role == "member":
+            return FULL // 2
+        mine, other = (arm.mirror if role == "mirror" else arm.weight), self._stable.weight
+        return round(FULL * mine / (mine + other))
+
+    # -- records --------------------------------------------------------------------------------
 
     def fold(self, records: Iterable[Recorded | Judged]) -> None:
         """Take records in ingestion order, in batches of any size."""
@@ -283,105 +180,169 @@ class RolloutEvidence:
                     self._take_outcome(record.outcome)
             elif record.seq > self.last_feedback_seq:
                 self.last_feedback_seq = record.seq
-                if record.arm in _ARMS:
-                    self._observe("quality", record.arm == CANDIDATE, record.score >= GOOD_SCORE)
+                self._take_judgement(record)
 
     def _take_outcome(self, outcome: Outcome) -> None:
-        if outcome.attempt or outcome.arm not in _ARMS:
+        role = self._roles.get(outcome.arm)
+        if outcome.role != role or (role == "serve" and outcome.attempt):
             return
-        candidate = outcome.arm == CANDIDATE
-        if candidate:
-            self.candidate_requests += 1
-            self.last_outcome_at = max(outcome.at, self.last_outcome_at or outcome.at)
-        else:
+        if outcome.model != self.arms[outcome.arm].model:
+            self._foreign[outcome.arm, outcome.model] += 1
+            return
+        self._requests[outcome.arm] += 1
+        if outcome.arm == self._stable.name:
             self.stable_requests += 1
-        if outcome.task_id not in self._tasks:
+        else:
+            self.candidate_requests += 1
+            self._last_at[outcome.arm] = max(outcome.at, self._last_at.get(outcome.arm, outcome.at))
+        if role == "serve" and outcome.task_id not in self._tasks:
             self._tasks.add(outcome.task_id)
-            self._candidate_tasks += candidate
+            self._tasks_of[outcome.arm] += 1
         answered = outcome.error is None
-        self._observe("error", candidate, answered)
+        self._observe("error", outcome.arm, answered)
         if answered:
-            self._observe("latency", candidate, outcome.latency_ms <= self._slow_ms)
+            self._observe("latency", outcome.arm, outcome.latency_ms <= self._slow_ms)
             if outcome.valid_output is not None:
-                self._observe("invalid", candidate, outcome.valid_output)
+                self._observe("invalid", outcome.arm, outcome.valid_output)
 
-    def _observe(self, guardrail: Guardrail, candidate: bool, good: bool) -> None:
-        watch = self._watches.get(guardrail)
-        if watch is not None:
-            watch.observe(candidate, good)
+    def _take_judgement(self, judged: Judged) -> None:
+        if judged.arm not in self._roles:
+            return
+        this_step = judged.outcome_seq > self._before_step
+        if judged.kind == "quality":
+            self._observe("quality", judged.arm, judged.score >= GOOD_SCORE, this_step=this_step)
+            return
+        watch = self._watches.get((judged.arm, "preference"))
+        if isinstance(watch, PreferenceWatch):
+            watch.observe(judged.score, this_step=this_step)
+
+    def _observe(
+        self, guardrail: Guardrail, arm: str, good: bool, *, this_step: bool = True
+    ) -> None:
+        """Show an answer of a candidate to its watch, one of the stable arm to everybody's."""
+        candidate = arm != self._stable.name
+        for name in (arm,) if candidate else self._racing:
+            watch = self._watches.get((name, guardrail))
+            if watch is not None and not isinstance(watch, PreferenceWatch):
+                watch.observe(candidate, good, this_step=this_step)
+
+    # -- verdict --------------------------------------------------------------------------------
 
     def verdict(self, now: float) -> RolloutVerdict:
         """Return what the records folded so far say at ``now``.
 
-        FAIL when a guardrail's evidence has ever reached its threshold. PASS when every guardrail
-        passed at its latest look, the candidate's outcomes are fresh and the realised split is the
-        one that was asked for. INCONCLUSIVE otherwise; so also in a guard period without FAIL.
+        Of a candidate: FAIL when a guardrail's evidence has ever reached its threshold. PASS when
+        every guardrail that can be measured passed at its latest look (on the goal of a two-sided
+        strategy: was proven better), its outcomes are fresh and the realised split is the one that
+        was asked for. INCONCLUSIVE otherwise; so also in a guard period without FAIL. Of several
+        candidates together: PASS when one passes, FAIL when all fail.
         """
-        guardrails = tuple(watch.evidence() for watch in self._watches.values())
-        failed = [g for g in guardrails if g.verdict is Verdict.FAIL]
-        if failed:
-            verdict, reason = Verdict.FAIL, " ".join(map(_failure, failed))
-        elif doubt := self._doubt(now) or " ".join(
-            watch.waiting_for() for watch in self._watches.values() if not watch.passed
-        ):
-            verdict, reason = Verdict.INCONCLUSIVE, doubt
-        else:
-            bounds = ", ".join(f"{g.guardrail} {g.lower_bound:+.3f}" for g in guardrails)
-            margin = f"{self.policy.margin:g}"
-            verdict = Verdict.PASS
-            reason = f"Not worse by {margin}; candidate − stable is at least: {bounds}."
+        arms = tuple(self._arm_verdict(name, now) for name in self._racing)
+        verdict, reason = _together(arms)
+        tasks = len(self._tasks)
+        stable_tasks = self._tasks_of[self._stable.name]
         return RolloutVerdict(
             verdict=verdict,
             reason=reason,
-            guardrails=guardrails,
-            asked_share=self.weight / FULL,
-            realised_share=self._candidate_tasks / len(self._tasks) if self._tasks else None,
+            guardrails=tuple(watch.evidence() for watch in self._watches.values()),
+            arms=arms,
+            asked_share=(FULL - self._stable.weight) / FULL,
+            realised_share=(tasks - stable_tasks) / tasks if tasks else None,
+            realised_shares={name: n / tasks for name, n in sorted(self._tasks_of.items())},
             split_p_value=self._split_p_value(),
             candidate_requests=self.candidate_requests,
             stable_requests=self.stable_requests,
-            last_outcome_at=self.last_outcome_at,
+            last_outcome_at=max(self._last_at.values(), default=None),
             details={
                 "last_outcome_seq": self.last_outcome_seq,
                 "last_feedback_seq": self.last_feedback_seq,
-                "step_tasks": len(self._tasks),
+                "step_tasks": tasks,
             },
         )
 
+    def _arm_verdict(self, name: str, now: float) -> ArmVerdict:
+        watches = self._of_arm[name]
+        guardrails = [watch.evidence() for watch in watches]
+        failed = [g for g in guardrails if g.verdict is Verdict.FAIL]
+        if failed:
+            return ArmVerdict(
+                arm=name, verdict=Verdict.FAIL, reason=" ".join(map(_failure, failed))
+            )
+        measured = _MEASURED[self._roles[name]]
+        due = [watch for watch in watches if watch.name in measured]
+        waiting = " ".join(watch.waiting_for() for watch in due if not watch.passed)
+        doubt = self._doubt(name, now) or waiting
+        if doubt or not due:
+            reason = doubt or f"Nothing that is watched can be measured of {name}."
+            return ArmVerdict(arm=name, verdict=Verdict.INCONCLUSIVE, reason=reason)
+        found = [watch.evidence() for watch in due]
+        return ArmVerdict(arm=name, verdict=Verdict.PASS, reason=_success(found, self.policy))
+
     def _split_p_value(self) -> float | None:
         """Test the split of this step's tasks; None without tasks and when one arm has it all."""
-        if not self._tasks or self.weight == FULL:
+        served = [arm for arm in self.arms.values() if arm.weight]
+        if not self._tasks or len(served) == 1:
             return None
-        counts = (self._candidate_tasks, len(self._tasks) - self._candidate_tasks)
-        return srm_p_value(counts, (self.weight, FULL - self.weight))
+        counts = [self._tasks_of[arm.name] for arm in served]
+        return srm_p_value(counts, [arm.weight for arm in served])
 
-    def _doubt(self, now: float) -> str:
-        """Say why the records cannot be judged; empty when they can."""
-        if self.last_outcome_at is None:
-            return "No request for the candidate yet."
-        quiet = now - max(self.last_outcome_at, self.step_started_at)
+    def _doubt(self, name: str, now: float) -> str:
+        """Say why the records of a candidate cannot be judged; empty when they can."""
+        if name not in self._last_at:
+            return f"No request for the {name} yet."
+        quiet = now - max(self._last_at[name], self.step_started_at)
         if quiet > self.policy.stale_after_seconds:
-            return f"Stale: no request for the candidate for {quiet:.0f} s."
+            return f"Stale: no request for the {name} for {quiet:.0f} s."
+        for (arm, model), n in self._foreign.items():
+            if n > FOREIGN_SHARE * (n + self._requests[arm]):
+                return (
+                    f"Mixed: {n} requests of the {arm} in this step were answered by {model}, not "
+                    f"by {self.arms[arm].model}."
+                )
         p_value = self._split_p_value()
         if p_value is not None and p_value < SPLIT_P_VALUE:
             return (
-                f"{self._candidate_tasks} of {len(self._tasks)} tasks went to the candidate, "
-                f"{self.weight} % were asked for (p = {p_value:.2g}): the split is not trusted."
+                f"{self._tasks_of[name]} of {len(self._tasks)} tasks went to the {name}, "
+                f"{self.arms[name].weight} % were asked for (p = {p_value:.2g}): the split is not "
+                "trusted."
             )
         return ""
 
 
-_ARMS = frozenset({STABLE, CANDIDATE})
+def _together(arms: Sequence[ArmVerdict]) -> tuple[Verdict, str]:
+    """Return the verdict on the rollout and its reason."""
+    if not arms:
+        return Verdict.INCONCLUSIVE, "No candidate is in the race."
+    if len(arms) == 1:
+        return arms[0].verdict, arms[0].reason
+    found = {arm.verdict for arm in arms}
+    verdict = Verdict.PASS if Verdict.PASS in found else Verdict.INCONCLUSIVE
+    if found == {Verdict.FAIL}:
+        verdict = Verdict.FAIL
+    return verdict, " ".join(f"[{arm.arm}] {arm.reason}" for arm in arms)
 
 
-def _threshold(policy: RolloutPolicy) -> float:
-    """Return the evidence that fails a guardrail: its share of alpha, inverted."""
-    return len(policy.guardrails) / policy.alpha
+def _success(guardrails: Sequence[GuardrailEvidence], policy: RolloutPolicy) -> str:
+    bounds = ", ".join(
+        f"{g.guardrail} {g.lower_bound:+.3f}" for g in guardrails if g.lower_bound is not None
+    )
+    better = " ".join(
+        f"Better on {g.guardrail}: evidence {g.better_e_value:.3g} reached "
+        f"{g.better_threshold:g} (p = {1.0 / g.better_e_value:.2g})."
+        for g in guardrails
+        if g.better_e_value is not None
+    )
+    worst = f"Not worse by {policy.margin:g}; candidate − stable is at least: {bounds}."
+    return f"{better} {worst if bounds else ''}".strip()
 
 
 def _failure(g: GuardrailEvidence) -> str:
-    counted = _COUNTED[g.guardrail]
-    return (
-        f"{g.guardrail}: {g.candidate_rate:.3f} of {g.candidate_n} candidate {counted} were good, "
-        f"{g.stable_rate:.3f} of {g.stable_n} stable ones; evidence {g.e_value:.3g} reached "
-        f"{g.threshold:g}."
-    )
+    counted = COUNTED[g.guardrail]
+    if g.guardrail == "preference":
+        rates = f"{g.candidate_rate:.3f} of {g.candidate_n} decisive pairs were won by the {g.arm}"
+    else:
+        rates = (
+            f"{g.candidate_rate:.3f} of {g.candidate_n} {g.arm} {counted} were good, "
+            f"{g.stable_rate:.3f} of {g.stable_n} stable ones"
+        )
+    return f"{g.guardrail}: {rates}; evidence {g.e_value:.3g} reached {g.threshold:g}."

@@ -12,12 +12,12 @@ from typing import Annotated, Literal
 
 from annotated_types import Ge, Gt, Le, Lt
 
-from agent_orchestrator.domain.routing import STABLE, Arm, Strategy
+from agent_orchestrator.domain.routing import CANDIDATE, STABLE, Arm, Strategy
 from agent_orchestrator.domain.statistics import MAX_LOOKS
 from agent_orchestrator.domain.verdict import Verdict
 from agent_orchestrator.errors import InputError
 
-Guardrail = Literal["error", "invalid", "quality", "latency"]
+Guardrail = Literal["error", "invalid", "quality", "latency", "preference"]
 Phase = Literal["running", "guard", "promoted", "rolled_back"]
 
 TERMINAL_PHASES: frozenset[Phase] = frozenset({"promoted", "rolled_back"})
@@ -39,12 +39,20 @@ class RolloutPolicy:
     alpha: Annotated[float, Gt(0), Lt(1)] = 0.05
     """Chance that an equal candidate is rolled back over the whole rollout, shared by the
     guardrails; also the chance that a candidate worse by ``margin`` passes a step."""
+    goal: Guardrail = "quality"
+    """What a candidate has to be better at in an A/B test and against a champion."""
     margin: Annotated[float, Gt(0), Lt(1)] = 0.05
     """Non-inferiority margin: the loss in a guardrail's rate that promotion tolerates."""
     looks: Annotated[int, Ge(1)] = 5
     """Planned looks at a step's data for promotion."""
     look_every: Annotated[int, Ge(1)] = 100
     """Judged candidate requests between two looks."""
+    share: Annotated[int, Ge(1), Le(99)] | None = None
+    """The candidates' share of an A/B test, champion/challenger or ensemble in percent, together;
+    None: equal parts for all arms."""
+    mirror: Annotated[int, Ge(1), Le(100)] | None = None
+    """Share of the tasks that is copied to an arm without traffic, percent; None: 100 for a shadow,
+    20 for a blue-green arm that waits for the switch."""
     latency_limit_s: Annotated[float, Gt(0)] = 5.0
     """A request slower than this counts as slow."""
     min_step_seconds: Annotated[float, Ge(0)] = 24 * 3600.0
@@ -118,6 +126,8 @@ class GuardrailEvidence:
 
     guardrail: Guardrail
     verdict: Verdict
+    arm: str = CANDIDATE
+    """Whose data, beside the stable arm's."""
     candidate_n: int
     stable_n: int
     candidate_rate: float | None
@@ -130,6 +140,20 @@ class GuardrailEvidence:
     """Lower confidence bound of candidate − stable at the last look; None before the first."""
     look: int = 0
     """Planned looks taken in this step."""
+    better_e_value: float | None = None
+    """Evidence that the candidate is better, where that is asked; proven at the threshold. Its
+    inverse is an anytime-valid p-value."""
+    better_threshold: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArmVerdict:
+    """The verdict on one candidate."""
+
+    arm: str
+    verdict: Verdict
+    reason: str
+    """One line that names the guardrail and the numbers that decided."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,14 +164,18 @@ class RolloutVerdict:
     reason: str
     """One line that names the guardrail and the numbers that decided."""
     guardrails: tuple[GuardrailEvidence, ...] = ()
+    arms: tuple[ArmVerdict, ...] = ()
+    """One for each candidate that is in the race."""
     asked_share: float = 0.0
-    """Candidate's share asked in this step, 0..1."""
+    """Candidates' share asked in this step, 0..1."""
     realised_share: float | None = None
-    """Candidate's share of the distinct tasks of this step; None without data."""
+    """Candidates' share of the distinct tasks of this step; None without data."""
+    realised_shares: Mapping[str, float] = field(default_factory=dict)
+    """Arm → its share of those tasks; empty without data."""
     split_p_value: float | None = None
     """Sample-ratio-mismatch test of the realised split."""
     candidate_requests: int = 0
-    """Candidate requests since the rollout began."""
+    """Requests to candidates since the rollout began."""
     stable_requests: int = 0
     last_outcome_at: float | None = None
     details: Mapping[str, float] = field(default_factory=dict)

@@ -7,7 +7,7 @@ the same for all.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from agent_orchestrator.domain import strategies
@@ -25,22 +25,28 @@ from agent_orchestrator.domain.rollout import (
     SetSplit,
     validate_policy,
 )
-from agent_orchestrator.domain.routing import CANDIDATE, CHALLENGER, STABLE, Arm, Strategy
+from agent_orchestrator.domain.routing import CANDIDATE, STABLE, Arm, Strategy
 from agent_orchestrator.domain.strategies import moves
 from agent_orchestrator.domain.verdict import Verdict
 from agent_orchestrator.errors import ConflictError, InputError
+
+_NUMBERED: Mapping[Strategy, str] = {
+    "champion_challenger": "challenger",
+    "ensemble": "member",
+}
 
 Model = tuple[str, str | None]
 """A model id and its registry version, None for a model that is not registered."""
 
 
-def line_up(stable: Model, candidates: Sequence[Model]) -> tuple[Arm, ...]:
+def line_up(strategy: Strategy, stable: Model, candidates: Sequence[Model]) -> tuple[Arm, ...]:
     """Return the arms before any traffic has moved.
 
-    One candidate is called ``candidate``, several are ``challenger_1``, ``challenger_2`` …
+    They are called ``stable`` and ``candidate``, or ``challenger_1``, ``challenger_2`` …, or
+    ``member_1``, ``member_2`` … where the strategy takes several.
     """
-    several = len(candidates) > 1
-    names = [f"{CHALLENGER}{i}" if several else CANDIDATE for i in range(1, len(candidates) + 1)]
+    numbered = _NUMBERED.get(strategy)
+    names = [f"{numbered}_{i}" if numbered else CANDIDATE for i in range(1, len(candidates) + 1)]
     others = (
         Arm(name, model, version, weight=0)
         for name, (model, version) in zip(names, candidates, strict=True)

@@ -27,8 +27,6 @@ RolloutPhase = Literal["running", "guard"]
 
 STABLE = "stable"
 CANDIDATE = "candidate"
-CHALLENGER = "challenger_"
-"""Several candidates are numbered: challenger_1, challenger_2 …"""
 ENSEMBLE = "ensemble"
 """Who serves when the answers of several arms are put together."""
 

@@ -10,8 +10,15 @@ from typing import Protocol
 
 from agent_orchestrator.domain.rollout import Move, RolloutState, RolloutVerdict
 from agent_orchestrator.domain.routing import Strategy
-from agent_orchestrator.domain.strategies import canary, immediate
-from agent_orchestrator.errors import NotAvailable
+from agent_orchestrator.domain.strategies import (
+    ab,
+    blue_green,
+    canary,
+    champion_challenger,
+    ensemble,
+    immediate,
+    shadow,
+)
 
 
 class StrategyRules(Protocol):
@@ -32,15 +39,21 @@ class StrategyRules(Protocol):
         Raises InputError for a share that it cannot have.
         """
 
+    def outlook(self, state: RolloutState) -> str:
+        """Say in a sentence what a pass of a running rollout leads to."""
 
-_RULES: Mapping[Strategy, StrategyRules] = {"canary": canary, "immediate": immediate}
+
+_RULES: Mapping[Strategy, StrategyRules] = {
+    "immediate": immediate,
+    "canary": canary,
+    "blue_green": blue_green,
+    "shadow": shadow,
+    "ab": ab,
+    "champion_challenger": champion_challenger,
+    "ensemble": ensemble,
+}
 
 
 def of(strategy: Strategy) -> StrategyRules:
-    """Return the rules of a strategy. Raises NotAvailable."""
-    if strategy not in _RULES:
-        raise NotAvailable(
-            f"Strategy {strategy!r} is not available in this build.",
-            remedy=f"Use one of {', '.join(_RULES)}.",
-        )
+    """Return the rules of a strategy."""
     return _RULES[strategy]

@@ -10,6 +10,7 @@ from agent_orchestrator.errors import InputError
 
 def begin(state: RolloutState) -> Move:
     """Begin with the policy's first step."""
+    moves.need_one(state)
     return moves.to_share(state, state.candidates[0].name, state.policy.steps[0])
 
 
@@ -29,6 +30,11 @@ def promote(state: RolloutState, percent: int | None, arm: str) -> Move:
             remedy=f"Use {state.weight + 1} to 100, or roll back.",
         )
     return moves.to_share(state, arm, weight)
+
+
+def outlook(state: RolloutState) -> str:
+    """Say what a pass leads to."""
+    return f"A pass gives the {state.candidates[0].name} {_next_step(state)} %."
 
 
 def _next_step(state: RolloutState) -> int:

@@ -8,6 +8,7 @@ from agent_orchestrator.domain.strategies import moves
 
 def begin(state: RolloutState) -> Move:
     """Promote the candidate."""
+    moves.need_one(state)
     return Promote(state.candidates[0].name)
 
 
@@ -19,3 +20,8 @@ def decide(state: RolloutState, verdict: RolloutVerdict, now: float) -> Move | N
 def promote(state: RolloutState, percent: int | None, arm: str) -> Move:
     """Promote the candidate."""
     return moves.only_whole(state, percent, arm)
+
+
+def outlook(state: RolloutState) -> str:
+    """Say what a pass leads to."""
+    return f"All traffic goes to the {state.candidates[0].name}."

@@ -6,6 +6,7 @@ from itertools import chain, pairwise
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.doubles.splits import pair
 
 from agent_orchestrator.domain.evidence import RolloutEvidence
 from agent_orchestrator.domain.outcomes import ErrorKind, Judged, Outcome, Recorded
@@ -45,7 +46,7 @@ def outcome(
             at=float(seq),
             agent="code_review",
             task_id=task or f"t{seq}",
-            model="m",
+            model="a/b" if arm == STABLE else "a/c",
             arm=arm,
             version=None,
             rollout_id="ro_1",
@@ -82,7 +83,7 @@ def fold(
     records: Sequence[Record] | Iterator[Record], policy: RolloutPolicy = POLICY, weight: int = 20
 ) -> RolloutEvidence:
     """Return the evidence of one step."""
-    evidence = RolloutEvidence(policy, weight, 0.0)
+    evidence = RolloutEvidence(policy, pair(weight), 0.0)
     evidence.fold(records)
     return evidence
 
@@ -265,7 +266,7 @@ def test_a_new_step_counts_anew_for_its_looks_but_goes_on_betting() -> None:
     evidence = fold(traffic(1000, 0.95, 0.80), QUALITY_ONLY)
     assert evidence.verdict(1000.0).verdict is Verdict.PASS
     before = of(evidence.verdict(1000.0), "quality")
-    evidence.start_step(50, 1000.0)
+    evidence.start_step(pair(50), 1000.0)
     verdict = evidence.verdict(1000.0)
     assert verdict.verdict is Verdict.INCONCLUSIVE
     assert (verdict.asked_share, verdict.realised_share) == (0.5, None)
@@ -282,7 +283,7 @@ def test_a_new_step_counts_anew_for_its_looks_but_goes_on_betting() -> None:
 def test_looks_are_immune_to_simpsons_paradox() -> None:
     """Good times at 20 percent, bad times at 50: pooled, an equal candidate would look worse."""
     evidence = fold(traffic(1000, 1.0, 1.0), QUALITY_ONLY)
-    evidence.start_step(50, 1000.0)
+    evidence.start_step(pair(50), 1000.0)
     evidence.fold(traffic(3000, 0.5, 0.5, weight=50, start=1001))
     quality = of(evidence.verdict(4000.0), "quality")
     assert quality.candidate_rate is not None
@@ -301,7 +302,7 @@ def test_harm_is_found_across_steps() -> None:
     )
     evidence = fold(first, QUALITY_ONLY)
     assert evidence.verdict(100.0).verdict is Verdict.INCONCLUSIVE
-    evidence.start_step(50, 100.0)
+    evidence.start_step(pair(50), 100.0)
     evidence.fold(second)
     assert evidence.verdict(130.0).verdict is Verdict.FAIL
     assert fold(second, QUALITY_ONLY, 50).verdict(130.0).verdict is Verdict.INCONCLUSIVE
@@ -310,7 +311,7 @@ def test_harm_is_found_across_steps() -> None:
 def test_the_guard_period_watches_against_the_frozen_stable_rate() -> None:
     """No stable traffic is left; a degradation fails, health is no proof."""
     evidence = fold(traffic(1000, 0.95, 0.90), QUALITY_ONLY)
-    evidence.start_step(100, 1000.0)
+    evidence.start_step(pair(100), 1000.0)
     evidence.fold(traffic(300, 0.95, 0.0, weight=100, start=1001))
     verdict = evidence.verdict(1300.0)
     assert verdict.verdict is Verdict.INCONCLUSIVE
@@ -328,7 +329,7 @@ def test_the_guard_period_watches_against_the_frozen_stable_rate() -> None:
 def test_what_the_stable_arm_still_finishes_changes_no_reference() -> None:
     """The reference is frozen when the guard period begins."""
     evidence = fold(traffic(1000, 0.95, 0.90), QUALITY_ONLY)
-    evidence.start_step(100, 1000.0)
+    evidence.start_step(pair(100), 1000.0)
     evidence.fold([judged(seq, STABLE, 0.0) for seq in range(1001, 1100)])
     assert of(evidence.verdict(1000.0), "quality").stable_rate == 0.9
 
@@ -338,9 +339,9 @@ def test_an_equal_candidate_survives_the_guard_period() -> None:
     chance = random.Random(17)  # noqa: S311 - a simulation
     alarms = 0
     for _ in range(150):
-        evidence = RolloutEvidence(QUALITY_ONLY, 20, 0.0)
+        evidence = RolloutEvidence(QUALITY_ONLY, pair(20), 0.0)
         evidence.fold(judged(seq, STABLE, chance.random() < 0.9) for seq in range(50))
-        evidence.start_step(100, 0.0)
+        evidence.start_step(pair(100), 0.0)
         evidence.fold(judged(seq, CANDIDATE, chance.random() < 0.9) for seq in range(50, 1050))
         alarms += of(evidence.verdict(0.0), "quality").verdict is Verdict.FAIL
     assert alarms <= 2
@@ -348,13 +349,13 @@ def test_an_equal_candidate_survives_the_guard_period() -> None:
 
 def test_without_a_stable_arm_the_guard_period_has_no_reference() -> None:
     """An immediate rollout, or a stable arm as bad as the margin: nothing can be worse."""
-    evidence = RolloutEvidence(QUALITY_ONLY, 100, 0.0)
+    evidence = RolloutEvidence(QUALITY_ONLY, pair(100), 0.0)
     evidence.fold(traffic(100, 0.0, 0.0, weight=100))
     verdict = evidence.verdict(100.0)
     assert verdict.verdict is Verdict.INCONCLUSIVE
     assert "nothing of the stable arm to compare with" in verdict.reason
     useless = fold(traffic(100, 0.5, 0.0), QUALITY_ONLY)
-    useless.start_step(100, 100.0)
+    useless.start_step(pair(100), 100.0)
     useless.fold(traffic(100, 0.0, 0.0, weight=100, start=101))
     assert useless.verdict(200.0).verdict is Verdict.INCONCLUSIVE
 
@@ -371,11 +372,11 @@ def test_guardrails_that_are_not_configured_are_not_watched() -> None:
     assert verdict.guardrails[0].threshold == 20.0
 
 
-@pytest.mark.parametrize("weight", [0, 101, -1])
+@pytest.mark.parametrize("weight", [101, -1])
 def test_a_step_needs_traffic(weight: int) -> None:
     """A weight outside 1..100 is refused."""
     with pytest.raises(InputError):
-        RolloutEvidence(POLICY, weight, 0.0)
+        RolloutEvidence(POLICY, pair(weight), 0.0)
 
 
 arms = st.sampled_from([CANDIDATE, STABLE, STABLE, "fallback"])
@@ -413,9 +414,9 @@ def test_batches_of_any_size_give_the_same_evidence(
     records = records_of(history)
     before, after = records[:step], records[step:]
     once = fold(before, policy)
-    once.start_step(50, 1.0)
+    once.start_step(pair(50), 1.0)
     once.fold(after)
-    pieces = RolloutEvidence(policy, 20, 0.0)
+    pieces = RolloutEvidence(policy, pair(20), 0.0)
     for part, next_step in ((before, True), (after, False)):
         edges = [0, *sorted(min(cut, len(part)) for cut in cuts), len(part)]
         for low, high in pairwise(edges):
@@ -423,7 +424,7 @@ def test_batches_of_any_size_give_the_same_evidence(
             pieces.verdict(1.0)
         pieces.fold(part)
         if next_step:
-            pieces.start_step(50, 1.0)
+            pieces.start_step(pair(50), 1.0)
     assert once.verdict(500.0) == pieces.verdict(500.0)
 
 

@@ -17,8 +17,8 @@ from agent_orchestrator.agents.infrastructure.modelops.canary_streams import (
     play,
 )
 from agent_orchestrator.domain.eprocess import MAX_WAITING
-from agent_orchestrator.domain.evidence import StepWatch
 from agent_orchestrator.domain.rollout import RolloutPolicy
+from agent_orchestrator.domain.watches import StepWatch
 
 POLICY = RolloutPolicy(guardrails=("quality",), look_every=50)
 

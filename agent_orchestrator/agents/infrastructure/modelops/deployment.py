@@ -243,6 +243,7 @@ class Deployment:
             strategy=planned.strategy,
             policy=planned.policy,
             arms=rollout_machine.line_up(
+                planned.strategy,
                 (planned.stable.model, planned.stable.version),
                 [(planned.candidate.model, planned.candidate.version)],
             ),

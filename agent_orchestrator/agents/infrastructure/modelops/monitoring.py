@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 
+from pydantic import TypeAdapter
+
 from agent_orchestrator.agents.infrastructure.modelops.catalogue import Catalogue
 from agent_orchestrator.agents.infrastructure.modelops.usecases import (
     ArmStatus,
@@ -18,10 +20,13 @@ from agent_orchestrator.agents.infrastructure.modelops.usecases import (
     RolloutReport,
 )
 from agent_orchestrator.domain.evidence import RolloutEvidence
-from agent_orchestrator.domain.rollout import FULL, RolloutState, RolloutVerdict
+from agent_orchestrator.domain.rollout import RolloutState, RolloutVerdict
+from agent_orchestrator.domain.routing import Arm
 from agent_orchestrator.stores.health import HealthBoard
 from agent_orchestrator.stores.outcomes import OutcomeStore
 from agent_orchestrator.stores.rollouts import RecordedDecision, RolloutStore
+
+_SPLIT: TypeAdapter[tuple[Arm, ...]] = TypeAdapter(tuple[Arm, ...])
 
 
 class RolloutMonitor:
@@ -51,19 +56,18 @@ class RolloutMonitor:
         """Return the evidence with everything in that has been recorded so far."""
         changes = [d for d in self._rollouts.decisions(state.id) if "position" in d.evidence]
         if not changes:
-            weight = state.weight or state.policy.steps[0]  # 0 when it has ended
-            return RolloutEvidence(state.policy, weight, state.started_at)
+            return RolloutEvidence(state.policy, state.arms, state.started_at, state.strategy)
         folded = self._folded.get(state.id)
         if folded is None or any(map(folded.is_past, changes[folded.changes :])):
             # Somebody moved the split while this process folded on: those records belong to the
             # new step, so begin again.
             first = changes[0]
-            evidence = RolloutEvidence(state.policy, _weight(first), first.at)
+            evidence = RolloutEvidence(state.policy, _split(first), first.at, state.strategy)
             folded = self._folded[state.id] = _Folded(evidence, changes=1)
         for change in changes[folded.changes :]:
             position = change.evidence["position"]
             self._fold(state.id, folded.evidence, position["outcome"], position["feedback"])
-            folded.evidence.start_step(_weight(change), change.at)
+            folded.evidence.start_step(_split(change), change.at)
             folded.changes += 1
         self._fold(state.id, folded.evidence)
         return folded.evidence
@@ -161,12 +165,11 @@ class RolloutReports:
         """Return the arms; the present step began after the outcome of number ``position``."""
         counts = self._outcomes.arm_counts(state.id)
         latencies = self._outcomes.latencies(state.id, position)
-        realised = verdict.realised_share
         statuses = []
         for arm in state.arms:
             name, share = arm.name, None
-            if realised is not None:
-                share = 100.0 * (1.0 - realised if arm == state.stable else realised)
+            if verdict.realised_share is not None and arm.weight:
+                share = 100.0 * verdict.realised_shares.get(arm.name, 0.0)
             health = self._health.of(state.agent, name, self._clock())
             statuses.append(
                 ArmStatus(
@@ -201,10 +204,9 @@ def _step_position(decisions: Sequence[RecordedDecision]) -> int:
     return max(positions, default=0)
 
 
-def _weight(change: RecordedDecision) -> int:
-    """Return the candidates' share in the split that a change began, percent."""
-    stable = change.evidence["split"][0]
-    return FULL - int(stable["weight"])
+def _split(change: RecordedDecision) -> tuple[Arm, ...]:
+    """Return the split that a change began."""
+    return _SPLIT.validate_python(change.evidence["split"])
 
 
 def _record(decision: RecordedDecision) -> DecisionRecord:

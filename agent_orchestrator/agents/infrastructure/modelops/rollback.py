@@ -222,7 +222,9 @@ class Rollbacks:
             strategy="immediate",
             policy=_SWITCH,
             arms=rollout_machine.line_up(
-                (way.serving.model, way.serving.version), [(way.back_to.model, way.back_to.version)]
+                "immediate",
+                (way.serving.model, way.serving.version),
+                [(way.back_to.model, way.back_to.version)],
             ),
             approval_id=approval_id,
             now=now,

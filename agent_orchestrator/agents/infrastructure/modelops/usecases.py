@@ -388,6 +388,7 @@ class GuardrailStatus(Result):
 
     guardrail: str
     verdict: Verdict
+    arm: str = "candidate"
     candidate_n: int
     stable_n: int
     candidate_rate: float | None
@@ -396,6 +397,9 @@ class GuardrailStatus(Result):
     threshold: float
     lower_bound: float | None
     look: int
+    better_e_value: float | None = None
+    """Evidence that the arm is better, where that is asked; its inverse is a p-value."""
+    better_threshold: float | None = None
 
 
 class DecisionRecord(Result):
