@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent_orchestrator.agents.infrastructure.modelops import usecases as uc
-from agent_orchestrator.cli import failures, render
+from agent_orchestrator.cli import failures, render, session
 from agent_orchestrator.cli.progress import JobProgress
 from agent_orchestrator.domain.verdict import Verdict
 from agent_orchestrator.errors import GateFailed
@@ -90,6 +90,25 @@ ROLLOUT = uc.RolloutReport(
     decisions=[uc.DecisionRecord(at=0.0, actor="ada", kind="started", message="Started.")],
 )
 
+NO_COORDINATOR: Any = None
+DRILL = uc.DrillReport(
+    verdict=Verdict.FAIL,
+    message="Did not follow within 5 s: gateway-2.",
+    at=0.0,
+    away_s=5.0,
+    processes=[
+        uc.ProcessDrill(process="gateway-1", in_effect_s=0.0421, last_answer_s=1.5, under_way=3),
+        uc.ProcessDrill(process="gateway-2", in_effect_s=None, last_answer_s=None),
+    ],
+)
+DRILLED = (
+    "Drill at 1970-01-01 00:00:00: fail. Did not follow within 5 s: gateway-2.",
+    "the split was away for 5.000 s",
+    "gateway-1 │ 0.042 s │ 1.500 s │ 3",
+    "gateway-2 │ – │ – │ 0",
+)
+REHEARSED = uc.RolledBack(agent="cicd", version=None, model="acme/one", seconds=0.1, drill=DRILL)
+
 
 @pytest.mark.parametrize(
     ("result", "texts"),
@@ -133,6 +152,22 @@ ROLLOUT = uc.RolloutReport(
         (
             uc.RolledBack(agent="cicd", version=None, model="acme/one", seconds=0.123),
             ("cicd is served by acme/one again after 0.12 s.",),
+        ),
+        (REHEARSED, DRILLED),
+        (ROLLOUT.model_copy(update={"drilled": DRILL}), DRILLED),
+        (
+            uc.Deployed(
+                agent="cicd",
+                deployed=True,
+                version="v1.1.0",
+                model="acme/two",
+                rollout_id="ro_1",
+                rollout_pct=20,
+                endpoint_url="http://127.0.0.1:8130/v1",
+                checklist=[],
+                drill=DRILL,
+            ),
+            ("v1.1.0 has 20 % of the traffic of cicd", *DRILLED),
         ),
         (
             uc.CanarySimulated(
@@ -189,6 +224,17 @@ def test_the_document_is_the_result(result: Any, capsys: pytest.CaptureFixture[s
     out = capsys.readouterr().out
     assert out.count("\n") == 1
     assert type(result).model_validate_json(out)
+
+
+async def test_a_drill_that_failed_ends_the_command_as_failed(capsys: pytest.CaptureFixture[str]):
+    """Its report is printed first; one that passed ends well."""
+    with pytest.raises(failures.ShownFailure, match="gateway-2") as raised:
+        await session.finish(NO_COORDINATOR, REHEARSED, as_json=False, wait=False)
+    assert raised.value.exit_code == 1
+    assert "gateway-1" in capsys.readouterr().out
+    passed = DRILL.model_copy(update={"verdict": Verdict.PASS})
+    result = REHEARSED.model_copy(update={"drill": passed})
+    await session.finish(NO_COORDINATOR, result, as_json=False, wait=False)
 
 
 @given(st.text(st.characters(blacklist_categories=("C", "Z")), min_size=1, max_size=20))
