@@ -16,6 +16,8 @@ FailureKind = Literal[
     "gated_model",
     "killed",
     "nan_loss",
+    "no_reward",
+    "no_sandbox",
     "out_of_memory",
     "timeout",
     "unavailable",
