@@ -110,9 +110,13 @@ def _read_object(raw: bytes) -> dict[str, Any]:
 
 
 def error_text(data: Mapping[str, Any]) -> str:
-    """Return the message of an OpenAI-shaped ``error``, in one line of at most 300 characters."""
-    error = data.get("error")
-    message = error.get("message") if isinstance(error, dict) else error
+    """Return what an error object says, in one line of at most 300 characters.
+
+    OpenAI writes ``{"error": {"message": …}}``; servers built on other frameworks write ``message``
+    or ``detail`` at the top. The whole object when it says nothing in any of these places.
+    """
+    error = data.get("error") or data.get("message") or data.get("detail") or data
+    message = error.get("message", error) if isinstance(error, dict) else error
     return " ".join(str(message).split())[:300]
 
 

@@ -6,6 +6,7 @@ a key when it has one. What it says to an ordinary request is ``OpenAIServer``'s
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -27,11 +28,14 @@ class ModelServer(OpenAIServer):
     """What its models can read, in words."""
     list_status: int = 200
     """Status of ``GET /v1/models``."""
+    list_latency: float = 0.0
+    """Before that is answered, seconds."""
     lists: int = 0
     """How often it was asked for the list."""
 
     async def _list(self, request: web.Request) -> web.Response:
         self.lists += 1
+        await asyncio.sleep(self.list_latency)
         if (refused := self._refuse_key(request)) is not None:
             return refused
         if self.list_status != 200:

@@ -124,6 +124,15 @@ async def test_a_server_that_is_down_is_unavailable() -> None:
     assert "Start that server" in found.value.remedy
 
 
+@pytest.mark.slow
+async def test_a_server_that_does_not_answer_is_not_waited_for() -> None:
+    """Ten seconds, then one line."""
+    async with ModelServer(models=(MODEL,), list_latency=60.0) as server:
+        with pytest.raises(UnavailableError, match=r"/models did not answer within 10 s") as found:
+            await look(self_hosted(), server.url)
+    assert found.value.remedy
+
+
 async def test_every_server_of_several_must_serve_it() -> None:
     """A replica without the model would fail its share of the traffic."""
     async with (

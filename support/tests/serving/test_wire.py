@@ -14,6 +14,7 @@ from agent_orchestrator.serving.wire import (
     Chunk,
     ReportedError,
     WireError,
+    error_text,
     read_chunk,
     read_completion,
     split_events,
@@ -102,6 +103,23 @@ def test_an_error_inside_an_answer_is_reported(error: object, said: str):
         read_completion(raw)
     with pytest.raises(ReportedError, match=said):
         read_chunk(b"data: " + raw + b"\n\n")
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ({"error": {"message": "no model", "code": 404}}, "no model"),
+        ({"error": "no model"}, "no model"),
+        ({"object": "error", "message": "no model"}, "no model"),
+        ({"detail": "no model"}, "no model"),
+        ({"detail": [{"loc": ["body"], "msg": "Field required"}]}, "Field required"),
+        ({"error": {"code": 7}}, "{'code': 7}"),
+        ({"status": "no model"}, "no model"),
+    ],
+)
+def test_an_error_is_read_wherever_servers_write_it(body: dict, said: str):
+    """OpenAI's object, an older vLLM's, FastAPI's; else the whole of it."""
+    assert said in error_text(body)
 
 
 @pytest.mark.parametrize(
