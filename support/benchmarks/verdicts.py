@@ -15,7 +15,7 @@ import argparse
 import json
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -49,6 +49,19 @@ POLICY: Final = RolloutPolicy()
 PATIENCE: Final = POLICY.looks * POLICY.look_every
 """Candidate requests after which a rule without a test for promotion promotes what it has not
 rolled back: as many as our planned looks take at most."""
+
+
+ORDER: Final = (
+    "e-process",
+    "e-process, 2 guardrails",
+    "e-process, 4 guardrails",
+    "e-process and looks",
+    "threshold, three strikes",
+    "z-test at each look",
+    "TensorZero GLR",
+    "SPRT that knows both rates",
+)
+"""The rules as the table lists them."""
 
 
 class EvidenceAbove(Rule):
@@ -205,10 +218,17 @@ def measured(name: str, decisions: Decisions) -> dict[str, Any]:
     }
 
 
-def cells(runs: int, seed: int) -> Iterator[dict[str, Any]]:
+def cells(
+    runs: int,
+    seed: int,
+    *,
+    bases: Sequence[float] = BASES,
+    losses: Sequence[int] = LOSSES,
+    most: int = MOST,
+) -> Iterator[dict[str, Any]]:
     """Play every base and loss; yield one record for each rule."""
-    for i, base in enumerate(BASES):
-        for j, loss in enumerate(LOSSES):
+    for i, base in enumerate(bases):
+        for j, loss in enumerate(losses):
             started = time.perf_counter()
             rules = rules_for(base, loss, runs)
             rates = (base, base - loss / 100)
@@ -217,7 +237,7 @@ def cells(runs: int, seed: int) -> Iterator[dict[str, Any]]:
                 runs,
                 rates=rates,
                 weight=WEIGHT,
-                max_requests=MOST,
+                max_requests=most,
                 rng=np.random.default_rng((seed, i, j)),
             )
             wald = wald_requests(*rates, WEIGHT, POLICY.alpha)
@@ -235,7 +255,8 @@ def cells(runs: int, seed: int) -> Iterator[dict[str, Any]]:
 def table(records: list[dict[str, Any]], base: float) -> str:
     """Return one base's table in Markdown: rollback rate, median / p90, promotion rate."""
     of = {(r["rule"], r["loss_points"]): r for r in records if r["base"] == base}
-    names = dict.fromkeys(rule for rule, _ in of)
+    played = {rule for rule, _ in of}
+    names = [rule for rule in ORDER if rule in played]
     heads = ["no loss", *(f"−{loss} points" for loss in LOSSES[1:])]
     lines = [f"| Stable rate {base:.2f} | " + " | ".join(heads) + " |", "|---" * 6 + "|"]
     for name in names:

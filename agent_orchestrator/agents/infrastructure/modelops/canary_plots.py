@@ -28,6 +28,8 @@ from agent_orchestrator.agents.infrastructure.modelops.drawing import (
 _WIDE, _HIGH = 9.2, 4.6
 _LEAST_EVIDENCE: Final = 1e-2
 """Less is drawn as this: how much less says nothing more."""
+_POINTS: Final = 300
+"""Of a path at most: more cannot be told apart."""
 
 
 def draw(runs: CanaryRuns) -> str:
@@ -81,8 +83,9 @@ def _evidence(axes: Axes, runs: CanaryRuns) -> None:
     for path in runs.paths.T:
         over = np.flatnonzero(path >= runs.threshold)
         until = int(over[0]) + 1 if over.size else path.size
-        values = np.maximum(path[:until], _LEAST_EVIDENCE)
-        axes.plot(requests[:until], values, color=INK, linewidth=0.9, alpha=0.55)
+        shown = np.unique(np.linspace(0, until - 1, _POINTS).astype(np.int64))
+        values = np.maximum(path[shown], _LEAST_EVIDENCE)
+        axes.plot(requests[shown], values, color=INK, linewidth=0.9, alpha=0.55)
         if over.size:
             axes.plot(requests[until - 1], values[-1], "o", color=BAD, markersize=4)
     axes.axhline(runs.threshold, color=BAD, linewidth=1.4, linestyle=(0, (4, 2)))

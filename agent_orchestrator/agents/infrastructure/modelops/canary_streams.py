@@ -1,7 +1,7 @@
 """Rules of a rollout on many simulated runs at once, request by request.
 
 One step of ``play`` deals one request in each of the runs and shows it to every rule, so that rules
-are compared on the same streams. The rules of ``evidence.StepWatch`` are written here once more
+are compared on the same streams. The rules of ``watches.StepWatch`` are written here once more
 for whole arrays of runs, for speed; a test compares them with it on the same streams.
 
 Importing this module loads numpy.
@@ -184,7 +184,7 @@ class TwoSampleEvidence(Rule):
 
 
 class PlannedLooks(Rule):
-    """The looks for promotion of ``evidence.StepWatch``: decides when one passes."""
+    """The looks for promotion of ``watches.StepWatch``: decides when one passes."""
 
     def __init__(
         self, runs: int, weight: int, *, margin: float, looks: int, look_every: int, alpha: float

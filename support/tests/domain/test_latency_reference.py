@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent_orchestrator.domain.eprocess import TwoSampleEProcess
-from agent_orchestrator.domain.latency import LatencyReference
+from agent_orchestrator.domain.latency_reference import LatencyReference
 from agent_orchestrator.errors import InputError
 
 
