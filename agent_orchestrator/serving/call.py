@@ -50,6 +50,16 @@ class NoAnswerError(UpstreamError):
         self.retry_after_s = retry_after_s
 
 
+class OutOfTimeError(UpstreamError):
+    """The time that the request had is over, all attempts together."""
+
+    def __init__(self, agent: str, seconds: float) -> None:
+        super().__init__(
+            f"No model answered for agent {agent!r} within {seconds:g} s.",
+            remedy="Try again, or allow more time with X-Request-Timeout.",
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class Route:
     """What a table says of one agent, worked out once for all its requests."""

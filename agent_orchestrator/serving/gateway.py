@@ -8,6 +8,7 @@ GET   /health               whether this process works; needs no token
 ====  ====================  =========================================================
 
 ``X-Task-Id`` (else ``metadata.task_id``, ``metadata.thread_id``, ``user``) keeps a task on its arm.
+``X-Request-Timeout`` (seconds) limits all attempts together, until a stream's first byte.
 Answers carry ``X-Request-Id``, ``X-Chef-Arm`` and, for a registered model, ``X-Chef-Version``.
 """
 
@@ -16,6 +17,7 @@ from __future__ import annotations
 import asyncio
 import hmac
 import logging
+import math
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
@@ -132,6 +134,8 @@ class _Asked:
     body: Mapping[str, Any]
     task_id: str
     streams: bool
+    timeout: float | None
+    """Most seconds that the client waits for the answer, or a stream's first byte."""
 
 
 class _Gateway:
@@ -197,7 +201,11 @@ class _Gateway:
         if asked.streams:
             return await self._stream(request, asked)
         routed = await self._router.complete(
-            asked.agent, asked.body, task_id=asked.task_id, request_id=request[REQUEST_ID]
+            asked.agent,
+            asked.body,
+            task_id=asked.task_id,
+            request_id=request[REQUEST_ID],
+            timeout=asked.timeout,
         )
         return web.Response(
             body=routed.completion.answer.raw,
@@ -207,7 +215,11 @@ class _Gateway:
 
     async def _stream(self, request: web.Request, asked: _Asked) -> web.StreamResponse:
         stream = await self._router.stream(
-            asked.agent, asked.body, task_id=asked.task_id, request_id=request[REQUEST_ID]
+            asked.agent,
+            asked.body,
+            task_id=asked.task_id,
+            request_id=request[REQUEST_ID],
+            timeout=asked.timeout,
         )
         response = web.StreamResponse(headers=_arm_headers(stream.served) | _SSE_HEADERS)
         response.headers["X-Request-Id"] = request[REQUEST_ID]
@@ -286,7 +298,23 @@ def _read_chat(request: web.Request, body: dict[str, Any]) -> _Asked:
     streams = body.get("stream") or False
     if not isinstance(streams, bool):
         raise BadRequestError(f"'stream' must be true or false, not {streams!r}.", param="stream")
-    return _Asked(model.removeprefix(MODEL_PREFIX), body, _task_id(request, body), streams)
+    agent = model.removeprefix(MODEL_PREFIX)
+    return _Asked(agent, body, _task_id(request, body), streams, _timeout(request))
+
+
+def _timeout(request: web.Request) -> float | None:
+    given = request.headers.get("X-Request-Timeout")
+    if given is None:
+        return None
+    try:
+        seconds = float(given)
+    except ValueError:
+        seconds = math.nan
+    if not (seconds > 0 and math.isfinite(seconds)):
+        raise BadRequestError(
+            f"X-Request-Timeout is {given!r}.", remedy="Give seconds, a number above 0."
+        )
+    return seconds
 
 
 def _task_id(request: web.Request, body: Mapping[str, Any]) -> str:

@@ -20,8 +20,8 @@ from agent_orchestrator.errors import (
     UnavailableError,
     UnknownAgentError,
 )
+from agent_orchestrator.serving.call import NoAnswerError, OutOfTimeError
 from agent_orchestrator.serving.failures import UpstreamFailure
-from agent_orchestrator.serving.router import NoAnswerError
 
 
 class BadRequestError(InputError):
@@ -44,6 +44,7 @@ class BadRequestError(InputError):
 
 _STATUSES: tuple[tuple[type[ChefError], HTTPStatus, str], ...] = (
     (UnknownAgentError, HTTPStatus.NOT_FOUND, "model_not_found"),
+    (OutOfTimeError, HTTPStatus.GATEWAY_TIMEOUT, "timeout"),
     (NotFoundError, HTTPStatus.NOT_FOUND, "not_found"),
     (ConflictError, HTTPStatus.CONFLICT, "conflict"),
     (InputError, HTTPStatus.BAD_REQUEST, "invalid_request"),

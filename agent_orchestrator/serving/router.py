@@ -20,7 +20,15 @@ from agent_orchestrator.errors import NotFoundError
 from agent_orchestrator.serving.attempt import Attempt, Instruments, Recorder, Request
 from agent_orchestrator.serving.background import Background
 from agent_orchestrator.serving.breaker import BreakerPolicy
-from agent_orchestrator.serving.call import FALLBACK, Call, NoAnswerError, Route, Served, route
+from agent_orchestrator.serving.call import (
+    FALLBACK,
+    Call,
+    NoAnswerError,
+    OutOfTimeError,
+    Route,
+    Served,
+    route,
+)
 from agent_orchestrator.serving.completion import Completion, judged
 from agent_orchestrator.serving.ensemble import Elected, Ensemble
 from agent_orchestrator.serving.health import ArmHealth, Breakers
@@ -34,6 +42,7 @@ __all__ = [
     "FALLBACK",
     "Completion",
     "NoAnswerError",
+    "OutOfTimeError",
     "Routed",
     "RoutedStream",
     "Router",
@@ -73,6 +82,8 @@ class Router:
         breaker: when an arm is kept out.
         clock: seconds since the epoch, for what is recorded.
         timer: monotonic seconds, for latencies and breakers.
+        longest: what all attempts at one request may take together, seconds; until the first byte
+            for a stream.
     """
 
     def __init__(
@@ -84,11 +95,13 @@ class Router:
         breaker: BreakerPolicy | None = None,
         clock: Callable[[], float] = time.time,
         timer: Callable[[], float] = time.monotonic,
+        longest: float = 600.0,
     ) -> None:
         self._tables = tables
         self._upstream = upstream
         self._tools = Instruments(clock, timer, recorder)
         self._breakers = Breakers(breaker or BreakerPolicy())
+        self._longest = longest
         self._table = tables.current
         self._routes: dict[str, Route] = {}
         self._background = Background(_BACKGROUND)
@@ -110,19 +123,36 @@ class Router:
         return self._upstream.loop
 
     async def complete(
-        self, agent: str, body: Mapping[str, Any], *, task_id: str, request_id: str
+        self,
+        agent: str,
+        body: Mapping[str, Any],
+        *,
+        task_id: str,
+        request_id: str,
+        timeout: float | None = None,  # noqa: ASYNC109 - a limit of the whole request, passed on
     ) -> Routed:
         """Return the answer of the task's arm, or of the next arm or fallback that answers.
 
         ``body`` is a chat-completions request; all of it is passed on but ``model``. ``request_id``
-        is unique. Raises UnknownAgentError, NoAnswerError, and UpstreamFailure for a request that
-        the upstream finds fault with.
+        is unique. ``timeout`` (seconds) may shorten the time of all attempts together; an attempt
+        that it ends leaves no outcome. Raises UnknownAgentError, NoAnswerError, OutOfTimeError, and
+        UpstreamFailure for a request that the upstream finds fault with.
         """
         call = self._call(agent, task_id, request_id)
+        limit = self._limit(timeout)
+        try:
+            async with asyncio.timeout(limit):
+                return await self._complete(call, body)
+        except TimeoutError:
+            raise OutOfTimeError(agent, limit) from None
+
+    async def _complete(self, call: Call, body: Mapping[str, Any]) -> Routed:
         elected = await self._elected(call, body)
         if elected is not None:
             return Routed(call.served_by(elected.arm), elected.completion)
-        order = call.route.fallbacks if call.route.voices else call.route.order(task_id)
+        order = (
+            call.route.fallbacks if call.route.voices else call.route.order(call.request.task_id)
+        )
         for attempt in call.attempts(order):
             completion = await call.ask(attempt, body)
             if completion is not None:
@@ -132,7 +162,13 @@ class Router:
         raise call.no_answer(order)
 
     async def stream(
-        self, agent: str, body: Mapping[str, Any], *, task_id: str, request_id: str
+        self,
+        agent: str,
+        body: Mapping[str, Any],
+        *,
+        task_id: str,
+        request_id: str,
+        timeout: float | None = None,  # noqa: ASYNC109
     ) -> RoutedStream:
         """Return the streamed answer once its first data are there; enter it to read it.
 
@@ -140,11 +176,21 @@ class Router:
         first byte, none after it: the stream then raises UpstreamFailure.
         """
         call = self._call(agent, task_id, request_id)
+        limit = self._limit(timeout)
+        try:
+            async with asyncio.timeout(limit):
+                return await self._stream(call, body)
+        except TimeoutError:
+            raise OutOfTimeError(agent, limit) from None
+
+    async def _stream(self, call: Call, body: Mapping[str, Any]) -> RoutedStream:
         elected = await self._elected(call, body)
         if elected is not None:
             chunks = replayed(elected.completion.answer.data, body)
             return RoutedStream(call.served_by(elected.arm), chunks)
-        order = call.route.fallbacks if call.route.voices else call.route.order(task_id)
+        order = (
+            call.route.fallbacks if call.route.voices else call.route.order(call.request.task_id)
+        )
         for attempt in call.attempts(order):
             stream = await call.open(attempt, body)
             if stream is not None:
@@ -199,6 +245,9 @@ class Router:
             self._table = table
             self._routes.clear()
         return table
+
+    def _limit(self, asked: float | None) -> float:
+        return self._longest if asked is None else min(asked, self._longest)
 
     def _call(self, agent: str, task_id: str, request_id: str) -> Call:
         table = self.follow()

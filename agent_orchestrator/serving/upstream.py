@@ -12,16 +12,16 @@ from collections import deque
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from functools import partial
 from http import HTTPStatus
-from itertools import count
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NoReturn, Self
 
 import aiohttp
+from yarl import URL
 
 from agent_orchestrator.domain.routing import Endpoint
 from agent_orchestrator.serving import json_bytes
+from agent_orchestrator.serving.balancing import BalancePolicy, Pool, Replica
 from agent_orchestrator.serving.failures import UpstreamFailure
 from agent_orchestrator.serving.http_failures import cut_off, failures_of, refusal
 from agent_orchestrator.serving.wire import (
@@ -34,6 +34,11 @@ from agent_orchestrator.serving.wire import (
 
 _DEFAULT_KEYS = {"openrouter": "OPENROUTER_API_KEY"}
 _LOCAL_URL = "http://local/v1"
+_CHAT = "chat/completions"
+_OVERLOADED = {429, 502, 503, 504}
+"""Statuses after which another server of the model may do better."""
+_REFUSED = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
+_KEPT_POOLS = 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +75,8 @@ class Upstream:
         local_socket: unix socket of this machine's model server; None when there is none.
         timeouts: limits of every call.
         connections: most connections at a time to one server.
+        idle_connection: how long an unused connection is kept, seconds.
+        balance: how the servers of one model share its calls.
     """
 
     def __init__(
@@ -80,11 +87,16 @@ class Upstream:
         local_socket: Path | None = None,
         timeouts: Timeouts | None = None,
         connections: int = 256,
+        idle_connection: float = 15.0,
+        balance: BalancePolicy | None = None,
     ) -> None:
         self._secret = secret
         self._openrouter_base_url = openrouter_base_url
         self._local_socket = local_socket
         self._connections = connections
+        self._idle_connection = idle_connection
+        self._balance = balance or BalancePolicy()
+        self._lanes: dict[Endpoint, _Lane] = {}
         limits = timeouts or Timeouts()
         self._first_byte = limits.first_byte
         self._whole = aiohttp.ClientTimeout(
@@ -96,7 +108,6 @@ class Upstream:
             sock_connect=limits.connect,
             sock_read=limits.idle,
         )
-        self._turn = count()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closing = AsyncExitStack()
         self._remote: aiohttp.ClientSession | None = None
@@ -111,24 +122,33 @@ class Upstream:
 
     async def __aenter__(self) -> Self:
         self._loop = asyncio.get_running_loop()
-        tcp = aiohttp.TCPConnector(limit=0, limit_per_host=self._connections)
+        tcp = aiohttp.TCPConnector(
+            limit=0, limit_per_host=self._connections, keepalive_timeout=self._idle_connection
+        )
         self._remote = await self._closing.enter_async_context(_session(tcp))
         if self._local_socket is not None:
-            unix = aiohttp.UnixConnector(str(self._local_socket), limit=self._connections)
+            unix = aiohttp.UnixConnector(
+                str(self._local_socket),
+                limit=self._connections,
+                keepalive_timeout=self._idle_connection,
+            )
             self._local = await self._closing.enter_async_context(_session(unix))
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self._closing.aclose()
         self._loop = self._remote = self._local = None
+        self._lanes.clear()
 
     async def complete(self, endpoint: Endpoint, body: Mapping[str, Any]) -> Answer:
         """Return the completion of ``body`` with its ``model`` replaced. Raises UpstreamFailure."""
         with failures_of(endpoint.model):
-            async with await self._post(endpoint, body, self._whole) as response:
-                with cut_off(endpoint.model):
-                    raw = await response.read()
-            return Answer(raw, read_completion(raw))
+            replica, response = await self._begin(endpoint, body, self._whole)
+            with _Ending(replica):
+                async with response:
+                    with cut_off(endpoint.model):
+                        raw = await response.read()
+                return Answer(raw, read_completion(raw))
 
     async def stream(self, endpoint: Endpoint, body: Mapping[str, Any]) -> ChunkStream:
         """Return the streamed completion of ``body`` once its first event with data is there.
@@ -158,43 +178,62 @@ class Upstream:
     ) -> AsyncGenerator[Chunk, None]:
         finished = False
         with failures_of(endpoint.model):
-            async with await self._post(endpoint, body, self._streamed) as response:
-                if response.content_type != "text/event-stream":
-                    raise WireError(f"asked for a stream, got {response.content_type!r}")
-                with cut_off(endpoint.model):
-                    async for event in split_events(response.content.iter_any()):
-                        chunk = read_chunk(event)
-                        finished = finished or chunk.ends_answer
-                        yield chunk
-            if not finished:
-                raise UpstreamFailure(f"{endpoint.model} broke off its answer.", kind="cut_off")
+            replica, response = await self._begin(endpoint, body, self._streamed)
+            with _Ending(replica):
+                async with response:
+                    if response.content_type != "text/event-stream":
+                        raise WireError(f"asked for a stream, got {response.content_type!r}")
+                    with cut_off(endpoint.model):
+                        async for event in split_events(response.content.iter_any()):
+                            chunk = read_chunk(event)
+                            finished = finished or chunk.ends_answer
+                            yield chunk
+                if not finished:
+                    raise UpstreamFailure(f"{endpoint.model} broke off its answer.", kind="cut_off")
 
-    async def _post(
+    async def _begin(
         self, endpoint: Endpoint, body: Mapping[str, Any], limits: aiohttp.ClientTimeout
-    ) -> aiohttp.ClientResponse:
-        """POST to the endpoint's servers in turn until one can be reached."""
-        session, servers = self._servers(endpoint)
+    ) -> tuple[Replica, aiohttp.ClientResponse]:
+        """POST to the endpoint's servers until one answers with 200; its call is to be ended."""
+        lane = self._lanes.get(endpoint) or self._lane(endpoint)
         payload = json_bytes.dumps({**body, "model": endpoint.model})
-        key_name = endpoint.api_key_env or _DEFAULT_KEYS.get(endpoint.provider)
-        key = self._secret(key_name) if key_name else None
+        key = self._secret(lane.key_name) if lane.key_name else None
         headers = {"Content-Type": "application/json"}
         if key:
             headers["Authorization"] = f"Bearer {key}"
-        turn = next(self._turn) % len(servers)
-        *others, last = (f"{s.rstrip('/')}/chat/completions" for s in _rotated(servers, turn))
-        for url in others:
+        pool = lane.pool
+        pool.budget.request()
+        tried: list[Replica] = []
+        replica = pool.pick()
+        while replica is not None:
+            replica.begin()
             try:
-                response = await _post_to(session, url, payload, headers, limits)
-                break
-            except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError):
-                continue
-        else:
-            response = await _post_to(session, last, payload, headers, limits)
-        if response.status == HTTPStatus.OK:
-            return response
-        async with response:
-            missing = f"Set the variable {key_name}." if key_name and not key else ""
-            raise await refusal(endpoint.model, response, missing)
+                response = await _post(lane, replica.url, payload, headers, limits)
+                if response.status == HTTPStatus.OK:
+                    return replica, response
+                await _refuse(endpoint.model, response, "" if key else lane.key_name)
+            except BaseException as error:
+                _end(replica, error)
+                tried.append(replica)
+                replica = pool.pick(tried) if _is_worth_a_retry(error) else None
+                if replica is None or not pool.budget.spend():
+                    raise
+        raise RuntimeError("A pool has servers.")
+
+    def _lane(self, endpoint: Endpoint) -> _Lane:
+        """Return the new way to ``endpoint``. Raises UpstreamFailure for one without a place."""
+        session, servers = self._servers(endpoint)
+        if len(self._lanes) >= _KEPT_POOLS:
+            idle = [e for e, lane in self._lanes.items() if not lane.is_busy()]
+            for old in idle:
+                del self._lanes[old]
+        urls = [URL(f"{server.rstrip('/')}/{_CHAT}") for server in servers]
+        lane = self._lanes[endpoint] = _Lane(
+            session,
+            Pool(urls, self._balance, self.loop.time),
+            endpoint.api_key_env or _DEFAULT_KEYS.get(endpoint.provider),
+        )
+        return lane
 
     def _servers(self, endpoint: Endpoint) -> tuple[aiohttp.ClientSession, tuple[str, ...]]:
         if self._remote is None:
@@ -241,25 +280,79 @@ def _session(connector: aiohttp.BaseConnector) -> aiohttp.ClientSession:
     return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
 
 
-async def _post_to(
-    session: aiohttp.ClientSession,
-    url: str,
+@dataclass(frozen=True, slots=True)
+class _Lane:
+    """The way to one model, worked out once."""
+
+    session: aiohttp.ClientSession
+    pool: Pool
+    key_name: str | None
+    """Variable that holds the key."""
+
+    def is_busy(self) -> bool:
+        return any(replica.outstanding for replica in self.pool.replicas)
+
+
+class _Ending:
+    """Ends a server's call by how its block ends."""
+
+    __slots__ = ("_replica",)
+
+    def __init__(self, replica: Replica) -> None:
+        self._replica = replica
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if error is None:
+            self._replica.went_well()
+        else:
+            _end(self._replica, error)
+
+
+async def _refuse(
+    model: str, response: aiohttp.ClientResponse, missing_key: str | None
+) -> NoReturn:
+    async with response:
+        remedy = f"Set the variable {missing_key}." if missing_key else ""
+        raise await refusal(model, response, remedy)
+
+
+def _end(replica: Replica, error: BaseException) -> None:
+    if isinstance(error, UpstreamFailure) and not error.retryable:
+        replica.went_well()
+    elif isinstance(error, Exception):
+        replica.failed(refused=isinstance(error, _REFUSED))
+    else:
+        replica.let_go()
+
+
+def _is_worth_a_retry(error: BaseException) -> bool:
+    """Return whether another server of the model may be asked: nothing has been generated here."""
+    if isinstance(error, UpstreamFailure):
+        return error.status in _OVERLOADED
+    return isinstance(error, _REFUSED)
+
+
+async def _post(
+    lane: _Lane,
+    url: URL,
     payload: bytes,
     headers: Mapping[str, str],
     limits: aiohttp.ClientTimeout,
 ) -> aiohttp.ClientResponse:
     """POST; once more when the server closed the pool's idle connection while we wrote to it."""
     # A redirect would carry the key elsewhere: it is returned as the refusal that it is.
-    send = partial(
-        session.post, url, data=payload, headers=headers, timeout=limits, allow_redirects=False
-    )
-    try:
-        return await send()
-    except aiohttp.ClientConnectorError:
-        raise
-    except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
-        return await send()
-
-
-def _rotated(servers: tuple[str, ...], turn: int) -> tuple[str, ...]:
-    return servers[turn:] + servers[:turn]
+    again = False
+    while True:
+        try:
+            return await lane.session.post(
+                url, data=payload, headers=headers, timeout=limits, allow_redirects=False
+            )
+        except _REFUSED:
+            raise
+        except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
+            if again or not lane.pool.budget.spend():
+                raise
+            again = True

@@ -533,3 +533,16 @@ async def test_a_client_that_vanishes_while_it_is_written_to_alarms_nobody(
             response.close()
         assert (await running.chat()).status == 200
     assert caplog.records == []
+
+
+async def test_a_client_says_how_long_it_waits():
+    """504 when the time is over; a time that is none is refused."""
+    async with (
+        OpenAIServer(Reply(latency=60)) as server,
+        gateway(routing_table({STABLE: server.url})) as served,
+    ):
+        answer = await served.chat(headers={"X-Request-Timeout": "0.2"})
+        assert answer.status == 504
+        assert (await answer.json())["error"]["code"] == "timeout"
+        for odd in ("soon", "0", "-1", "nan", "inf"):
+            assert (await served.chat(headers={"X-Request-Timeout": odd})).status == 400

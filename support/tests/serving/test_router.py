@@ -29,7 +29,13 @@ from agent_orchestrator.domain.routing import Arm, Endpoint, Rollout
 from agent_orchestrator.errors import NotFoundError, UnknownAgentError
 from agent_orchestrator.serving.breaker import BreakerPolicy
 from agent_orchestrator.serving.failures import UpstreamFailure
-from agent_orchestrator.serving.router import NoAnswerError, Routed, RoutedStream, Router
+from agent_orchestrator.serving.router import (
+    NoAnswerError,
+    OutOfTimeError,
+    Routed,
+    RoutedStream,
+    Router,
+)
 
 QUICK_TRIP = BreakerPolicy(threshold=0.5, minimum=3, window_seconds=60, cooldown_seconds=30)
 
@@ -417,3 +423,44 @@ async def test_a_text_in_parts_is_no_text(bench: Bench):
     bench.answer(stable=Reply("", tool_calls=[call]))
     routed = await bench.complete()
     assert (routed.completion.text, routed.completion.valid_output) == ("", True)
+
+
+@bench_with(**TO_CANDIDATE)
+@pytest.mark.parametrize("streams", [False, True])
+async def test_all_attempts_share_the_time_that_the_client_gives(bench: Bench, *, streams: bool):
+    """Failover adds no time-out up; an arm that was cut short so is not blamed."""
+    bench.answer(candidate=Reply(status=500), stable=Reply(latency=60), fallback=Reply(latency=60))
+    call = bench.router.stream if streams else bench.router.complete
+    body = ask(stream=True) if streams else ask()
+    with pytest.raises(OutOfTimeError, match=r"within 1.5 s"):
+        await call(AGENT, body, task_id="t", request_id="r", timeout=1.5)
+    assert bench.seen() == [("candidate", 0, "status", None)]
+    assert bench.servers[FALLBACK].requests == []
+
+
+@bench_with(weight=20, breaker=QUICK_TRIP)
+async def test_tasks_come_back_to_their_arm_when_it_has_recovered(bench: Bench):
+    """Failover moves a task for as long as its arm is out, and no other task."""
+    before = {str(n): (await bench.complete(str(n))).served.arm.name for n in range(40)}
+    assert set(before.values()) == {"stable", "candidate"}
+    bench.answer(candidate=Reply(status=500))
+    during = {task: (await bench.complete(task)).served.arm.name for task in before}
+    assert set(during.values()) == {"stable"}
+    bench.now += 31
+    bench.answer(candidate=Reply("well"))
+    after = {task: (await bench.complete(task)).served.arm.name for task in before}
+    assert after == before
+
+
+@bench_with(weight=50, breaker=replace(QUICK_TRIP, cooldown_seconds=0))
+async def test_under_load_with_a_flapping_arm_every_request_is_answered_once(bench: Bench):
+    """200 at a time: each gets an answer, and one outcome without an error."""
+    bench.servers[CANDIDATE].answer_with(
+        [Reply("x"), Reply(status=500), Reply(disconnect=True)] * 100 + [Reply("x")]
+    )
+    routed = await asyncio.gather(*(bench.complete(str(n % 50)) for n in range(400)))
+    assert len(routed) == 400
+    served = Counter(o.request_id for o in bench.recording.outcomes if o.error is None)
+    assert len(served) == 400
+    assert set(served.values()) == {1}
+    assert all(not arm.trip_reason or arm.arm == "candidate" for arm in bench.router.health(AGENT))

@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 from tests.doubles.openai_server import OpenAIServer, Reply
-from tests.serving.harness import QUICK, upstream
+from tests.serving.harness import QUICK, settled, upstream
 
 from agent_orchestrator.domain.outcomes import ErrorKind
 from agent_orchestrator.domain.routing import Endpoint
+from agent_orchestrator.serving.balancing import BalancePolicy
 from agent_orchestrator.serving.failures import UpstreamFailure
 from agent_orchestrator.serving.upstream import Timeouts, Upstream
 from agent_orchestrator.serving.wire import Chunk
@@ -208,6 +209,58 @@ async def test_a_replica_that_is_down_is_passed_over():
             await models.complete(at(NOWHERE, server.url), BODY)
         with pytest.raises(UpstreamFailure, match="cannot be reached"):
             await models.complete(at(NOWHERE, NOWHERE), BODY)
+
+
+@pytest.mark.parametrize("status", [429, 502, 503, 504])
+@pytest.mark.parametrize("streams", [False, True])
+async def test_an_overloaded_replica_is_replaced_by_another(status: int, *, streams: bool):
+    """Before the first byte, when the status says that nothing was generated."""
+    bad, good = OpenAIServer(Reply(status=status)), OpenAIServer()
+    async with bad, good, upstream() as models:
+        for _ in range(6):
+            call = streamed if streams else lambda m, e: m.complete(e, BODY)
+            await call(models, at(bad.url, good.url))
+    assert 1 <= len(bad.requests) <= 3
+    assert len(good.requests) == 6
+
+
+@pytest.mark.parametrize("reply", [Reply(status=500), Reply(status=400), Reply(body=b"x")])
+async def test_what_another_replica_would_not_do_better_is_not_tried_there(reply: Reply):
+    """A server's own error, the request's and a spoilt answer go no rounds."""
+    async with OpenAIServer(reply) as one, OpenAIServer(reply) as other, upstream() as models:
+        with pytest.raises(UpstreamFailure):
+            await models.complete(at(one.url, other.url), BODY)
+    assert len(one.requests) + len(other.requests) == 1
+
+
+async def test_retries_end_with_their_budget():
+    """An outage of all replicas is not multiplied: few requests are sent twice."""
+    busy = Reply(status=503)
+    policy = BalancePolicy(reserve=2, failures=10_000)
+    async with OpenAIServer(busy) as one, OpenAIServer(busy) as other:
+        made = Upstream(secret={}.get, openrouter_base_url=NOWHERE, balance=policy)
+        async with made as models:
+            made._lane(at(one.url, other.url)).pool.budget._clock = lambda: 0.0
+            for _ in range(20):
+                with pytest.raises(UpstreamFailure):
+                    await models.complete(at(one.url, other.url), BODY)
+    sent = len(one.requests) + len(other.requests)
+    assert 20 < sent <= 20 + 2 + 4
+
+
+async def test_the_less_busy_replica_gets_the_call():
+    """A slow server holds its call while the quick one works on."""
+    slow, quick = OpenAIServer(Reply(latency=60)), OpenAIServer()
+    async with slow, quick, upstream() as models:
+        place = at(slow.url, quick.url)
+        calls = [asyncio.create_task(models.complete(place, BODY)) for _ in range(2)]
+        await settled(lambda: bool(slow.requests and quick.requests))
+        for _ in range(5):
+            await models.complete(place, BODY)
+        for call in calls:
+            call.cancel()
+        await asyncio.gather(*calls, return_exceptions=True)
+    assert (len(slow.requests), len(quick.requests)) == (1, 6)
 
 
 async def test_replicas_take_turns():
