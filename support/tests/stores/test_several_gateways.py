@@ -10,14 +10,16 @@ import random
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 
 import pytest
+from tests.postgres import PostgresServer
 
 from agent_orchestrator.domain.outcomes import Feedback, Outcome, Recorded
+from agent_orchestrator.errors import StorageError
 from agent_orchestrator.serving.outcome_log import OutcomeLog
 from agent_orchestrator.stores.database import Database
 from agent_orchestrator.stores.outcomes import OutcomeStore
@@ -171,6 +173,31 @@ def test_outcomes_of_gateways_that_are_killed_add_up(database: Database, databas
     again = [outcome(g.name, number) for g in dead for number in range(len(of[g.name]))]
     assert store.append_many(again) == 0  # a batch whose fate nobody knew is sent again
     assert sum(arm.requests for arm in store.arm_counts(ROLLOUT).values()) == len(kept)
+
+
+@pytest.mark.slow
+async def test_a_server_that_cuts_connections_costs_no_outcome(
+    postgres: PostgresServer, postgres_url: str
+) -> None:
+    """However often the connections break, every outcome and judgement is kept once, in order."""
+    database = Database(postgres_url)
+    store = OutcomeStore(database)
+    store.position()
+    async with OutcomeLog(store, interval=0.002, batch=8, alert=lambda _: None) as log:
+        for number in range(400):
+            log.record(outcome("g1", number))
+            log.record_feedback(Feedback(f"g1-{number}", 0.5, "judge", 1.8e9))
+            if number % 40 == 39:
+                await asyncio.to_thread(postgres.cut_off, postgres_url)
+            await asyncio.sleep(0.001)
+        while log.waiting:
+            with suppress(StorageError):
+                await log.flush()
+    kept = store.outcomes_after(ROLLOUT, 0, 1000)
+    assert [r.outcome.request_id for r in kept] == [f"g1-{number}" for number in range(400)]
+    judged = store.feedback_after(ROLLOUT, 0, 1000)
+    assert sorted(j.outcome_seq for j in judged) == [recorded.seq for recorded in kept]
+    database.close()
 
 
 async def test_feedback_reaches_a_request_of_another_gateway(
