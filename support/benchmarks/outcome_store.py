@@ -113,19 +113,21 @@ def writers(database: Database, kind: str) -> Mapping[str, Write]:
     return {"store": store.append_many, "driver": by_driver, "core": by_core, "row": by_row}
 
 
-def contest(kind: str, url: str, rounds: int) -> list[Row]:
+def contest(
+    kind: str, url: str, rounds: int, *, sizes: Sequence[int] = BATCHES, rows: int = ROWS
+) -> list[Row]:
     """Let the writers write, round by round; return a row for each and each size of batch."""
     database = Database(url)
     ways = writers(database, kind)
     names = itertools.count()
     chance = random.Random(1)  # noqa: S311 - an order, not secrets
-    runs = [(size, way) for size in BATCHES for way in ways if way != "row" or size == BATCHES[0]]
+    runs = [(size, way) for size in sizes for way in ways if way != "row" or size == 1]
     rates: dict[tuple[int, str], list[float]] = defaultdict(list)
     costs: dict[tuple[int, str], list[float]] = defaultdict(list)
     for number in range(rounds + 1):
         chance.shuffle(runs)
         for size, way in runs:
-            batches = [outcomes(size, names) for _ in range(max(4, min(200, ROWS // size)))]
+            batches = [outcomes(size, names) for _ in range(max(4, min(200, rows // size)))]
             begun, cpu = time.perf_counter(), time.process_time()
             for batch in batches:
                 ways[way](batch)
@@ -258,6 +260,30 @@ def show(rows: Sequence[Row]) -> None:
         )
 
 
+def page_table(document: Mapping[str, Any]) -> str:
+    """Return the table of the documentation: batches of ``PAGE_BATCH``, medians."""
+    lines = [
+        "| Database | Writer | Rows a second | CPU a row | Against a commit a row |",
+        "|---|---|---:|---:|---:|",
+    ]
+    lines += [
+        f"| {_DATABASES[row['database']]} | {_WRITERS[row['writer']]} "
+        f"| {row['per_second'][0]:,.0f} | {row['cpu_us'][0]:.1f} µs "
+        f"| {'{:.1f} × ({:.1f}–{:.1f})'.format(*row['rate_to_row'])} |"
+        for row in document["writers"]
+        if row["batch"] == (1 if row["writer"] == "row" else PAGE_BATCH)
+    ]
+    return "\n".join(lines)
+
+
+PAGE_BATCH: Final = 100
+_DATABASES: Final = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
+_WRITERS: Final = {
+    "store": "**the store**",
+    "driver": "driver, `executemany`",
+    "core": "SQLAlchemy Core",
+    "row": "driver, a commit a row",
+}
 _RATIOS: Final = ("rate_to_driver", "rate_to_row")
 
 
