@@ -29,6 +29,7 @@ from tests.doubles.fleet import AGENT, MODELS, Fleet
 #: Of all runs: those in which nothing ends by itself, the timer is away, a gateway is killed too.
 _UNHARMED, _NO_TIMER, _GATEWAY, _TIMER = 0.1, 0.3, 0.15, 0.15
 _AIMED = 0.5
+_STRATEGIES = ("canary", "canary_50pct", "immediate", "blue_green", "ab")
 #: A change takes this long from its first effect to its last, seconds.
 _MIDDLE = 0.025
 _USUAL = 0.25
@@ -43,6 +44,8 @@ class Tally:
     commands: Counter[str] = field(default_factory=Counter)
     killed: Counter[str] = field(default_factory=Counter)
     """Processes that were killed while they worked."""
+    refused: Counter[str] = field(default_factory=Counter)
+    """Commands that nobody killed and that did not succeed: what they wanted had been overtaken."""
     in_the_middle: int = 0
     """Kills that left a change written down and not done."""
     recovered: Counter[str] = field(default_factory=Counter)
@@ -96,6 +99,7 @@ class _Drill:
         begun = time.monotonic()
         code = await self._fleet.run(*command)
         assert code in {0, 1, 2}, f"chef {' '.join(command)} ended with {code}"
+        self.tally.refused[_name(command)] += code != 0
         self._usual[_name(command)] = time.monotonic() - begun
 
     async def _kill(self, command: Sequence[str]) -> None:
@@ -147,7 +151,7 @@ class _Drill:
         if kind == "deploy":
             serving = fleet.yaml.read().agent_models[AGENT]
             model = chance.choice([model for model in MODELS[1:] if model != serving])
-            strategy = chance.choice(("canary", "immediate", "canary_50pct"))
+            strategy = chance.choice(_STRATEGIES)
             return ("deploy", AGENT, "--model", model, "--strategy", strategy, "--yes", "--json")
         if kind == "drill":
             return ("rollback", AGENT, "--drill", "--yes", "--json")

@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 import aiohttp
-from tests.doubles.fork_server import ForkServer
+from tests.doubles.fork_server import ForkServer, Process
 from tests.doubles.openai_server import OpenAIServer, Reply
 from tests.doubles.workspace import Workspace
 
@@ -53,39 +53,41 @@ class Answer:
 
 
 class Gateway:
-    """One gateway's process."""
+    """One gateway."""
 
-    def __init__(self, workspace: Workspace, log: Path) -> None:
+    def __init__(self, workspace: Workspace, server: ForkServer) -> None:
         self.port = _free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._environment = {**workspace.variables, "CHEF_GATEWAY_PORT": str(self.port)}
-        self._server = ForkServer(log)
+        self._server = server
+        self._running: Process | None = None
 
     def start(self) -> None:
         """Start it; it listens a little later."""
         module = "agent_orchestrator.wiring.gateway_process"
-        self._server.start(module, ["--no-token"], self._environment)
+        self._running = self._server.start(module, ["--no-token"], self._environment)
 
     @property
     def process(self) -> str:
         """The name that it reports under."""
-        return f"gateway-{self._server.pid}"
+        return f"gateway-{self._process.pid}"
 
     def kill(self) -> None:
         """Kill it as SIGKILL does."""
-        self._server.kill()
+        self._process.kill()
 
     def pause(self) -> None:
         """Let it hang, until ``go_on``."""
-        self._server.send(signal.SIGSTOP)
+        self._process.send(signal.SIGSTOP)
 
     def go_on(self) -> None:
         """Let it run again."""
-        self._server.send(signal.SIGCONT)
+        self._process.send(signal.SIGCONT)
 
-    def close(self) -> None:
-        """End it for good."""
-        self._server.close()
+    @property
+    def _process(self) -> Process:
+        assert self._running is not None, "it was never started"
+        return self._running
 
 
 class Fleet:
@@ -103,11 +105,10 @@ class Fleet:
         usual = {"CHEF_TIMER_SECONDS": "0.1", "CHEF_LOG_LEVEL": "WARNING"}
         self.workspace = Workspace(folder, {**usual, **(variables or {})})
         self._policy = {**POLICY, **policy}
-        log = folder / "fleet.log"
+        self._server = ForkServer(folder / "fleet.log")
         self.models = OpenAIServer(lambda body: Reply(body["model"]), models=MODELS)
-        self.gateways = [Gateway(self.workspace, log) for _ in range(gateways)]
-        self._timer = ForkServer(log)
-        self._command = ForkServer(log)
+        self.gateways = [Gateway(self.workspace, self._server) for _ in range(gateways)]
+        self._timer: Process | None = None
         settings = self.workspace.settings()
         self.database = Database(settings.database)
         self.yaml = ModelsYaml(settings.models_yaml)
@@ -133,10 +134,7 @@ class Fleet:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._command.close()
-        self._timer.close()
-        for gateway in self.gateways:
-            gateway.close()
+        self._server.close()
         await self._http.close()
         await self.models.__aexit__(kind, error, trace)
         self.database.close()
@@ -186,17 +184,18 @@ class Fleet:
     def start_timer(self) -> None:
         """Start the timer."""
         module = "agent_orchestrator.wiring.timer_process"
-        self._timer.start(module, [], self.workspace.variables)
+        self._timer = self._server.start(module, [], self.workspace.variables)
 
     def kill_timer(self) -> None:
         """Kill the timer if it runs."""
-        if self._timer.pid is not None:
+        if self._timer is not None:
             self._timer.kill()
+            self._timer = None
 
-    def start(self, *arguments: str) -> ForkServer:
-        """Start ``chef`` with arguments; what changes something is approved at once."""
-        self._command.start("agent_orchestrator.cli.main", arguments, self.workspace.variables)
-        return self._command
+    def start(self, *arguments: str) -> Process:
+        """Start ``chef`` with arguments."""
+        module = "agent_orchestrator.cli.main"
+        return self._server.start(module, arguments, self.workspace.variables)
 
     async def run(self, *arguments: str) -> int:
         """Run ``chef`` to its end; return its exit code."""

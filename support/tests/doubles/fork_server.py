@@ -1,7 +1,7 @@
 """Our processes started in milliseconds: forked from one that has imported everything.
 
 ``ForkServer`` starts the real entry points (``chef``, the gateway, the timer) with arguments and an
-environment of their own, one at a time, so that a test can kill and start hundreds. Linux only.
+environment of their own, so that a test can kill and start hundreds. Linux only.
 """
 
 from __future__ import annotations
@@ -13,12 +13,17 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NoReturn, Self
 
 SUPPORT: Final = Path(__file__).resolve().parents[2]
 _PR_SET_PDEATHSIG: Final = 1
+_RUNS: Final = "runs"
+_POLL_SECONDS: Final = 0.002
 _PRELOADED: Final = (
     "agent_orchestrator.cli.usecase",
     "agent_orchestrator.wiring.embedded",
@@ -28,7 +33,7 @@ _PRELOADED: Final = (
 
 
 class ForkServer:
-    """Starts one process after the other; a context manager.
+    """Starts processes; a context manager that ends them all. May be shared by threads.
 
     Args:
         log: where the processes' output goes, appended.
@@ -44,34 +49,26 @@ class ForkServer:
                 env={"PATH": os.environ["PATH"], "PYTHONPATH": f"{SUPPORT.parent}:{SUPPORT}"},
                 text=True,
             )
-        self.pid: int | None = None
-        """The process that runs."""
+        self._asking = threading.Lock()
 
-    def start(self, module: str, argv: Sequence[str], environment: Mapping[str, str]) -> int:
-        """Call ``module.main()`` in a new process; return its id. The last one must have ended."""
-        assert self.pid is None, "the last process has not ended"
-        request = {"module": module, "argv": list(argv), "environment": dict(environment)}
-        self.pid = int(self._ask(json.dumps(request)))
-        return self.pid
+    def start(self, module: str, argv: Sequence[str], environment: Mapping[str, str]) -> Process:
+        """Call ``module.main()`` in a new process."""
+        asked = {"module": module, "argv": list(argv), "environment": dict(environment)}
+        return Process(int(self.ask(json.dumps(asked))), self)
 
-    def wait(self) -> int:
-        """Wait until the process has ended; return its exit code, negative for a signal."""
-        code = os.waitstatus_to_exitcode(int(self._ask("wait")))
-        self.pid = None
-        return code
-
-    def send(self, number: int) -> None:
-        """Send a signal."""
-        assert self.pid is not None, "no process runs"
-        os.kill(self.pid, number)
-
-    def kill(self) -> int:
-        """Kill it as SIGKILL does; return as ``wait``."""
-        self.send(signal.SIGKILL)
-        return self.wait()
+    def ask(self, line: str) -> str:
+        """Send the server a line; return its answer."""
+        assert self._server.stdin is not None
+        assert self._server.stdout is not None
+        with self._asking:
+            self._server.stdin.write(line + "\n")
+            self._server.stdin.flush()
+            answer = self._server.stdout.readline().strip()
+        assert answer, "the fork server ended; see its log"
+        return answer
 
     def close(self) -> None:
-        """End the server, and with it the process that may run."""
+        """End the server, and with it the processes that run."""
         self._server.kill()
         self._server.communicate()
 
@@ -81,31 +78,44 @@ class ForkServer:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _ask(self, line: str) -> str:
-        assert self._server.stdin is not None
-        assert self._server.stdout is not None
-        self._server.stdin.write(line + "\n")
-        self._server.stdin.flush()
-        line = self._server.stdout.readline()
-        assert line, "the fork server ended; see its log"
-        return line
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """A process of a server's. It keeps its id until it has been waited for."""
+
+    pid: int
+    _server: ForkServer
+
+    def wait(self) -> int:
+        """Wait until it has ended; return its exit code, negative for a signal. Call it once."""
+        while (status := self._server.ask(str(self.pid))) == _RUNS:
+            time.sleep(_POLL_SECONDS)
+        return os.waitstatus_to_exitcode(int(status))
+
+    def send(self, number: int) -> None:
+        """Send a signal; it may have ended already."""
+        os.kill(self.pid, number)
+
+    def kill(self) -> int:
+        """Kill it as SIGKILL does; return as ``wait``."""
+        self.send(signal.SIGKILL)
+        return self.wait()
 
 
 def _serve() -> None:
-    """Fork what a line of standard input asks for and say its id; on the next, how it ended.
-
-    Until then the process keeps its id, ended or not, so that a kill hits no other.
-    """
+    """Fork what a line of standard input asks for, or say how the process that it names stands."""
     _end_with_parent()
     for module in _PRELOADED:
         importlib.import_module(module)
     for line in sys.stdin:
+        if line.strip().isdigit():
+            pid, status = os.waitpid(int(line), os.WNOHANG)
+            print(status if pid else _RUNS, flush=True)
+            continue
         child = os.fork()
         if child == 0:
             _run(**json.loads(line))
         print(child, flush=True)
-        sys.stdin.readline()
-        print(os.waitpid(child, 0)[1], flush=True)
 
 
 def _run(module: str, argv: Sequence[str], environment: Mapping[str, str]) -> NoReturn:
