@@ -46,6 +46,8 @@ class Settings(BaseModel):
     """Interpreter that has the TRL engine."""
     gateway_host: str = Field(default="127.0.0.1", alias="CHEF_GATEWAY_HOST")
     gateway_port: int = Field(default=8130, ge=0, le=65535, alias="CHEF_GATEWAY_PORT")
+    gateways: int = Field(default=1, ge=1, le=64, alias="CHEF_GATEWAYS")
+    """Gateway processes of ``chef serve``, on this port and the ones after it."""
     gateway_token: SecretStr | None = Field(default=None, alias="CHEF_GATEWAY_TOKEN")
     """Bearer token of the gateway's clients; None lets ``chef serve``, at a terminal, make one."""
     timer_seconds: float = Field(default=1.0, gt=0, alias="CHEF_TIMER_SECONDS")
@@ -120,9 +122,9 @@ class Settings(BaseModel):
         return self.state_dir / "run"
 
     @property
-    def gateway_address_file(self) -> Path:
-        """Where the running gateway says ``host:port``."""
-        return self.run_dir / "gateway"
+    def gateways_dir(self) -> Path:
+        """Where every running gateway says its address (``stores.gateways``)."""
+        return self.run_dir / "gateways"
 
     @property
     def model_socket(self) -> Path:

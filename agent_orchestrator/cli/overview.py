@@ -37,7 +37,8 @@ def status(as_json: bool) -> None:
         ],
     )
     for process in overview.processes:
-        click.echo(f"{process.name}: {process.state}")
+        name = f"{process.name} {process.address or ''}".rstrip()
+        click.echo(f"{name}: {process.state.replace('_', ' ')} {process.detail}".rstrip())
     click.echo(
         f"{overview.pending_approvals} approvals wait, {overview.running_jobs} jobs run, "
         f"{overview.unfinished_intents} deployments were cut off."

@@ -1,4 +1,4 @@
-"""``chef serve``: run the gateway, the local model server and the rollout timer."""
+"""``chef serve``: run the gateways, the local model server and the rollout timer."""
 
 from __future__ import annotations
 
@@ -16,15 +16,26 @@ from agent_orchestrator.wiring import supervisor
 @click.command()
 @click.option("--host", help="Address of the gateway. [default: CHEF_GATEWAY_HOST, 127.0.0.1]")
 @click.option("--port", type=int, help="Port of the gateway. [default: CHEF_GATEWAY_PORT, 8130]")
+@click.option(
+    "--gateways",
+    type=click.IntRange(1, 64),
+    help="Gateway processes, on this port and the next ones. [default: CHEF_GATEWAYS, 1]",
+)
 @click.option("--no-token", is_flag=True, help="Serve clients without a token.")
 @click.option("--no-local-models", is_flag=True, help="Do without the local model server.")
-def serve(host: str | None, port: int | None, no_token: bool, no_local_models: bool) -> None:
+def serve(
+    host: str | None,
+    port: int | None,
+    gateways: int | None,
+    no_token: bool,
+    no_local_models: bool,
+) -> None:
     """Run the gateway, the local model server and the rollout timer.
 
     Clients need the token of CHEF_GATEWAY_TOKEN. Without one, at a terminal, a token is made for
     this run and shown once.
     """
-    given = {"gateway_host": host, "gateway_port": port}
+    given = {"gateway_host": host, "gateway_port": port, "gateways": gateways}
     settings = session.settings()
     settings = settings.model_copy(update={k: v for k, v in given.items() if v is not None})
     token = None if no_token else _token(settings)

@@ -4,7 +4,8 @@
 POST  /v1/chat/completions  ``model: "agent/<name>"``, whole or streamed
 GET   /v1/models            the agents
 POST  /v1/feedback          a judgement on an answer, by its request id
-GET   /health               whether this process works; needs no token
+GET   /health               whether this process lives, and what is wrong; needs no token
+GET   /ready                503 and why while no requests should come here; needs no token
 ====  ====================  =========================================================
 
 ``X-Task-Id`` (else ``metadata.task_id``, ``metadata.thread_id``, ``user``) keeps a task on its arm.
@@ -40,15 +41,19 @@ from agent_orchestrator.serving.openai_errors import (
     response_to,
 )
 from agent_orchestrator.serving.outcome_log import OutcomeLog
+from agent_orchestrator.serving.readiness import Readiness
 from agent_orchestrator.serving.request_ids import RequestIds
 from agent_orchestrator.serving.router import RoutedStream, Router, Served
 
 log = logging.getLogger(__name__)
 
 MODEL_PREFIX = "agent/"
+READINESS = web.AppKey("readiness", Readiness)
 REQUEST_ID = web.RequestKey("request_id", str)
 _LONGEST_TASK_ID = 256
 _WATCH_PAUSE = 1.0
+_OPEN_PATHS = {"/health", "/ready"}
+_DRAIN_NOTICE = 0.5
 _SSE_HEADERS = {
     "Content-Type": "text/event-stream",
     "Cache-Control": "no-cache",
@@ -92,6 +97,9 @@ def create_app(
     app.router.add_get("/v1/models", gateway.models)
     app.router.add_post("/v1/feedback", gateway.feedback)
     app.router.add_get("/health", gateway.health)
+    app.router.add_get("/ready", gateway.ready)
+    app[READINESS] = gateway.readiness
+    app.on_response_prepare.append(gateway.say_goodbye)
     app.cleanup_ctx.append(gateway.lifetime)
     return app
 
@@ -101,9 +109,8 @@ async def start(
 ) -> web.AppRunner:
     """Serve ``app`` and return its runner, whose ``addresses`` say where (port 0 takes a free one).
 
-    ``await runner.cleanup()`` stops listening, lets requests under way end for ``drain_seconds``,
-    cancels the rest and flushes the outcomes. A client that leaves cancels its request's handler,
-    and with it the upstream call.
+    End it with ``drain``. A client that leaves cancels its request's handler, and with it the
+    upstream call.
     """
     runner = web.AppRunner(
         app, handler_cancellation=True, access_log=None, shutdown_timeout=drain_seconds
@@ -115,6 +122,20 @@ async def start(
         await runner.cleanup()
         raise
     return runner
+
+
+async def drain(runner: web.AppRunner, *, notice_seconds: float = _DRAIN_NOTICE) -> None:
+    """End in good order: nobody who was heard goes without an answer, and no outcome is lost.
+
+    ``/ready`` turns to 503 and nothing more is accepted. For ``notice_seconds`` clients that keep
+    a connection open learn with their next answer that it closes. Requests under way may end
+    within the ``drain_seconds`` of ``start``, the rest is cancelled, and the outcomes are flushed.
+    """
+    runner.app[READINESS].draining = True
+    for site in runner.sites:
+        await site.stop()
+    await asyncio.sleep(notice_seconds)
+    await runner.cleanup()
 
 
 class _FeedbackRequest(BaseModel):
@@ -147,6 +168,7 @@ class _Gateway:
         self._router = router
         self._tables = tables
         self._outcomes = outcomes
+        self.readiness = Readiness(tables, outcomes)
         self._token = token.encode() if token is not None else None
         self._ids = RequestIds()
 
@@ -173,7 +195,7 @@ class _Gateway:
         request[REQUEST_ID] = request_id = self._ids.take(request.headers.get("X-Request-Id"))
         response: web.StreamResponse
         try:
-            if request.path != "/health" and not self._is_authorised(request):
+            if request.path not in _OPEN_PATHS and not self._is_authorised(request):
                 response = _unauthorised()
             else:
                 response = await handler(request)
@@ -244,12 +266,8 @@ class _Gateway:
         return web.json_response({"request_id": given.request_id, "score": given.score})
 
     async def health(self, _request: web.Request) -> web.Response:
-        """Say whether this process works as it should; it answers requests either way."""
-        problems = []
-        if self._tables.last_error is not None:
-            problems.append("models.yaml is broken; the last good table serves")
-        if self._outcomes.failure:
-            problems.append("outcomes cannot be stored")
+        """Say that this process lives, and what is wrong; it answers requests either way."""
+        problems = self.readiness.problems()
         return web.json_response(
             {
                 "status": "degraded" if problems else "ok",
@@ -258,6 +276,18 @@ class _Gateway:
                 "outcomes_dropped": self._outcomes.dropped,
             }
         )
+
+    async def ready(self, _request: web.Request) -> web.Response:
+        """Say whether requests should come here."""
+        reasons = self.readiness.reasons()
+        said = {"status": "not_ready" if reasons else "ready", "reasons": reasons}
+        return web.json_response(said, status=503 if reasons else 200)
+
+    async def say_goodbye(self, _request: web.Request, response: web.StreamResponse) -> None:
+        """Let a client go elsewhere for its next request when this process is about to end."""
+        if self.readiness.draining:
+            response.headers["Connection"] = "close"
+            response.force_close()
 
 
 async def _pass_on(stream: RoutedStream, response: web.StreamResponse) -> None:

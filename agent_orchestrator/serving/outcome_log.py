@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -100,6 +101,8 @@ class OutcomeLog:
         self._writer: asyncio.Task[None] | None = None
         self._closing = False
         self._failure = ""
+        self.failing_since: float | None = None
+        """Monotonic seconds of the first of the sink's failures in a row; None while it works."""
         self.dropped = 0
         """Outcomes lost because the queue was full."""
         self.feedback_dropped = 0
@@ -221,6 +224,7 @@ class OutcomeLog:
             return False
         if self._failure:
             self._failure = ""
+            self.failing_since = None
             self._alert("The outcome store works again.")
         return True
 
@@ -252,6 +256,7 @@ class OutcomeLog:
     def _note_failure(self, failure: str, flushes: list[asyncio.Future[None]]) -> None:
         """Tell everybody who waits; what somebody waited for is theirs to bring again."""
         if not self._failure:
+            self.failing_since = time.monotonic()
             self._alert(f"Outcomes cannot be stored, {self.waiting} wait: {failure}")
         self._failure = failure
         error = StorageError(f"Outcomes cannot be stored: {failure}", remedy="Try again later.")

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 import logging
-import socket
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from agent_orchestrator.agents.infrastructure.modelops.authorisation import Authorisation
@@ -37,10 +35,7 @@ from agent_orchestrator.agents.infrastructure.modelops.monitoring import (
     RolloutMonitor,
     RolloutReports,
 )
-from agent_orchestrator.agents.infrastructure.modelops.overview import (
-    OverviewReader,
-    ProcessState,
-)
+from agent_orchestrator.agents.infrastructure.modelops.overview import OverviewReader
 from agent_orchestrator.agents.infrastructure.modelops.registry import ModelRegistry
 from agent_orchestrator.agents.infrastructure.modelops.retention import Retention
 from agent_orchestrator.agents.infrastructure.modelops.rollback import Rollbacks
@@ -55,7 +50,6 @@ from agent_orchestrator.agents.infrastructure.modelops.usecases import (
 from agent_orchestrator.domain.jobs import JobKind
 from agent_orchestrator.domain.rollout import RolloutPolicy
 from agent_orchestrator.domain.routing import Endpoint
-from agent_orchestrator.errors import LockTimeout
 from agent_orchestrator.settings import Settings, own_python
 from agent_orchestrator.stores import defaults
 from agent_orchestrator.stores.approvals import ApprovalStore
@@ -68,6 +62,7 @@ from agent_orchestrator.stores.models_yaml import ModelsYaml
 from agent_orchestrator.stores.outcomes import OutcomeStore
 from agent_orchestrator.stores.rollouts import RolloutStore
 from agent_orchestrator.stores.serving import ServingBoard
+from agent_orchestrator.wiring import processes
 from agent_orchestrator.wiring.targets import (
     compose_targets,
     hub_size,
@@ -77,8 +72,6 @@ from agent_orchestrator.wiring.targets import (
 
 log = logging.getLogger("chef")
 
-#: The lock of the one timer that may act.
-TIMER_LEASE = "timer"
 
 DEFAULT_PROMPTS = ("Write a Python function that adds two numbers.", "Say what a mutex is.")
 
@@ -130,7 +123,7 @@ def compose(settings: Settings) -> Embedded:
             approvals=stores.approvals,
             jobs=stores.jobs,
             journal=stores.journal,
-            processes=lambda: _processes(settings, stores.database),
+            processes=lambda: processes.look(settings, stores.database),
         ),
         registry=stores.registry,
         jobs=stores.jobs,
@@ -372,37 +365,3 @@ def _sample_prompts(datasets: DatasetStore, agent: str) -> Sequence[str]:
     newest = next(own, None)
     tasks = [e.task for e in newest.examples("eval")[:BATCH]] if newest else []
     return tasks or DEFAULT_PROMPTS
-
-
-def _processes(settings: Settings, database: Database) -> list[ProcessState]:
-    """Look whether the serving processes run."""
-    runs = {
-        "gateway": _answers(settings.gateway_address_file),
-        "model server": _listens(settings.model_socket),
-        "timer": _is_held(database, TIMER_LEASE),
-    }
-    return [ProcessState(name, "running" if up else "stopped") for name, up in runs.items()]
-
-
-def _answers(address: Path) -> bool:
-    """Return whether somebody listens where the file says; it may be left from one that died."""
-    try:
-        host, _, port = address.read_text(encoding="utf-8").rpartition(":")
-        socket.create_connection((host, int(port)), 0.5).close()
-    except (OSError, ValueError):
-        return False
-    return True
-
-
-def _listens(path: Path) -> bool:
-    with socket.socket(socket.AF_UNIX) as client:
-        client.settimeout(0.5)
-        return client.connect_ex(str(path)) == 0
-
-
-def _is_held(database: Database, lock: str) -> bool:
-    try:
-        with database.exclusive(lock, 0):
-            return False
-    except LockTimeout:
-        return True

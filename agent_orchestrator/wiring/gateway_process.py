@@ -20,7 +20,7 @@ from agent_orchestrator.serving.router import Router
 from agent_orchestrator.serving.upstream import Upstream
 from agent_orchestrator.settings import Settings, load_settings
 from agent_orchestrator.stores.database import Database
-from agent_orchestrator.stores.files import replace_atomically
+from agent_orchestrator.stores.gateways import announced
 from agent_orchestrator.stores.health import FRESH_SECONDS, BreakerReport, HealthBoard
 from agent_orchestrator.stores.models_yaml import RoutingTableSource
 from agent_orchestrator.stores.outcomes import OutcomeStore
@@ -59,6 +59,7 @@ async def serve(settings: Settings, token: str | None, stop: asyncio.Event) -> N
             router = Router(tables, upstream, outcomes)
             app = gateway.create_app(router, tables, outcomes, token)
             runner = await _listen(settings, app)
+            port = runner.addresses[0][1]
             process = f"gateway-{os.getpid()}"
             boards = [
                 asyncio.create_task(_follow_board(router, HealthBoard(database), process)),
@@ -66,9 +67,11 @@ async def serve(settings: Settings, token: str | None, stop: asyncio.Event) -> N
             ]
             for board in boards:
                 board.add_done_callback(lambda _: stop.set())
-            await stop.wait()
-            settings.gateway_address_file.unlink(missing_ok=True)
-            await runner.cleanup()
+            with announced(settings.gateways_dir, settings.gateway_host, port) as address:
+                log.info("Serving on %s/v1", address.url)
+                await stop.wait()
+            log.info("Draining.")
+            await gateway.drain(runner)
             for board in boards:
                 board.cancel()
                 with contextlib.suppress(asyncio.CancelledError):
@@ -76,20 +79,16 @@ async def serve(settings: Settings, token: str | None, stop: asyncio.Event) -> N
 
 
 async def _listen(settings: Settings, app: web.Application) -> web.AppRunner:
-    """Start serving, and write down where."""
+    """Start serving."""
     host, port = settings.gateway_host, settings.gateway_port
     try:
-        runner = await gateway.start(app, host=host, port=port)
+        return await gateway.start(app, host=host, port=port)
     except OSError as error:
         reason = str(error.strerror or error).rsplit(": ")[-1]  # asyncio repeats the address
         raise ConfigurationError(
             f"Cannot listen on {host}:{port}: {reason}.",
             remedy="Set CHEF_GATEWAY_HOST and CHEF_GATEWAY_PORT to an address that is free.",
         ) from error
-    address = f"{host}:{runner.addresses[0][1]}"
-    replace_atomically(settings.gateway_address_file, address.encode())
-    log.info("Serving on http://%s/v1", address)
-    return runner
 
 
 async def _follow_board(router: Router, board: HealthBoard, process: str) -> None:

@@ -1,4 +1,4 @@
-"""``chef serve``: the gateway, the model server and the timer, each a process of its own.
+"""``chef serve``: the gateways, the model server and the timer, each a process of its own.
 
 A process that ends by itself is started again, after a pause that doubles while it keeps failing.
 One that says at its first start that its configuration is wrong ends the whole. When this process
@@ -14,6 +14,7 @@ import secrets
 import signal
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Final
 
 from agent_orchestrator.errors import ConfigurationError
@@ -23,6 +24,7 @@ from agent_orchestrator.wiring.process import WITH_PARENT
 
 Say = Callable[[str], None]
 
+_LAST_PORT: Final = 65535
 _TOKEN: Final = "CHEF_GATEWAY_TOKEN"  # noqa: S105 - the variable that holds it
 
 
@@ -33,6 +35,8 @@ class Service:
     name: str
     command: tuple[str, ...]
     environment: Mapping[str, str]
+    group: str = ""
+    """Neighbours of one group end at the same time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,23 +61,41 @@ def services(settings: Settings, *, token: str | None, local_models: bool = True
     ``token`` None lets the gateway serve without one. Raises ConfigurationError when the trainer's
     interpreter is missing, which serves the local models.
     """
-    python = own_python()
-    environment = settings.child_environment(
-        CHEF_GATEWAY_HOST=settings.gateway_host, CHEF_GATEWAY_PORT=str(settings.gateway_port)
-    )
+    environment = settings.child_environment()
     environment.pop(_TOKEN, None)
-    secret = {_TOKEN: token} if token else {}
-    without = () if token else ("--no-token",)
-    module = "agent_orchestrator.wiring"
     running = [
-        Service(
-            "gateway",
-            (python, "-m", f"{module}.gateway_process", WITH_PARENT, *without),
-            environment | secret,
-        ),
-        Service("timer", (python, "-m", f"{module}.timer_process", WITH_PARENT), environment),
+        *_gateways(settings, environment, token),
+        Service("timer", _command("timer_process"), environment),
     ]
     return [_local_models(settings), *running] if local_models else running
+
+
+def _command(module: str, *options: str) -> tuple[str, ...]:
+    name = f"agent_orchestrator.wiring.{module}"
+    return (own_python(), "-m", name, WITH_PARENT, *options)
+
+
+def _gateways(
+    settings: Settings, environment: Mapping[str, str], token: str | None
+) -> list[Service]:
+    """Return the gateways: on the port and the ones after it, each on a free one for port 0."""
+    first, count = settings.gateway_port, settings.gateways
+    if first and first + count - 1 > _LAST_PORT:
+        raise ConfigurationError(
+            f"{count} gateways from port {first} on would need ports above {_LAST_PORT}.",
+            remedy="Set CHEF_GATEWAY_PORT or CHEF_GATEWAYS lower.",
+        )
+    secret = {_TOKEN: token} if token else {}
+    command = _command("gateway_process", *(() if token else ("--no-token",)))
+    found = []
+    for number in range(count):
+        address = {
+            "CHEF_GATEWAY_HOST": settings.gateway_host,
+            "CHEF_GATEWAY_PORT": str(first + number if first else 0),
+        }
+        name = "gateway" if count == 1 else f"gateway {number + 1}"
+        found.append(Service(name, command, {**environment, **address, **secret}, "gateways"))
+    return found
 
 
 def _local_models(settings: Settings) -> Service:
@@ -93,7 +115,7 @@ def new_token() -> str:
 async def supervise(
     running: Sequence[Service], say: Say, *, patience: Patience = _PATIENCE
 ) -> None:
-    """Keep the services running until SIGTERM or SIGINT, then end them, the last one first.
+    """Keep the services running until SIGTERM or SIGINT, then end them, the last group first.
 
     Raises ConfigurationError when one cannot run as it is configured.
     """
@@ -106,9 +128,11 @@ async def supervise(
     stopped = asyncio.create_task(stop.wait())
     await asyncio.wait([stopped, *tasks], return_when=asyncio.FIRST_COMPLETED)
     stopped.cancel()
-    for keeper, task in reversed(list(zip(keepers, tasks, strict=True))):
-        keeper.stop.set()
-        await asyncio.wait([task])
+    in_groups = groupby(zip(keepers, tasks, strict=True), lambda pair: pair[0].group)
+    for group in reversed([list(group) for _, group in in_groups]):
+        for keeper, _ in group:
+            keeper.stop.set()
+        await asyncio.wait([task for _, task in group])
     for task in tasks:
         task.result()
 
@@ -118,6 +142,7 @@ class _Keeper:
 
     def __init__(self, service: Service, say: Say, patience: Patience) -> None:
         self.stop = asyncio.Event()
+        self.group = service.group or service.name
         self._service = service
         self._say = say
         self._patience = patience

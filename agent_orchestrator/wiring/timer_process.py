@@ -17,8 +17,9 @@ from contextlib import closing
 from agent_orchestrator.errors import ChefError, LockTimeout, UnavailableError
 from agent_orchestrator.settings import Settings, load_settings
 from agent_orchestrator.stores.database import Database
-from agent_orchestrator.wiring.embedded import TIMER_LEASE, compose
+from agent_orchestrator.wiring.embedded import compose
 from agent_orchestrator.wiring.process import argument_parser, start_logging, when_parent_ends
+from agent_orchestrator.wiring.processes import TIMER_LEASE
 
 log = logging.getLogger("chef.timer")
 

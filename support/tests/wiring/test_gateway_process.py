@@ -17,6 +17,7 @@ from agent_orchestrator.domain.routing import entry_digest
 from agent_orchestrator.errors import ConfigurationError, ModelsYamlError
 from agent_orchestrator.settings import own_python
 from agent_orchestrator.stores.database import Database
+from agent_orchestrator.stores.gateways import running_gateways
 from agent_orchestrator.stores.health import HealthBoard
 from agent_orchestrator.stores.models_yaml import ModelsYaml
 from agent_orchestrator.stores.serving import ServedPeriod, ServingBoard
@@ -42,18 +43,14 @@ async def gateway(workspace: Workspace, upstream: OpenAIServer) -> AsyncIterator
     settings = workspace.settings()
     stop = asyncio.Event()
     serving = asyncio.create_task(gateway_process.serve(settings, None, stop))
-    address = await eventually(lambda: _read(settings.gateway_address_file))
-    yield f"http://{address}"
+    [address] = await eventually(lambda: running_gateways(settings.gateways_dir))
+    yield address.url
     stop.set()
     await serving
-    assert not settings.gateway_address_file.exists()
+    assert running_gateways(settings.gateways_dir) == []
     database = Database(settings.database)
     assert ServingBoard(database).of("code_review", time.time()) == []
     database.close()
-
-
-def _read(path: Path) -> str:
-    return path.read_text(encoding="utf-8") if path.exists() else ""
 
 
 def _without_fallbacks(models_yaml: Path) -> None:
@@ -153,12 +150,12 @@ async def test_the_gateway_ends_with_its_parent(workspace: Workspace):
     """End of standard input is the parent's end."""
     workspace.variables["CHEF_GATEWAY_PORT"] = "0"
     process = await _start(workspace, WITH_PARENT, "--no-token")
-    file = workspace.settings().gateway_address_file
-    assert await eventually(lambda: _read(file))
+    folder = workspace.settings().gateways_dir
+    assert await eventually(lambda: running_gateways(folder))
     assert process.stdin is not None
     process.stdin.close()
     assert await asyncio.wait_for(process.wait(), 60) == 0
-    assert not _read(file)
+    assert running_gateways(folder) == []
 
 
 async def _start(workspace: Workspace, *options: str) -> asyncio.subprocess.Process:

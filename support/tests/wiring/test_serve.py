@@ -17,6 +17,7 @@ import pytest
 from tests.doubles.workspace import Workspace, eventually
 
 from agent_orchestrator.settings import own_python
+from agent_orchestrator.stores.gateways import GatewayAddress, running_gateways
 from agent_orchestrator.wiring import supervisor
 from agent_orchestrator.wiring.embedded import compose
 
@@ -55,7 +56,10 @@ def chef(workspace: Workspace, *arguments: str) -> subprocess.CompletedProcess[s
 def states(workspace: Workspace) -> dict[str, str]:
     """Return what ``chef status`` says of the processes."""
     overview = compose(workspace.settings()).overview.read()
-    return {process.name: process.state for process in overview.processes}
+    return {
+        f"{process.name} {process.address or ''}".rstrip(): process.state
+        for process in overview.processes
+    }
 
 
 async def running(workspace: Workspace, process: psutil.Popen) -> dict[str, psutil.Process]:
@@ -69,10 +73,10 @@ async def running(workspace: Workspace, process: psutil.Popen) -> dict[str, psut
 
 async def get(workspace: Workspace, **headers: str) -> int:
     """Ask the gateway for its models; return the status."""
-    address = workspace.settings().gateway_address_file.read_text()
+    [address] = running_gateways(workspace.settings().gateways_dir)
     async with (
         aiohttp.ClientSession() as session,
-        session.get(f"http://{address}/v1/models", headers=headers) as response,
+        session.get(f"{address.url}/v1/models", headers=headers) as response,
     ):
         return response.status
 
@@ -82,8 +86,12 @@ async def test_everything_serves_and_ends_in_good_order(workspace: Workspace, se
     process = serve()
     children = await running(workspace, process)
     status = json.loads(chef(workspace, "status", "--json").stdout)["processes"]
-    names = ("gateway", "model server", "timer")
-    assert status == [{"name": name, "state": "running"} for name in names]
+    assert [(process["name"], process["state"]) for process in status] == [
+        ("gateway", "ready"),
+        ("model server", "running"),
+        ("timer", "running"),
+    ]
+    assert status[0]["pid"] == children["gateway_process"].pid
     assert await get(workspace) == 401
     assert await get(workspace, Authorization=f"Bearer {TOKEN}") == 200
     lines = [" ".join(p.cmdline()) for p in (process, *process.children(recursive=True))]
@@ -94,7 +102,7 @@ async def test_everything_serves_and_ends_in_good_order(workspace: Workspace, se
     assert not psutil.wait_procs(list(children.values()), timeout=1)[1]
     settings = workspace.settings()
     assert not settings.model_socket.exists()
-    assert not settings.gateway_address_file.exists()
+    assert running_gateways(settings.gateways_dir) == []
     assert not [path for path in _files(workspace.folder) if TOKEN.encode() in path.read_bytes()]
 
 
@@ -118,6 +126,47 @@ async def test_a_crashed_process_comes_back_and_none_outlives_a_killed_parent(
     process.wait()
     assert not psutil.wait_procs(list(after.values()), timeout=60)[1]
     assert set((await asyncio.to_thread(states, workspace)).values()) == {"stopped"}
+
+
+async def test_of_two_gateways_a_killed_one_comes_back_where_it_was(
+    workspace: Workspace, serve: Serve
+):
+    """Clients that know both addresses find it again; meanwhile the other one serves."""
+    port = free_neighbours()
+    workspace.variables["CHEF_GATEWAY_PORT"] = str(port)
+    folder = workspace.settings().gateways_dir
+    serve("--gateways", "2", "--no-local-models")
+    before = await eventually(lambda: two(running_gateways(folder)))
+    assert [address.port for address in before] == [port, port + 1]
+    found = [f"gateway 127.0.0.1:{address.port}" for address in before]
+    await eventually(lambda: [states(workspace).get(name) for name in found] == ["ready"] * 2)
+    os.kill(before[1].pid, signal.SIGKILL)
+    await eventually(lambda: running_gateways(folder) == before[:1])
+    after = await eventually(lambda: two(running_gateways(folder)))
+    assert after[0] == before[0]
+    assert (after[1].port, after[1].pid != before[1].pid) == (port + 1, True)
+
+
+def two(found: list[GatewayAddress]) -> list[GatewayAddress] | None:
+    """Return them when there are two."""
+    return found if len(found) == 2 else None
+
+
+def free_neighbours() -> int:
+    """Return a port that is free and has a free one after it."""
+    while True:
+        with socket.socket() as first, socket.socket() as second:
+            first.bind(("127.0.0.1", 0))
+            port: int = first.getsockname()[1]
+            if second.connect_ex(("127.0.0.1", port + 1)):
+                return port
+
+
+def test_ports_that_do_not_exist_are_refused(workspace: Workspace):
+    """The last gateway's port counts."""
+    done = chef(workspace, "serve", "--no-token", "--port", "65535", "--gateways", "2")
+    assert done.returncode == 2
+    assert "2 gateways from port 65535" in done.stderr
 
 
 async def test_an_address_that_is_taken_ends_it_with_one_clear_line(
@@ -147,7 +196,7 @@ async def test_the_local_models_can_be_done_without(workspace: Workspace, serve:
     assert "CHEF_TRAINER_PYTHON='/no/such/python'" in refused.stderr
     assert "--no-local-models" in refused.stderr
     process = serve("--no-local-models")
-    await eventually(lambda: states(workspace)["gateway"] == "running")
+    await eventually(lambda: "ready" in states(workspace).values())
     assert await get(workspace, Authorization=f"Bearer {TOKEN}") == 200
     assert len(process.children()) == 2
 

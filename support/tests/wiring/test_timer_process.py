@@ -22,7 +22,8 @@ from agent_orchestrator.settings import own_python
 from agent_orchestrator.stores.database import Database
 from agent_orchestrator.stores.rollouts import RolloutStore
 from agent_orchestrator.wiring import timer_process
-from agent_orchestrator.wiring.embedded import TIMER_LEASE, compose
+from agent_orchestrator.wiring.embedded import compose
+from agent_orchestrator.wiring.processes import TIMER_LEASE
 
 AGENT = "code_review"
 COMMAND = (own_python(), "-m", "agent_orchestrator.wiring.timer_process")

@@ -20,7 +20,12 @@ class ProcessState:
 
     name: str
     state: str
-    """running or stopped."""
+    """running or stopped; of a gateway that runs: ready, not_ready, or silent (no answer)."""
+    address: str | None = None
+    """``host:port`` where it has one."""
+    pid: int | None = None
+    detail: str = ""
+    """Why it is not ready."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
