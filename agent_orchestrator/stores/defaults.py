@@ -192,7 +192,7 @@ class EndpointDefaults(_Strict):
 
     vendor: str = "aws"
     region: str = "us-east-1"
-    idle_minutes: Annotated[int, Field(ge=1)] = 15
+    idle_minutes: Annotated[int, Field(ge=1)] = 60
     """Without a request, then it is scaled to zero."""
     sleep_when_retired: bool = True
     """Whether the timer scales to zero what a rollout left behind, after its guard period."""

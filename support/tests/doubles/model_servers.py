@@ -99,9 +99,11 @@ class ModelServer(OpenAIServer):
             }
         if self.kind == "llamacpp":
             meta = {"vocab_type": 2, "n_vocab": 32000, "n_ctx_train": self.context, "n_embd": 128}
-            return {**head, "owned_by": "llamacpp", "meta": meta}
+            names = {"aliases": [f"{model}-alias"], "tags": []}
+            return {**head, **names, "owned_by": "llamacpp", "meta": meta}
         if self.kind == "ollama":
-            return {**head, "owned_by": "library"}
+            namespace, slash, _ = model.rpartition("/")
+            return {**head, "owned_by": namespace if slash else "library"}
         return {
             "id": model,
             "canonical_slug": model,

@@ -30,6 +30,7 @@ MODEL = "acme/coder-v2"
 PLACE = Endpoint(MODEL, "huggingface")
 NAME = endpoint_name(MODEL)
 DEFAULTS = EndpointDefaults(
+    idle_minutes=15,
     poll_seconds=0.01,
     start_seconds=30,
     image={"vLLM": {"url": "vllm/vllm-openai:v1", "port": 8000}},

@@ -64,16 +64,25 @@ async def test_a_server_of_ones_own_is_asked_what_it_serves(
         ("vllm", "--served-model-name acme/one"),
         ("llamacpp", "--alias acme/one"),
         ("ollama", "ollama pull acme/one"),
+        ("openrouter", "by that id: acme/one"),
     ],
 )
 async def test_a_model_that_is_not_served_there_is_refused(kind: Kind, remedy: str) -> None:
     """With near names, and how that kind of server is made to serve it."""
-    async with ModelServer(kind=kind, models=("acme/ones", "x/y")) as server:
+    tag = ":latest" if kind == "ollama" else ""
+    async with ModelServer(kind=kind, models=(f"acme/ones{tag}", "x/y")) as server:
         with pytest.raises(
             InputError, match=r"has no model 'acme/one'. Near it: acme/ones"
         ) as found:
             await look(self_hosted(), server.url)
     assert remedy in found.value.remedy
+
+
+async def test_a_further_name_of_a_model_is_one() -> None:
+    """llama.cpp lists them as aliases."""
+    async with ModelServer(kind="llamacpp", models=("acme/o",)) as server:
+        place = Endpoint("acme/o-alias", "self_hosted", (server.url,))
+        assert await asyncio.to_thread(SelfHostedTarget({}.get).plan, place)
 
 
 async def test_a_server_without_a_model_says_so() -> None:

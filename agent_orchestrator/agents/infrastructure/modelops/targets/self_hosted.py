@@ -75,16 +75,28 @@ class SelfHostedTarget:
 
 
 def _kind(found: ModelList) -> _Kind:
-    """Tell the kind of server by what it says of itself."""
+    """Tell the kind of server by what it says of itself.
+
+    Ollama writes a model's namespace under ``owned_by``, ``library`` for its own; nobody else's
+    ids end in ``:latest``.
+    """
     owners = {str(entry.get("owned_by", "")).lower() for entry in found.models.values()}
     if found.server.startswith("llama.cpp"):
         return _KINDS["llamacpp"]
+    if any(model.endswith(":latest") for model in found.models):
+        return _KINDS["library"]
     return next((kind for owner, kind in _KINDS.items() if owner in owners), _UNKNOWN)
 
 
 def _entry(found: ModelList, model: str, kind: _Kind) -> Mapping[str, Any]:
-    """Return the model's entry; Ollama means ``:latest`` by a name without a tag."""
+    """Return the model's entry.
+
+    Ollama means ``:latest`` by a name without a tag; llama.cpp lists further names of a model.
+    """
     entry = found.models.get(model) or found.models.get(f"{model}:latest")
+    if entry is None:
+        also = (other for other in found.models.values() if model in (other.get("aliases") or ()))
+        entry = next(also, None)
     if entry is None:
         where = f"{found.base_url} ({kind.name})"
         remedy = kind.remedy.format(model=model)
@@ -94,6 +106,7 @@ def _entry(found: ModelList, model: str, kind: _Kind) -> Mapping[str, Any]:
 
 def _context(entry: Mapping[str, Any]) -> int | None:
     """Return the context that vLLM, SGLang or llama.cpp names, in tokens."""
-    meta = entry.get("meta") or {}
-    found = entry.get("max_model_len") or meta.get("n_ctx_train")
+    meta = entry.get("meta")
+    lengths = meta if isinstance(meta, dict) else {}
+    found = entry.get("max_model_len") or lengths.get("n_ctx") or lengths.get("n_ctx_train")
     return found if isinstance(found, int) else None
