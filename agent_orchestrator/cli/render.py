@@ -214,15 +214,15 @@ def _show_evidence(result: uc.RolloutReport) -> None:
         click.echo(f"Verdict: {result.verdict.value}. {result.verdict_reason}".rstrip())
     table(
         "Evidence",
-        ("guardrail", "verdict", "candidate", "stable", "evidence", "needed", "lower bound"),
+        ("guardrail", "verdict", "candidate", "stable", "difference", "evidence", "lower bound"),
         [
             (
                 rail.guardrail,
                 rail.verdict.value,
                 f"{_number(rail.candidate_rate) or '–'} of {rail.candidate_n}",
                 f"{_number(rail.stable_rate) or '–'} of {rail.stable_n}",
-                f"{rail.e_value:.3g}",
-                f"{rail.threshold:.3g}",
+                rail.difference and f"{rail.difference[0]:+.2f} … {rail.difference[1]:+.2f}",
+                f"{rail.e_value:.3g} of {rail.threshold:.3g}",
                 _number(rail.lower_bound),
             )
             for rail in result.guardrails

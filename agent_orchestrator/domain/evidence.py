@@ -28,6 +28,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
+from agent_orchestrator.domain.latency_reference import LatencyReference
 from agent_orchestrator.domain.outcomes import Judged, Outcome, Recorded, Role
 from agent_orchestrator.domain.rollout import (
     FULL,
@@ -59,9 +60,9 @@ FOREIGN_SHARE = 0.01
 _TWO_SIDED: frozenset[Strategy] = frozenset({"ab", "champion_challenger"})
 #: What can be measured of an arm, by what its attempts are for.
 _MEASURED: Mapping[Role, frozenset[Guardrail]] = {
-    "serve": frozenset({"error", "invalid", "latency", "quality"}),
-    "mirror": frozenset({"error", "invalid", "latency", "preference"}),
-    "member": frozenset({"error", "invalid", "latency"}),
+    "serve": frozenset({"error", "invalid", "latency", "slowdown", "quality"}),
+    "mirror": frozenset({"error", "invalid", "latency", "slowdown", "preference"}),
+    "member": frozenset({"error", "invalid", "latency", "slowdown"}),
 }
 
 _Watch = StepWatch | PreferenceWatch | GuardWatch
@@ -94,6 +95,7 @@ class RolloutEvidence:
         self.last_feedback_seq = -1
         self._last_at: dict[str, float] = {}
         self._slow_ms = policy.latency_limit_s * 1000.0
+        self._usual = LatencyReference(policy.latency_quantile, policy.latency_tolerance)
         self._rivals = len(arms) - 1
         self._watches: dict[tuple[str, Guardrail], _Watch] = {}
         self.start_step(arms, now)
@@ -202,8 +204,20 @@ class RolloutEvidence:
         self._observe("error", outcome.arm, answered)
         if answered:
             self._observe("latency", outcome.arm, outcome.latency_ms <= self._slow_ms)
+            self._take_latency(outcome.arm, outcome.latency_ms)
             if outcome.valid_output is not None:
                 self._observe("invalid", outcome.arm, outcome.valid_output)
+
+    def _take_latency(self, arm: str, latency_ms: float) -> None:
+        """Compare an answer with the stable arm's usual time, which those of before have told."""
+        candidate = arm != self._stable.name
+        within = self._usual.within(candidate, latency_ms)
+        if within is not None:
+            self._observe("slowdown", arm, within)
+        if not candidate and not self._promoted and self._usual.learn(latency_ms):
+            for watch in self._watches.values():
+                if watch.name == "slowdown" and isinstance(watch, StepWatch):
+                    watch.drop_waiting()
 
     def _take_judgement(self, judged: Judged) -> None:
         if judged.arm not in self._roles:

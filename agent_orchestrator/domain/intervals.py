@@ -26,7 +26,7 @@ from agent_orchestrator.domain.statistics import restricted_rate
 from agent_orchestrator.errors import InputError
 
 _PRIOR = 0.5
-_BISECTIONS = 50
+_BISECTIONS = 34  # to 1e-10
 
 
 def rate_interval(good: int, n: int, alpha: float) -> tuple[float, float]:

@@ -12,12 +12,13 @@ from typing import Annotated, Literal
 
 from annotated_types import Ge, Gt, Le, Lt
 
+from agent_orchestrator.domain.intervals import difference_interval
 from agent_orchestrator.domain.routing import CANDIDATE, STABLE, Arm, Strategy
 from agent_orchestrator.domain.statistics import MAX_LOOKS
 from agent_orchestrator.domain.verdict import Verdict
 from agent_orchestrator.errors import InputError
 
-Guardrail = Literal["error", "invalid", "quality", "latency", "preference"]
+Guardrail = Literal["error", "invalid", "quality", "latency", "slowdown", "preference"]
 Phase = Literal["running", "guard", "promoted", "rolled_back"]
 
 TERMINAL_PHASES: frozenset[Phase] = frozenset({"promoted", "rolled_back"})
@@ -55,6 +56,10 @@ class RolloutPolicy:
     20 for a blue-green arm that waits for the switch."""
     latency_limit_s: Annotated[float, Gt(0)] = 5.0
     """A request slower than this counts as slow."""
+    latency_quantile: Annotated[float, Ge(0.5), Lt(1)] = 0.95
+    """Quantile of the stable arm's latencies that the guardrail ``slowdown`` compares with."""
+    latency_tolerance: Annotated[float, Ge(1), Le(100)] = 1.25
+    """How many times as slow as the stable arm a candidate may be for it."""
     min_step_seconds: Annotated[float, Ge(0)] = 24 * 3600.0
     max_step_seconds: Annotated[float, Gt(0)] = 48 * 3600.0
     guard_seconds: Annotated[float, Ge(0)] = 24 * 3600.0
@@ -144,6 +149,21 @@ class GuardrailEvidence:
     """Evidence that the candidate is better, where that is asked; proven at the threshold. Its
     inverse is an anytime-valid p-value."""
     better_threshold: float | None = None
+
+    def difference(self, alpha: float) -> tuple[float, float] | None:
+        """Return the anytime-valid interval of candidate − stable, at level 1 − ``alpha``.
+
+        None without data of both, and for pairs, which are not two arms' requests.
+        """
+        if self.candidate_rate is None or self.stable_rate is None:
+            return None
+        if self.guardrail == "preference":
+            return None
+        candidate_good = round(self.candidate_rate * self.candidate_n)
+        stable_good = round(self.stable_rate * self.stable_n)
+        return difference_interval(
+            candidate_good, self.candidate_n, stable_good, self.stable_n, alpha
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

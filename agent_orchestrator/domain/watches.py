@@ -22,6 +22,7 @@ COUNTED: Mapping[Guardrail, str] = {
     "error": "requests",
     "invalid": "answers",
     "latency": "answers",
+    "slowdown": "answers",
     "quality": "judgements",
     "preference": "pairs",
 }
@@ -106,6 +107,12 @@ class StepWatch:
         (self.step_candidate if candidate else self.step_stable).add(good)
         if self.step_candidate.n >= self.candidate_due and self.step_stable.n >= self.stable_due:
             self._take_look()
+
+    def drop_waiting(self) -> None:
+        """Forget what waits for a block: the guardrail's question has changed."""
+        for process in (self.process, self.better):
+            if process is not None:
+                process.drop_waiting()
 
     def _take_look(self) -> None:
         """Both arms have their planned share of this step's requests."""

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from agent_orchestrator.domain.rollout import (
     FULL,
+    Guardrail,
     Promote,
     RollBack,
     RolloutPolicy,
@@ -132,10 +133,14 @@ def need_one(state: RolloutState) -> None:
         )
 
 
+#: Judged of a copy; and one in whose measure an equal candidate has an advantage, the tolerance.
+_NO_GOAL: frozenset[Guardrail] = frozenset({"preference", "slowdown"})
+
+
 def need_goal(state: RolloutState) -> None:
     """Raise InputError unless the policy watches its goal."""
     policy = state.policy
-    if policy.goal not in policy.guardrails or policy.goal == "preference":
+    if policy.goal not in policy.guardrails or policy.goal in _NO_GOAL:
         raise InputError(
             f"Rollout policy: goal is {policy.goal!r}, the guardrails are {policy.guardrails!r}.",
             remedy="Name a goal that is one of the guardrails and can be measured of an answer "

@@ -450,3 +450,53 @@ def test_a_pass_has_all_it_takes(history: list[tuple]) -> None:
         assert all(g.e_value < g.threshold for g in verdict.guardrails)
     if any(g.e_value >= g.threshold for g in verdict.guardrails):
         assert verdict.verdict is Verdict.FAIL
+
+
+def served(n: int, slowness: float, *, spread: float = 0.5) -> list[Record]:
+    """Return ``n`` requests; the candidate has a fifth and takes ``slowness`` times as long."""
+    chance = random.Random(9)  # noqa: S311 - simulated traffic
+    records: list[Record] = []
+    for seq in range(1, n + 1):
+        arm = CANDIDATE if seq % 5 == 0 else STABLE
+        seconds = 0.1 * chance.lognormvariate(0.0, spread)
+        records.append(outcome(seq, arm, seconds=seconds * (slowness if arm == CANDIDATE else 1.0)))
+    return records
+
+
+SLOWDOWN = replace(POLICY, guardrails=("latency", "slowdown"))
+
+
+def test_a_candidate_slower_than_what_serves_fails_within_the_limit() -> None:
+    """Three times as slow, and nobody ever waits for five seconds."""
+    verdict = fold(served(1500, 3.0), SLOWDOWN).verdict(1500.0)
+    assert verdict.verdict is Verdict.FAIL
+    assert verdict.reason.startswith("slowdown: ")
+    assert of(verdict, "latency").verdict is not Verdict.FAIL
+    assert of(verdict, "latency").candidate_rate == 1.0
+
+
+def test_a_candidate_may_be_as_much_slower_as_is_tolerated() -> None:
+    """A tenth slower is no harm; the first 40 stable answers only teach."""
+    verdict = fold(served(1500, 1.1), SLOWDOWN).verdict(1500.0)
+    assert verdict.verdict is Verdict.PASS
+    assert of(verdict, "slowdown").stable_n == of(verdict, "latency").stable_n - 40
+
+
+def test_slowness_is_judged_alike_in_batches_of_any_size() -> None:
+    """The reference moves with the records, not with the reading of them."""
+    whole = RolloutEvidence(SLOWDOWN, pair(20), 0.0)
+    parts = RolloutEvidence(SLOWDOWN, pair(20), 0.0)
+    records = served(900, 1.4)
+    whole.fold(records)
+    for start in range(0, 900, 7):
+        parts.fold(records[start : start + 7])
+    assert whole.verdict(900.0) == parts.verdict(900.0)
+
+
+def test_the_difference_has_an_interval_that_holds_at_every_moment() -> None:
+    """Of the rates that are shown; none without data or for pairs."""
+    found = of(fold(traffic(500, 0.6, 0.8)).verdict(500.0), "quality")
+    low, high = found.difference(0.05)
+    assert low < -0.2 < high < 0.05
+    assert replace(found, candidate_rate=None, candidate_n=0).difference(0.05) is None
+    assert replace(found, guardrail="preference").difference(0.05) is None

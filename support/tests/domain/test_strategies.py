@@ -109,6 +109,12 @@ def test_a_goal_must_be_watched() -> None:
         begin("ab", 1, replace(POLICY, guardrails=("error",)))
 
 
+def test_a_goal_must_be_fair() -> None:
+    """Of ``slowdown`` an equal candidate has an advantage, the tolerance."""
+    with pytest.raises(InputError, match="goal is 'slowdown'"):
+        begin("ab", 1, replace(POLICY, guardrails=("slowdown",), goal="slowdown"))
+
+
 def test_blue_green_switches_once_and_comes_back_at_once() -> None:
     """No step between; a failure in the guard period gives the old arm everything."""
     state = begin("blue_green")

@@ -155,7 +155,8 @@ class RolloutReports:
             verdict=verdict.verdict,
             verdict_reason=verdict.reason,
             guardrails=[
-                GuardrailStatus.model_validate(asdict(rail)) for rail in verdict.guardrails
+                GuardrailStatus(**asdict(rail), difference=rail.difference(state.policy.alpha))
+                for rail in verdict.guardrails
             ],
             drilled=_drilled(decisions),
             decisions=[_record(d) for d in decisions],

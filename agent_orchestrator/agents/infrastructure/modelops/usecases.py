@@ -400,6 +400,8 @@ class GuardrailStatus(Result):
     better_e_value: float | None = None
     """Evidence that the arm is better, where that is asked; its inverse is a p-value."""
     better_threshold: float | None = None
+    difference: tuple[float, float] | None = None
+    """Interval of candidate − stable that holds at every moment, at level 1 − alpha."""
 
 
 class DecisionRecord(Result):
