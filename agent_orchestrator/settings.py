@@ -50,6 +50,14 @@ class Settings(BaseModel):
     """Gateway processes of ``chef serve``, on this port and the ones after it."""
     gateway_token: SecretStr | None = Field(default=None, alias="CHEF_GATEWAY_TOKEN")
     """Bearer token of the gateway's clients; None lets ``chef serve``, at a terminal, make one."""
+    cache_mb: int = Field(default=0, ge=0, alias="CHEF_CACHE_MB")
+    """Memory of each gateway's response cache, MiB; 0 for none."""
+    cache_entries: int = Field(default=10_000, ge=1, alias="CHEF_CACHE_ENTRIES")
+    """Most answers in the cache."""
+    cache_seconds: float = Field(default=3600.0, gt=0, alias="CHEF_CACHE_SECONDS")
+    """How long an answer is kept."""
+    cache_sampled: bool = Field(default=False, alias="CHEF_CACHE_SAMPLED")
+    """Whether answers to requests with a temperature above 0 (or none) are kept too."""
     timer_seconds: float = Field(default=1.0, gt=0, alias="CHEF_TIMER_SECONDS")
     """Pause between two ticks of the rollout timer, seconds."""
     default_backend: Literal["local", "hf_space", "hf_jobs"] = Field(

@@ -29,6 +29,8 @@ class Served:
     arm: Arm
     rollout_id: str | None
     failed: tuple[Outcome, ...]
+    cached: bool = False
+    """Whether the answer was kept from an earlier request; the arm was not asked."""
 
 
 class NoAnswerError(UpstreamError):
@@ -179,10 +181,11 @@ class Call:
             attempt.abandoned()
             raise
 
-    def served_by(self, arm: Arm) -> Served:
+    def served_by(self, arm: Arm, *, cached: bool = False) -> Served:
         """Return who answers, now that ``arm`` does."""
         request = self.request
-        return Served(request.id, request.agent, arm, request.rollout_id, tuple(request.failed))
+        failed = tuple(request.failed)
+        return Served(request.id, request.agent, arm, request.rollout_id, failed, cached)
 
     def no_answer(self, order: tuple[Arm, ...]) -> NoAnswerError:
         """Return the error of a request that ``order`` had no answer to."""

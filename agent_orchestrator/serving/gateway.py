@@ -10,6 +10,8 @@ GET   /ready                503 and why while no requests should come here; need
 
 ``X-Task-Id`` (else ``metadata.task_id``, ``metadata.thread_id``, ``user``) keeps a task on its arm.
 ``X-Request-Timeout`` (seconds) limits all attempts together, until a stream's first byte.
+``X-Chef-Cache`` says whether a kept answer will do where a cache is configured: ``auto`` (unsampled
+ones), ``allow`` (sampled ones too) or ``off``; an answer from the cache says ``hit``.
 Answers carry ``X-Request-Id``, ``X-Chef-Arm`` and, for a registered model, ``X-Chef-Version``.
 """
 
@@ -23,7 +25,7 @@ import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, Protocol
+from typing import Annotated, Any, Literal, Protocol, get_args
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
@@ -33,6 +35,7 @@ from agent_orchestrator.domain.outcomes import Feedback
 from agent_orchestrator.domain.routing import RoutingTable
 from agent_orchestrator.errors import ChefError
 from agent_orchestrator.serving import json_bytes
+from agent_orchestrator.serving.cache import CacheUse
 from agent_orchestrator.serving.failures import UpstreamFailure
 from agent_orchestrator.serving.openai_errors import (
     BadRequestError,
@@ -157,6 +160,7 @@ class _Asked:
     streams: bool
     timeout: float | None
     """Most seconds that the client waits for the answer, or a stream's first byte."""
+    cache: CacheUse
 
 
 class _Gateway:
@@ -228,6 +232,7 @@ class _Gateway:
             task_id=asked.task_id,
             request_id=request[REQUEST_ID],
             timeout=asked.timeout,
+            cache=asked.cache,
         )
         return web.Response(
             body=routed.completion.answer.raw,
@@ -242,6 +247,7 @@ class _Gateway:
             task_id=asked.task_id,
             request_id=request[REQUEST_ID],
             timeout=asked.timeout,
+            cache=asked.cache,
         )
         response = web.StreamResponse(headers=_arm_headers(stream.served) | _SSE_HEADERS)
         response.headers["X-Request-Id"] = request[REQUEST_ID]
@@ -329,7 +335,19 @@ def _read_chat(request: web.Request, body: dict[str, Any]) -> _Asked:
     if not isinstance(streams, bool):
         raise BadRequestError(f"'stream' must be true or false, not {streams!r}.", param="stream")
     agent = model.removeprefix(MODEL_PREFIX)
-    return _Asked(agent, body, _task_id(request, body), streams, _timeout(request))
+    return _Asked(
+        agent, body, _task_id(request, body), streams, _timeout(request), _cache_use(request)
+    )
+
+
+def _cache_use(request: web.Request) -> CacheUse:
+    given = request.headers.get("X-Chef-Cache", "auto")
+    for use in get_args(CacheUse):
+        if given == use:
+            return use  # type: ignore[no-any-return]
+    raise BadRequestError(
+        f"X-Chef-Cache is {given!r}.", remedy=f"Use one of {', '.join(get_args(CacheUse))}."
+    )
 
 
 def _timeout(request: web.Request) -> float | None:
@@ -387,6 +405,8 @@ def _arm_headers(served: Served) -> dict[str, str]:
     headers = {"X-Chef-Arm": served.arm.name}
     if served.arm.version is not None:
         headers["X-Chef-Version"] = served.arm.version
+    if served.cached:
+        headers["X-Chef-Cache"] = "hit"
     return headers
 
 

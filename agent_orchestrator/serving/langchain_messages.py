@@ -23,6 +23,7 @@ def served_metadata(served: Served) -> dict[str, Any]:
         "model_version": served.arm.version,
         "rollout_id": served.rollout_id,
         "request_id": served.request_id,
+        **({"cached": True} if served.cached else {}),
     }
 
 

@@ -20,6 +20,7 @@ from agent_orchestrator.errors import NotFoundError
 from agent_orchestrator.serving.attempt import Attempt, Instruments, Recorder, Request
 from agent_orchestrator.serving.background import Background
 from agent_orchestrator.serving.breaker import BreakerPolicy
+from agent_orchestrator.serving.cache import CacheUse, ResponseCache
 from agent_orchestrator.serving.call import (
     FALLBACK,
     Call,
@@ -84,6 +85,7 @@ class Router:
         timer: monotonic seconds, for latencies and breakers.
         longest: what all attempts at one request may take together, seconds; until the first byte
             for a stream.
+        cache: keeps answers of agents without a rollout; None asks for every request.
     """
 
     def __init__(
@@ -96,12 +98,14 @@ class Router:
         clock: Callable[[], float] = time.time,
         timer: Callable[[], float] = time.monotonic,
         longest: float = 600.0,
+        cache: ResponseCache | None = None,
     ) -> None:
         self._tables = tables
         self._upstream = upstream
         self._tools = Instruments(clock, timer, recorder)
         self._breakers = Breakers(breaker or BreakerPolicy())
         self._longest = longest
+        self._cache = cache
         self._table = tables.current
         self._routes: dict[str, Route] = {}
         self._background = Background(_BACKGROUND)
@@ -130,21 +134,30 @@ class Router:
         task_id: str,
         request_id: str,
         timeout: float | None = None,  # noqa: ASYNC109 - a limit of the whole request, passed on
+        cache: CacheUse = "auto",
     ) -> Routed:
         """Return the answer of the task's arm, or of the next arm or fallback that answers.
 
         ``body`` is a chat-completions request; all of it is passed on but ``model``. ``request_id``
         is unique. ``timeout`` (seconds) may shorten the time of all attempts together; an attempt
-        that it ends leaves no outcome. Raises UnknownAgentError, NoAnswerError, OutOfTimeError, and
-        UpstreamFailure for a request that the upstream finds fault with.
+        that it ends leaves no outcome. ``cache`` says whether a kept answer will do. Raises
+        UnknownAgentError, NoAnswerError, OutOfTimeError, and UpstreamFailure for a request that the
+        upstream finds fault with.
         """
         call = self._call(agent, task_id, request_id)
+        key = self._cache_key(call, body, cache)
+        kept = self._kept(call, key)
+        if kept is not None:
+            return kept
         limit = self._limit(timeout)
         try:
             async with asyncio.timeout(limit):
-                return await self._complete(call, body)
+                routed = await self._complete(call, body)
         except TimeoutError:
             raise OutOfTimeError(agent, limit) from None
+        if key is not None and self._cache is not None and routed.served.arm is call.route.arms[0]:
+            self._cache.put(key, routed.completion)
+        return routed
 
     async def _complete(self, call: Call, body: Mapping[str, Any]) -> Routed:
         elected = await self._elected(call, body)
@@ -169,13 +182,18 @@ class Router:
         task_id: str,
         request_id: str,
         timeout: float | None = None,  # noqa: ASYNC109
+        cache: CacheUse = "auto",
     ) -> RoutedStream:
         """Return the streamed answer once its first data are there; enter it to read it.
 
         As ``complete``, for a ``body`` with ``stream: true``. Another arm takes over before the
-        first byte, none after it: the stream then raises UpstreamFailure.
+        first byte, none after it: the stream then raises UpstreamFailure. A kept answer is
+        replayed; a streamed one is not kept.
         """
         call = self._call(agent, task_id, request_id)
+        kept = self._kept(call, self._cache_key(call, body, cache))
+        if kept is not None:
+            return RoutedStream(kept.served, replayed(kept.completion.answer.data, body))
         limit = self._limit(timeout)
         try:
             async with asyncio.timeout(limit):
@@ -245,6 +263,21 @@ class Router:
             self._table = table
             self._routes.clear()
         return table
+
+    def _cache_key(self, call: Call, body: Mapping[str, Any], use: CacheUse) -> bytes | None:
+        if self._cache is None or call.route.rollout is not None:
+            return None
+        place = call.route.table.endpoint(call.route.arms[0].model)
+        return self._cache.key(place, body, use)
+
+    def _kept(self, call: Call, key: bytes | None) -> Routed | None:
+        if self._cache is None or key is None:
+            return None
+        arm = call.route.arms[0]
+        completion = self._cache.get(key, arm.model)
+        if completion is None:
+            return None
+        return Routed(call.served_by(arm, cached=True), completion)
 
     def _limit(self, asked: float | None) -> float:
         return self._longest if asked is None else min(asked, self._longest)

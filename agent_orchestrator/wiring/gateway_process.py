@@ -15,6 +15,7 @@ from aiohttp import web
 
 from agent_orchestrator.errors import ChefError, ConfigurationError, SettingsError
 from agent_orchestrator.serving import gateway
+from agent_orchestrator.serving.cache import CachePolicy, ResponseCache
 from agent_orchestrator.serving.outcome_log import OutcomeLog
 from agent_orchestrator.serving.router import Router
 from agent_orchestrator.serving.upstream import Upstream
@@ -56,7 +57,7 @@ async def serve(settings: Settings, token: str | None, stop: asyncio.Event) -> N
     )
     with contextlib.closing(database):
         async with upstream:
-            router = Router(tables, upstream, outcomes)
+            router = Router(tables, upstream, outcomes, cache=response_cache(settings))
             app = gateway.create_app(router, tables, outcomes, token)
             runner = await _listen(settings, app)
             port = runner.addresses[0][1]
@@ -76,6 +77,19 @@ async def serve(settings: Settings, token: str | None, stop: asyncio.Event) -> N
                 board.cancel()
                 with contextlib.suppress(asyncio.CancelledError):
                     await board
+
+
+def response_cache(settings: Settings) -> ResponseCache | None:
+    """Return the cache that the settings ask for, None for none."""
+    if not settings.cache_mb:
+        return None
+    policy = CachePolicy(
+        most_bytes=settings.cache_mb * 1024 * 1024,
+        most_entries=settings.cache_entries,
+        seconds=settings.cache_seconds,
+        sampled=settings.cache_sampled,
+    )
+    return ResponseCache(policy, time.monotonic)
 
 
 async def _listen(settings: Settings, app: web.Application) -> web.AppRunner:

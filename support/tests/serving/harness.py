@@ -16,6 +16,7 @@ from agent_orchestrator.domain.outcomes import Feedback, Outcome
 from agent_orchestrator.domain.routing import Arm, Endpoint, Rollout, RoutingTable, Strategy
 from agent_orchestrator.errors import ChefError, ModelsYamlError, NotFoundError
 from agent_orchestrator.serving.breaker import BreakerPolicy
+from agent_orchestrator.serving.cache import ResponseCache
 from agent_orchestrator.serving.gateway import WatchedTables, create_app, start
 from agent_orchestrator.serving.outcome_log import OutcomeLog, OutcomeSink
 from agent_orchestrator.serving.router import Router
@@ -186,13 +187,14 @@ async def gateway(
     token: str | None = TOKEN,
     sink: OutcomeSink | None = None,
     max_body: int = 1024 * 1024,
+    cache: ResponseCache | None = None,
 ) -> AsyncIterator[Gateway]:
     """Serve a table on a free port of loopback."""
     tables = Tables(table) if isinstance(table, RoutingTable) else table
     sink = sink or MemorySink()
     log = OutcomeLog(sink, interval=0.02)
     async with upstream(timeouts=timeouts) as models:
-        router = Router(tables, models, log, breaker=breaker)
+        router = Router(tables, models, log, breaker=breaker, cache=cache)
         app = create_app(router, tables, log, token, max_body=max_body)
         runner = await start(app, host="127.0.0.1", port=0, drain_seconds=2.0)
         url = f"http://127.0.0.1:{runner.addresses[0][1]}"

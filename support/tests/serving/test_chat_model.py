@@ -23,9 +23,13 @@ from tests.serving.harness import (
     Recording,
     Tables,
     routing_table,
+    settled,
+    several_arms,
     upstream,
 )
 
+from agent_orchestrator.domain.routing import Arm, Strategy
+from agent_orchestrator.serving.cache import CachePolicy, ResponseCache
 from agent_orchestrator.serving.chat_model import RoutedChatModel
 from agent_orchestrator.serving.failures import UpstreamFailure
 from agent_orchestrator.serving.router import NoAnswerError, Router
@@ -306,3 +310,58 @@ async def test_the_model_says_what_it_is():
         assert setting.model._identifying_params == {"model_name": f"agent/{AGENT}"}
         assert setting.model._llm_type == "code-chef-routed"
         assert "router" not in repr(setting.model)
+
+
+@asynccontextmanager
+async def rolling_out(strategy: Strategy, *arms: Arm) -> AsyncIterator[tuple[Router, Recording]]:
+    """A router whose agent has a rollout over one upstream."""
+    recording = Recording()
+    async with OpenAIServer(Reply("same")) as server, upstream() as models:
+        urls = {arm.model: server.url for arm in arms}
+        tables = Tables(several_arms(urls, arms, strategy=strategy))
+        async with Router(tables, models, recording, breaker=PATIENT) as router:
+            yield router, recording
+
+
+@pytest.mark.parametrize("streams", [False, True])
+async def test_calls_in_process_are_mirrored_too(*, streams: bool):
+    """The same core serves: a copy, and a judgement on the pair."""
+    arms = (Arm("stable", STABLE), Arm("candidate", CANDIDATE, None, 0, mirror=100))
+    async with rolling_out("shadow", *arms) as (router, recording):
+        model = RoutedChatModel(agent=AGENT, router=router)
+        if streams:
+            assert "".join([str(chunk.content) async for chunk in model.astream("Hi")]) == "same"
+        else:
+            assert (await model.ainvoke("Hi")).content == "same"
+        await settled(lambda: bool(recording.feedback))
+        assert [o.role for o in recording.outcomes] == ["serve", "mirror"]
+
+
+@pytest.mark.parametrize("streams", [False, True])
+async def test_an_ensemble_answers_in_process_too(*, streams: bool):
+    """Whole or streamed; the message says who answered."""
+    arms = (Arm("stable", STABLE, None, 50), Arm("candidate", CANDIDATE, None, 50))
+    async with rolling_out("ensemble", *arms) as (router, recording):
+        model = RoutedChatModel(agent=AGENT, router=router)
+        if streams:
+            chunks = [chunk async for chunk in model.astream("Hi")]
+            assert "".join(str(chunk.content) for chunk in chunks) == "same"
+            assert chunks[0].response_metadata["arm"] == "ensemble"
+            assert chunks[-1].usage_metadata is not None or chunks[-2].usage_metadata is not None
+        else:
+            message = await model.ainvoke("Hi")
+            assert (message.content, message.response_metadata["arm"]) == ("same", "ensemble")
+        assert {o.role for o in recording.outcomes} == {"serve", "member"}
+
+
+async def test_a_kept_answer_is_said_to_be_one():
+    """With a cache the second call asks nobody."""
+    async with OpenAIServer(Reply("kept")) as server, upstream() as models:
+        cache = ResponseCache(CachePolicy(most_bytes=1_000_000), lambda: 0.0)
+        tables = Tables(routing_table({STABLE: server.url}))
+        router = Router(tables, models, Recording(), cache=cache)
+        model = RoutedChatModel(agent=AGENT, router=router, parameters={"temperature": 0})
+        first, again = await model.ainvoke("Hi"), await model.ainvoke("Hi")
+        assert "cached" not in first.response_metadata
+        assert again.response_metadata["cached"] is True
+        assert len(server.requests) == 1

@@ -32,6 +32,7 @@ from tests.serving.harness import (
 
 from agent_orchestrator.errors import ModelsYamlError, StorageError
 from agent_orchestrator.serving.breaker import BreakerPolicy
+from agent_orchestrator.serving.cache import CachePolicy, ResponseCache
 from agent_orchestrator.serving.gateway import create_app, start
 
 TOOL_CALL = {
@@ -546,3 +547,17 @@ async def test_a_client_says_how_long_it_waits():
         assert (await answer.json())["error"]["code"] == "timeout"
         for odd in ("soon", "0", "-1", "nan", "inf"):
             assert (await served.chat(headers={"X-Request-Timeout": odd})).status == 400
+
+
+async def test_a_kept_answer_says_hit_and_a_client_may_decline_it():
+    """X-Chef-Cache, both ways."""
+    cache = ResponseCache(CachePolicy(most_bytes=1_000_000), lambda: 0.0)
+    async with (
+        OpenAIServer(Reply("x")) as server,
+        gateway(routing_table({STABLE: server.url}), cache=cache) as served,
+    ):
+        asked = [{}, {"X-Chef-Cache": "allow"}, {"X-Chef-Cache": "allow"}, {"X-Chef-Cache": "off"}]
+        answers = [await served.chat(headers=headers) for headers in asked]
+        assert [a.headers.get("X-Chef-Cache") for a in answers] == [None, None, "hit", None]
+        assert len(server.requests) == 3
+        assert (await served.chat(headers={"X-Chef-Cache": "please"})).status == 400
