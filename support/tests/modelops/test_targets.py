@@ -109,19 +109,36 @@ async def test_a_servers_key_is_sent_and_its_refusal_told() -> None:
 @pytest.mark.parametrize(
     ("status", "error", "says"),
     [
-        (404, InputError, "no OpenAI-compatible server answers there"),
-        (302, InputError, "is no list of models"),
+        (302, InputError, "no OpenAI-compatible server answers there"),
+        (400, InputError, "is no list of models"),
         (500, UnavailableError, "status 500"),
     ],
 )
 async def test_what_is_no_such_server_is_told(
     status: int, error: type[ChefError], says: str
 ) -> None:
-    """A wrong path, a redirect, a fault."""
+    """A redirect, a refusal, a fault."""
     async with ModelServer(models=(MODEL,), list_status=status) as server:
         with pytest.raises(error, match=says) as found:
             await look(self_hosted(), server.url)
     assert found.value.remedy
+
+
+async def test_a_server_may_list_no_models() -> None:
+    """The checklist will find out whether it serves this one; its context is not known."""
+    async with ModelServer(models=(MODEL,), list_status=404) as server:
+        placement = await look(self_hosted(), server.url)
+    assert placement.summary == f"It is served by {server.url} (which lists no models)."
+    assert placement.context_tokens is None
+
+
+async def test_a_url_that_was_cut_short_is_noticed() -> None:
+    """The list is one step further on, and the remedy says where."""
+    async with ModelServer(models=(MODEL,)) as server:
+        short = server.url.removesuffix("/v1")
+        with pytest.raises(InputError, match=f"{short}/models answered with status 404") as found:
+            await look(self_hosted(), short)
+    assert f"listed at {server.url}:" in found.value.remedy
 
 
 async def test_a_server_that_is_down_is_unavailable() -> None:

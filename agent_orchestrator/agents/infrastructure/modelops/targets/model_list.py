@@ -14,8 +14,13 @@ if TYPE_CHECKING:
 
 _SECONDS = 10.0
 _OK = 200
+_NOTHING_THERE = {404, 405, 501}
 _UNAUTHORISED = {401, 403}
 _SHOWN = 5
+
+
+class NoModelListError(InputError):
+    """Nothing answers at the place where a server lists its models."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +46,8 @@ def fetch_model_list(
     ``unreachable`` is the remedy when nobody can be reached there.
 
     Raises UpstreamError when it does not answer in 10 s or has a fault, ConfigurationError when it
-    refuses the key (``key_name`` is the variable that holds it), InputError for what is no such
-    server.
+    refuses the key (``key_name`` is the variable that holds it), NoModelListError when there is
+    nothing at that place, InputError for something else than a list.
     """
     import httpx2  # noqa: PLC0415 - only planning a deployment needs it, and it loads slowly
 
@@ -66,6 +71,11 @@ def fetch_model_list(
         raise UpstreamError(
             f"{url} answered with status {response.status_code}.",
             remedy="Look at that server's log; try again.",
+        )
+    if response.status_code in _NOTHING_THERE:
+        raise NoModelListError(
+            f"{url} answered with status {response.status_code}: no models are listed there.",
+            remedy="Give the base URL up to and including /v1, e.g. http://host:8000/v1.",
         )
     return ModelList(base_url, _entries(response, url), response.headers.get("server", "").lower())
 

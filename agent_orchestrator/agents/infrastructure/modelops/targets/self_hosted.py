@@ -10,11 +10,12 @@ from typing import Any
 from agent_orchestrator.agents.infrastructure.modelops.targets import Placement
 from agent_orchestrator.agents.infrastructure.modelops.targets.model_list import (
     ModelList,
+    NoModelListError,
     fetch_model_list,
     no_such_model,
 )
 from agent_orchestrator.domain.routing import Endpoint
-from agent_orchestrator.errors import InputError
+from agent_orchestrator.errors import ChefError, InputError
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,15 @@ _KINDS = {
 _UNKNOWN = _Kind("an OpenAI-compatible server", "Make it serve the model by that id: {model}.")
 
 
+@dataclass(frozen=True, slots=True)
+class _Server:
+    """A server that can serve the model."""
+
+    url: str
+    kind: str
+    context_tokens: int | None
+
+
 class SelfHostedTarget:
     """A ``Target``: the server runs already, and must serve the model by its id."""
 
@@ -49,29 +59,48 @@ class SelfHostedTarget:
                 f"Nobody said where {endpoint.model} is served.",
                 remedy="Give its server's base URL: --endpoint http://host:8000/v1.",
             )
-        key = self._secret(endpoint.api_key_env) if endpoint.api_key_env else None
-        kinds, contexts = [], []
-        for url in endpoint.endpoints:
-            found = fetch_model_list(url, key, endpoint.api_key_env)
-            kind = _kind(found)
-            entry = _entry(found, endpoint.model, kind)
-            kinds.append(kind.name)
-            contexts.append(_context(entry))
-        known = [context for context in contexts if context is not None]
-        servers = ", ".join(
-            f"{url} ({kind})" for url, kind in zip(endpoint.endpoints, kinds, strict=True)
-        )
+        servers = [self._look(url, endpoint) for url in endpoint.endpoints]
+        contexts = [server.context_tokens for server in servers if server.context_tokens]
+        named = ", ".join(f"{server.url} ({server.kind})" for server in servers)
         return Placement(
             endpoint=endpoint,
-            summary=f"It is served by {servers}.",
-            context_tokens=max(known) if len(known) == len(contexts) else None,
-            details={"servers": servers},
+            summary=f"It is served by {named}.",
+            context_tokens=max(contexts) if len(contexts) == len(servers) else None,
+            details={"servers": named},
         )
+
+    def _look(self, url: str, endpoint: Endpoint) -> _Server:
+        """Ask one server.
+
+        One that lists no models may serve this one all the same: the checklist finds out. But
+        where the list is one step further on, the URL was cut short.
+        """
+        key_name = endpoint.api_key_env
+        key = self._secret(key_name) if key_name else None
+        try:
+            found = fetch_model_list(url, key, key_name)
+        except NoModelListError as error:
+            longer = f"{url.rstrip('/')}/v1"
+            if _lists_models(longer, key):
+                error.remedy = f"Its models are listed at {longer}: give that as its base URL."
+                raise
+            return _Server(url, "which lists no models", None)
+        kind = _kind(found)
+        entry = _entry(found, endpoint.model, kind)
+        return _Server(url, kind.name, _context(entry))
 
     @asynccontextmanager
     async def ready(self, placement: Placement) -> AsyncIterator[Endpoint]:
         """Give it: the server runs."""
         yield placement.endpoint
+
+
+def _lists_models(url: str, key: str | None) -> bool:
+    try:
+        fetch_model_list(url, key, None)
+    except ChefError:
+        return False
+    return True
 
 
 def _kind(found: ModelList) -> _Kind:
