@@ -28,10 +28,20 @@ class GatewayAddress:
     pid: int
 
     @property
+    def process(self) -> str:
+        """The name that it goes by on the boards."""
+        return process_name(self.pid)
+
+    @property
     def url(self) -> str:
         """Its base URL, without a path."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"http://{host}:{self.port}"
+
+
+def process_name(pid: int) -> str:
+    """Return the name of a gateway's process."""
+    return f"gateway-{pid}"
 
 
 _ADDRESS: TypeAdapter[GatewayAddress] = TypeAdapter(GatewayAddress)

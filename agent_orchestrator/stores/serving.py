@@ -91,12 +91,6 @@ class ServingBoard:
         with self._database.write() as connection:
             connection.execute(delete(_REPORTS).where(_REPORTS.c.process == process))
 
-    def processes(self, now: float) -> set[str]:
-        """Return the processes that said something lately."""
-        query = select(_REPORTS.c.process).where(_REPORTS.c.at >= now - FRESH_SECONDS).distinct()
-        with self._database.read() as connection:
-            return set(connection.execute(query).scalars())
-
     def of(self, agent: str, now: float) -> list[ServingReport]:
         """Return what the processes that serve said lately, by name."""
         query = (

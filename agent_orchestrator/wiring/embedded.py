@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import time
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
@@ -55,6 +54,7 @@ from agent_orchestrator.stores import defaults
 from agent_orchestrator.stores.approvals import ApprovalStore
 from agent_orchestrator.stores.audit import AuditLog
 from agent_orchestrator.stores.database import Database
+from agent_orchestrator.stores.gateways import running_gateways
 from agent_orchestrator.stores.health import HealthBoard
 from agent_orchestrator.stores.jobs import JobStore
 from agent_orchestrator.stores.journal import IntentJournal
@@ -241,7 +241,7 @@ def _compose_rollouts(settings: Settings, stores: _Stores, catalogue: Catalogue)
         rollouts=stores.rollouts,
         board=stores.serving,
         audit=stores.audit,
-        processes=lambda: stores.serving.processes(time.time()),
+        processes=lambda: [g.process for g in running_gateways(settings.gateways_dir)],
     )
     hand_edits = HandEdits(stores.models_yaml, transitions, _alert)
     monitor = RolloutMonitor(stores.outcomes, stores.rollouts)

@@ -21,7 +21,7 @@ from agent_orchestrator.serving.router import Router
 from agent_orchestrator.serving.upstream import Upstream
 from agent_orchestrator.settings import Settings, load_settings
 from agent_orchestrator.stores.database import Database
-from agent_orchestrator.stores.gateways import announced
+from agent_orchestrator.stores.gateways import announced, process_name
 from agent_orchestrator.stores.health import FRESH_SECONDS, BreakerReport, HealthBoard
 from agent_orchestrator.stores.models_yaml import RoutingTableSource
 from agent_orchestrator.stores.outcomes import OutcomeStore
@@ -61,7 +61,7 @@ async def serve(settings: Settings, token: str | None, stop: asyncio.Event) -> N
             app = gateway.create_app(router, tables, outcomes, token)
             runner = await _listen(settings, app)
             port = runner.addresses[0][1]
-            process = f"gateway-{os.getpid()}"
+            process = process_name(os.getpid())
             boards = [
                 asyncio.create_task(_follow_board(router, HealthBoard(database), process)),
                 asyncio.create_task(report_serving(router, ServingBoard(database), process)),

@@ -26,6 +26,7 @@ from agent_orchestrator.agents.infrastructure.modelops.transitions import desire
 from agent_orchestrator.domain.routing import RoutingTable, choose_arm, entry_digest
 from agent_orchestrator.stores.audit import AuditLog
 from agent_orchestrator.stores.database import Database
+from agent_orchestrator.stores.gateways import process_name, running_gateways
 from agent_orchestrator.stores.journal import IntentJournal
 from agent_orchestrator.stores.models_yaml import ModelsYaml
 from agent_orchestrator.stores.rollouts import RolloutStore
@@ -70,7 +71,7 @@ class Gateway:
     @property
     def process(self) -> str:
         """The name that it reports under."""
-        return f"gateway-{self._process.pid}"
+        return process_name(self._process.pid)
 
     def kill(self) -> None:
         """Kill it as SIGKILL does."""
@@ -177,9 +178,15 @@ class Fleet:
                 await asyncio.sleep(0.01)
             else:
                 break
-        while gateway.process not in {r.process for r in self.board.of(AGENT, time.time())}:
+        while not self._is_known(gateway.process):
             assert time.monotonic() < deadline, f"{gateway.process} does not report"
             await asyncio.sleep(0.01)
+
+    def _is_known(self, process: str) -> bool:
+        """Return whether a gateway has said that it lives and what it serves."""
+        living = running_gateways(self.workspace.settings().gateways_dir)
+        reports = self.board.of(AGENT, time.time())
+        return all(process in {who.process for who in said} for said in (living, reports))
 
     def start_timer(self) -> None:
         """Start the timer."""

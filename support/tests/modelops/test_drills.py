@@ -44,6 +44,7 @@ def serving(
             time.sleep(0.005)
 
     report()
+    world.processes = [*names]
     thread = threading.Thread(target=follow)
     thread.start()
     try:
@@ -133,11 +134,27 @@ async def test_a_process_that_does_not_follow_fails_the_drill_by_name(world: Wor
     deaf = Periods(world.yaml.read(), world.clock())
     world.serving.report("gateway-9", deaf.report(), world.clock())
     with serving(world, "gateway-1"):
+        world.processes.append("gateway-9")
         result = await drill(world)
     assert result.drill.verdict is Verdict.FAIL
     assert "gateway-9" in result.drill.message
     assert {p.process: p.in_effect_s for p in result.drill.processes}["gateway-9"] is None
     world.check_agreement()
+
+
+async def test_a_process_that_dies_during_a_drill_is_not_waited_for(world: World) -> None:
+    """It serves nobody any more; the others decide."""
+    await world.deploy()
+
+    def die(table: RoutingTable) -> None:
+        if not table.rollouts:
+            world.processes.remove("gateway-9")
+
+    with serving(world, "gateway-1", on_table=die):
+        world.processes.append("gateway-9")
+        result = await drill(world)
+    assert result.drill.verdict is Verdict.PASS
+    assert [process.process for process in result.drill.processes] == ["gateway-1"]
 
 
 async def test_where_nothing_serves_nothing_is_drilled(world: World) -> None:

@@ -257,6 +257,8 @@ class World:
         self.clock = clock or Clock()
         self.candidate = candidate or Candidate()
         self.alerts: list[str] = []
+        self.processes: list[str] = []
+        """Those that serve."""
         self.endpoints: InferenceEndpoints | None = None
         self.price = 15.0
         self.trained: list[TrainSubagentModel] = []
@@ -308,7 +310,7 @@ class World:
             rollouts=self.rollouts,
             board=self.serving,
             audit=self.audit,
-            processes=lambda: self.serving.processes(self.clock()),
+            processes=lambda: self.processes,
             limits=DrillLimits(in_effect=0.3, last_answer=0.3),
             clock=self.clock,
         )
