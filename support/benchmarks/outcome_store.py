@@ -14,7 +14,8 @@ once, in a shuffled order; ratios are taken within a round.
 - row: the driver's INSERT with a commit after each row.
 
 Then four processes append a batch every flush interval, as gateways do, and the time of each append
-is taken; and an ``OutcomeLog`` takes 2,000 outcomes a second while its event loop is watched.
+is taken; and an ``OutcomeLog`` takes 2,000 outcomes a second while its event loop is watched, for
+comparison also with a sink that keeps nothing.
 """
 
 from __future__ import annotations
@@ -40,8 +41,9 @@ from typing import Any, Final
 
 from tests.postgres import PostgresServer
 
-from agent_orchestrator.domain.outcomes import Outcome
-from agent_orchestrator.serving.outcome_log import OutcomeLog
+from agent_orchestrator.domain.outcomes import Feedback, Outcome
+from agent_orchestrator.errors import ChefError
+from agent_orchestrator.serving.outcome_log import OutcomeLog, OutcomeSink
 from agent_orchestrator.stores.database import Database, metadata
 from agent_orchestrator.stores.outcomes import OutcomeStore
 
@@ -204,13 +206,23 @@ def together(kind: str, url: str) -> Row:
     }
 
 
-async def through_the_log(kind: str, url: str) -> Row:
+class Nowhere:
+    """Keeps nothing: what is left is the log's own cost, and the machine's noise."""
+
+    def append_many(self, outcomes: Sequence[Outcome]) -> None:
+        """Forget."""
+
+    def add_feedback_many(self, judgements: Sequence[Feedback]) -> list[ChefError | None]:
+        """Forget."""
+        return [None] * len(judgements)
+
+
+async def through_the_log(kind: str, sink: OutcomeSink) -> Row:
     """Record outcomes at a steady rate; return CPU per outcome and the event loop's delays."""
-    database = Database(url)
     names, delays = itertools.count(), []
     batch = int(_PER_SECOND / 100)
     ready = outcomes(batch * int(100 * _SECONDS), names)
-    async with OutcomeLog(OutcomeStore(database)) as log:
+    async with OutcomeLog(sink) as log:
         await log.flush()
         cpu, begun = time.process_time(), time.perf_counter()
         for number, start in enumerate(range(0, len(ready), batch), 1):
@@ -221,7 +233,6 @@ async def through_the_log(kind: str, url: str) -> Row:
             delays.append(1000 * (time.perf_counter() - due))
         await log.flush()
         spent = time.process_time() - cpu
-    database.close()
     delays.sort()
     return {
         "database": kind,
@@ -298,7 +309,9 @@ def main() -> None:
             rows += contest(kind, url, rounds)
         show(rows)
         shared = [together(kind, url) for kind, url in urls.items()]
-        logged = [asyncio.run(through_the_log(kind, url)) for kind, url in urls.items()]
+        sinks: dict[str, OutcomeSink] = {"none": Nowhere()}
+        sinks |= {kind: OutcomeStore(Database(url)) for kind, url in urls.items()}
+        logged = [asyncio.run(through_the_log(kind, sink)) for kind, sink in sinks.items()]
     for row in (*shared, *logged):
         print(json.dumps(row))
     machine = {"cpus": os.cpu_count(), "python": platform.python_version()}

@@ -29,13 +29,13 @@ install_server() {
     find_programs
     return 1
   fi
-  export DEBIAN_FRONTEND=noninteractive
-  # The package must not start a server of its own.
+  # The package must not start a server of its own, and asks nobody whether that file may stay.
+  export DEBIAN_FRONTEND=noninteractive UCF_FORCE_CONFFOLD=1
   mkdir -p /etc/postgresql-common
   [ -e /etc/postgresql-common/createcluster.conf ] \
     || echo 'create_main_cluster = false' >/etc/postgresql-common/createcluster.conf
   apt-get update -qq >&2
-  apt-get install -qq -y --no-install-recommends postgresql >&2
+  apt-get install -qq -y --no-install-recommends -o Dpkg::Options::=--force-confold postgresql >&2
   find_programs
 }
 

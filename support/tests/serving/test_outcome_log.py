@@ -284,16 +284,21 @@ async def test_it_works_inside_its_context_only():
 
 
 @settings(max_examples=25, deadline=None)
-@given(st.lists(st.sampled_from(["record", "flush", "break", "mend", "pause"]), max_size=30))
-async def test_every_outcome_is_kept_once_in_order_whatever_happens(steps: list[str]):
+@given(
+    st.lists(st.sampled_from(["record", "judge", "flush", "break", "mend", "pause"]), max_size=30)
+)
+async def test_everything_is_kept_once_in_order_whatever_happens(steps: list[str]):
     """Stores fail and recover between any two steps: none lost, none twice, none out of order."""
     sink = MemorySink()
-    count = 0
+    count = judged = 0
     async with OutcomeLog(sink, interval=0.001, batch=2, alert=lambda _: None) as log:
         for step in steps:
             if step == "record":
                 log.record(outcome(count))
                 count += 1
+            elif step == "judge" and count:
+                log.record_feedback(Feedback(f"r{count - 1}", 0.5, f"judge {judged}", 1.8e9))
+                judged += 1
             elif step == "flush":
                 await asyncio.gather(log.flush(), return_exceptions=True)
             elif step == "pause":
@@ -302,6 +307,7 @@ async def test_every_outcome_is_kept_once_in_order_whatever_happens(steps: list[
                 sink.fault = DISK_FULL if step == "break" else None
         sink.fault = None
     assert ids(sink) == [f"r{number}" for number in range(count)]
+    assert [given.source for given in sink.feedback] == [f"judge {n}" for n in range(judged)]
 
 
 async def test_with_the_real_store(tmp_path: Path):
