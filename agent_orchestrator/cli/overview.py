@@ -10,6 +10,12 @@ from pydantic import TypeAdapter
 
 from agent_orchestrator.agents.infrastructure.modelops.overview import Overview
 from agent_orchestrator.cli import options, render, session
+from agent_orchestrator.domain.routing import Arm
+
+
+def _share(arm: Arm) -> str:
+    copies = f" (copies {arm.mirror} %)" if arm.mirror else ""
+    return f"{arm.version or arm.name} {arm.weight} %{copies}"
 
 
 @click.command()
@@ -28,9 +34,7 @@ def status(as_json: bool) -> None:
                 agent.agent,
                 agent.model,
                 agent.version,
-                " / ".join(f"{arm.version or arm.name} {arm.weight} %" for arm in agent.arms)
-                if agent.rollout_id
-                else None,
+                " / ".join(map(_share, agent.arms)) if agent.rollout_id else None,
                 f"{agent.rollout_id} ({agent.phase})" if agent.rollout_id else None,
             )
             for agent in overview.agents

@@ -156,10 +156,12 @@ def _(result: uc.Deployed) -> None:
         [(item.name, item.verdict.value, item.message) for item in result.checklist],
     )
     rollout = f" (rollout {result.rollout_id})" if result.rollout_id else ""
-    click.echo(
-        f"{result.version or result.model} has {result.rollout_pct} % of the traffic of "
-        f"{result.agent}{rollout}."
-    )
+    for arm in result.arms[1:]:
+        copies = f", and copies of {arm.mirror_pct} %" if arm.mirror_pct else ""
+        click.echo(
+            f"{arm.version or arm.model} has {arm.weight_pct} % of the traffic of "
+            f"{result.agent}{copies}{rollout}."
+        )
     if result.drill is not None:
         _show_drill(result.drill)
 
@@ -170,9 +172,11 @@ def _(result: uc.RolloutReport) -> None:
         click.echo(f"{result.agent} has had no rollout.")
         return
     click.echo(
-        f"Rollout {result.rollout_id} of {result.agent}: {result.phase}, "
-        f"{result.weight} % candidate, steps {' → '.join(map(str, result.steps))}."
+        f"Rollout {result.rollout_id} of {result.agent} ({result.strategy}): {result.phase}, "
+        f"{result.weight} % candidate{_steps(result)}."
     )
+    if result.outlook:
+        click.echo(result.outlook)
     if result.reason:
         click.echo(result.reason)
     _show_arms(result)
@@ -181,6 +185,12 @@ def _(result: uc.RolloutReport) -> None:
         _show_drill(result.drilled)
     for decision in result.decisions:
         click.echo(f"{clock(decision.at)} {decision.actor}: {decision.message}")
+
+
+def _steps(result: uc.RolloutReport) -> str:
+    if result.strategy not in ("canary", "shadow"):
+        return ""
+    return f", steps {' → '.join(map(str, result.steps))}"
 
 
 def _show_arms(result: uc.RolloutReport) -> None:
@@ -195,7 +205,7 @@ def _show_arms(result: uc.RolloutReport) -> None:
                 arm.arm,
                 arm.version,
                 arm.model,
-                f"{arm.asked_pct} %",
+                f"{arm.asked_pct} %" + (f" + copies {arm.mirror_pct} %" if arm.mirror_pct else ""),
                 None if arm.realised_pct is None else f"{arm.realised_pct:.1f} %",
                 arm.requests,
                 arm.errors,
@@ -217,7 +227,7 @@ def _show_evidence(result: uc.RolloutReport) -> None:
         ("guardrail", "verdict", "candidate", "stable", "difference", "evidence", "lower bound"),
         [
             (
-                rail.guardrail,
+                rail.guardrail if len(result.arms) == 2 else f"{rail.arm} {rail.guardrail}",  # noqa: PLR2004
                 rail.verdict.value,
                 f"{_number(rail.candidate_rate) or '–'} of {rail.candidate_n}",
                 f"{_number(rail.stable_rate) or '–'} of {rail.stable_n}",
@@ -228,6 +238,12 @@ def _show_evidence(result: uc.RolloutReport) -> None:
             for rail in result.guardrails
         ],
     )
+    for rail in result.guardrails:
+        if rail.better_e_value is not None:
+            click.echo(
+                f"{rail.arm} better on {rail.guardrail}: evidence {rail.better_e_value:.3g} of "
+                f"{rail.better_threshold:.3g}, p = {min(1.0, 1.0 / rail.better_e_value):.2g}."
+            )
 
 
 def _show_drill(drill: uc.DrillReport) -> None:

@@ -35,6 +35,7 @@ from agent_orchestrator.agents.infrastructure.modelops.monitoring import (
     RolloutReports,
 )
 from agent_orchestrator.agents.infrastructure.modelops.overview import OverviewReader
+from agent_orchestrator.agents.infrastructure.modelops.promotion import Promotions
 from agent_orchestrator.agents.infrastructure.modelops.registry import ModelRegistry
 from agent_orchestrator.agents.infrastructure.modelops.retention import Retention
 from agent_orchestrator.agents.infrastructure.modelops.rollback import Rollbacks
@@ -221,6 +222,7 @@ def _compose_jobs(settings: Settings, stores: _Stores, catalogue: Catalogue) -> 
 @dataclass(frozen=True, slots=True)
 class _RolloutParts:
     deployment: Deployment
+    promotions: Promotions
     rollbacks: Rollbacks
     reports: RolloutReports
     timer: RolloutTimer
@@ -252,7 +254,6 @@ def _compose_rollouts(settings: Settings, stores: _Stores, catalogue: Catalogue)
             catalogue=catalogue,
             rollouts=stores.rollouts,
             transitions=transitions,
-            hand_edits=hand_edits,
             targets=compose_targets(settings),
             open_gate=partial(_open_gate, settings),
             drills=drills,
@@ -260,6 +261,12 @@ def _compose_rollouts(settings: Settings, stores: _Stores, catalogue: Catalogue)
             sample_prompts=lambda agent: _sample_prompts(stores.datasets, agent),
             evaluation_max_age_hours=evaluation.max_age_hours,
             gateway_url=f"http://{settings.gateway_host}:{settings.gateway_port}/v1",
+        ),
+        promotions=Promotions(
+            catalogue=catalogue,
+            rollouts=stores.rollouts,
+            transitions=transitions,
+            hand_edits=hand_edits,
             report=reports.report,
         ),
         rollbacks=Rollbacks(
@@ -324,7 +331,7 @@ def _compose_coordinator(
             "cancel_training_job": jobs.desk.plan_cancel,
             "evaluate_model_vs_baseline": jobs.evaluations.plan,
             "deploy_model_to_agent": rollouts.deployment.plan_deploy,
-            "promote_canary": rollouts.deployment.plan_promote,
+            "promote_canary": rollouts.promotions.plan,
             "rollback_deployment": rollouts.rollbacks.plan,
             "reset_breaker": BreakerResets(catalogue, stores.health, stores.audit).plan,
             "convert_model_to_gguf": plan_conversion,

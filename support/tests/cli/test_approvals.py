@@ -122,7 +122,10 @@ def test_a_rollout_is_shown_promoted_and_rolled_back(chef: Chef):
     canary = run(chef, "deploy", "code_review", "--version", "v1.1.0", "--override-reason", "r")
     assert (canary["rollout_pct"], canary["version"]) == (20, "v1.1.0")
     shown = chef("rollout", "code_review")
-    assert f"Rollout {canary['rollout_id']} of code_review: running, 20 % candidate" in shown.out
+    assert (
+        f"Rollout {canary['rollout_id']} of code_review (canary): running, 20 % candidate"
+        in shown.out
+    )
     assert "Arms" in shown.out
     status = chef("status")
     assert canary["rollout_id"] in status.out

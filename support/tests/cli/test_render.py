@@ -128,7 +128,7 @@ REHEARSED = uc.RolledBack(agent="cicd", version=None, model="acme/one", seconds=
         (
             ROLLOUT,
             (
-                "Rollout ro_1 of cicd: running, 20 % candidate, steps 20 → 100.",
+                "Rollout ro_1 of cicd (canary): running, 20 % candidate, steps 20 → 100.",
                 "Waits for evidence.",
                 "open timeout",
                 f"Verdict: {Verdict.INCONCLUSIVE.value}. Too little [data].",
@@ -163,6 +163,12 @@ REHEARSED = uc.RolledBack(agent="cicd", version=None, model="acme/one", seconds=
                 model="acme/two",
                 rollout_id="ro_1",
                 rollout_pct=20,
+                arms=[
+                    uc.DeployedArm(arm="stable", version=None, model="acme/one", weight_pct=80),
+                    uc.DeployedArm(
+                        arm="candidate", version="v1.1.0", model="acme/two", weight_pct=20
+                    ),
+                ],
                 endpoint_url="http://127.0.0.1:8130/v1",
                 checklist=[],
                 drill=DRILL,

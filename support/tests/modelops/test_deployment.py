@@ -9,13 +9,13 @@ import pytest
 from tests.modelops.deployers import run_deployers
 from tests.modelops.world import ADA, AGENT, Said, World
 
-from agent_orchestrator.agents.infrastructure.modelops.deployment import parse_strategy
 from agent_orchestrator.agents.infrastructure.modelops.usecases import (
     Deployed,
     DeployModelToAgent,
     PromoteCanary,
 )
 from agent_orchestrator.domain.rollout import RolloutPolicy
+from agent_orchestrator.domain.strategies.names import parse_strategy
 from agent_orchestrator.errors import (
     ChefError,
     ConflictError,
@@ -23,7 +23,6 @@ from agent_orchestrator.errors import (
     GateFailed,
     InputError,
     ModelIdError,
-    NotAvailable,
     UnavailableError,
     UnknownAgentError,
     UpstreamError,
@@ -111,11 +110,23 @@ async def test_a_candidate_that_lives_elsewhere_is_listed(world: World) -> None:
         ({"strategy": "yolo"}, InputError, "Unknown strategy 'yolo'"),
         ({"strategy": "canary_0pct"}, InputError, "Unknown strategy"),
         ({"strategy": "canary_140pct"}, InputError, "Unknown strategy"),
-        ({"strategy": "blue_green"}, NotAvailable, "not available in this build"),
-        ({"strategy": "shadow"}, NotAvailable, "not available"),
-        ({"strategy": "ab"}, NotAvailable, "not available"),
-        ({"strategy": "champion_challenger"}, NotAvailable, "not available"),
-        ({"strategy": "ensemble"}, NotAvailable, "not available"),
+        (
+            {"strategy": "shadow", "challengers": ["acme/elsewhere"]},
+            InputError,
+            "takes one candidate",
+        ),
+        ({"strategy": "ab"}, InputError, "goal is 'quality'"),
+        ({"strategy": "shadow", "judge": "../x"}, ModelIdError, "Not a model id"),
+        (
+            {"strategy": "ensemble", "challengers": ["v1.0.0"]},
+            ConflictError,
+            r"v1\.0\.0 \(acme/one\) is named twice",
+        ),
+        (
+            {"strategy": "ensemble", "challengers": ["acme/elsewhere"], "endpoint": "http://h/v1"},
+            InputError,
+            "is given for several models",
+        ),
         ({"policy": {"alpha": 2}}, InputError, "alpha"),
         ({"policy": {"steps": [50, 20]}}, InputError, "steps"),
         ({"policy": {"nonsense": 1}}, InputError, "nonsense"),
@@ -320,7 +331,7 @@ async def test_what_cannot_be_promoted(world: World) -> None:
 async def test_a_promotion_planned_on_another_state_is_refused(world: World) -> None:
     """The timer rolled back while the promotion was on its way."""
     await world.deploy()
-    plan = world.deployment.plan_promote(PromoteCanary(agent=AGENT), ADA)
+    plan = world.promotions.plan(PromoteCanary(agent=AGENT), ADA)
     await world.roll_back()
     with pytest.raises(ConflictError, match="The rollout of feature_dev has moved on"):
         await plan.act("ap_x")

@@ -61,12 +61,12 @@ async def immediately(world: World) -> None:
 
 async def promote(world: World) -> None:
     """Promote to the next step."""
-    await carry_out(world.deployment.plan_promote(PromoteCanary(agent=AGENT), ADA))
+    await carry_out(world.promotions.plan(PromoteCanary(agent=AGENT), ADA))
 
 
 async def to_the_end(world: World) -> None:
     """Promote to 100 %."""
-    await carry_out(world.deployment.plan_promote(PromoteCanary(agent=AGENT, percent=100), ADA))
+    await carry_out(world.promotions.plan(PromoteCanary(agent=AGENT, percent=100), ADA))
 
 
 async def go_back(world: World) -> None:

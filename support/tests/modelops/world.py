@@ -32,6 +32,7 @@ from agent_orchestrator.agents.infrastructure.modelops.monitoring import (
     RolloutReports,
 )
 from agent_orchestrator.agents.infrastructure.modelops.plans import Plan
+from agent_orchestrator.agents.infrastructure.modelops.promotion import Promotions
 from agent_orchestrator.agents.infrastructure.modelops.registry import ModelRegistry
 from agent_orchestrator.agents.infrastructure.modelops.rollback import Rollbacks
 from agent_orchestrator.agents.infrastructure.modelops.rollout_timer import RolloutTimer
@@ -339,7 +340,6 @@ class World:
             catalogue=self.catalogue,
             rollouts=self.rollouts,
             transitions=self.transitions,
-            hand_edits=self.hand_edits,
             targets=dict.fromkeys(PROVIDERS, AsListed()),
             drills=self.drills,
             open_gate=self.candidate.open,
@@ -347,6 +347,13 @@ class World:
             sample_prompts=lambda _agent: ["Add two numbers.", "Name the defect."],
             evaluation_max_age_hours=168,
             gateway_url="http://127.0.0.1:8130/v1",
+            clock=self.clock,
+        )
+        self.promotions = Promotions(
+            catalogue=self.catalogue,
+            rollouts=self.rollouts,
+            transitions=self.transitions,
+            hand_edits=self.hand_edits,
             report=self.reports.report,
             clock=self.clock,
         )
@@ -379,7 +386,7 @@ class World:
                 "cancel_training_job": plan_conversion,
                 "evaluate_model_vs_baseline": plan_conversion,
                 "deploy_model_to_agent": self.deployment.plan_deploy,
-                "promote_canary": self.deployment.plan_promote,
+                "promote_canary": self.promotions.plan,
                 "rollback_deployment": self.rollbacks.plan,
                 "reset_breaker": resets.plan,
                 "convert_model_to_gguf": plan_conversion,

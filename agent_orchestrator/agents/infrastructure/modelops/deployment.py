@@ -1,11 +1,10 @@
-"""Deploy and promote: what gives a model traffic."""
+"""Deploy: what gives models traffic."""
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -17,7 +16,6 @@ from agent_orchestrator.agents.infrastructure.modelops.authorisation import Call
 from agent_orchestrator.agents.infrastructure.modelops.candidate_server import CandidateServer
 from agent_orchestrator.agents.infrastructure.modelops.catalogue import Catalogue, ModelRef
 from agent_orchestrator.agents.infrastructure.modelops.drills import Drills
-from agent_orchestrator.agents.infrastructure.modelops.hand_edits import HandEdits
 from agent_orchestrator.agents.infrastructure.modelops.plans import Plan
 from agent_orchestrator.agents.infrastructure.modelops.smoke_test import does_not_load
 from agent_orchestrator.agents.infrastructure.modelops.targets import Placement, Target
@@ -29,31 +27,19 @@ from agent_orchestrator.agents.infrastructure.modelops.transitions import (
 from agent_orchestrator.agents.infrastructure.modelops.usecases import (
     ChecklistItem,
     Deployed,
+    DeployedArm,
     DeployModelToAgent,
     DrillReport,
-    PromoteCanary,
-    RolloutReport,
 )
 from agent_orchestrator.domain import rollout_machine
-from agent_orchestrator.domain.rollout import (
-    FULL,
-    RolloutPolicy,
-    RolloutState,
-    validate_policy,
-)
-from agent_orchestrator.domain.routing import Arm, Endpoint, Provider, Strategy
+from agent_orchestrator.domain.models import check_model_id
+from agent_orchestrator.domain.rollout import RolloutPolicy, RolloutState
+from agent_orchestrator.domain.routing import Endpoint, Provider, Strategy
+from agent_orchestrator.domain.strategies.names import parse_strategy
 from agent_orchestrator.domain.verdict import Verdict
-from agent_orchestrator.errors import (
-    ChefError,
-    ConflictError,
-    InputError,
-    NotAvailable,
-    UnavailableError,
-)
+from agent_orchestrator.errors import ChefError, ConflictError, InputError, UnavailableError
 from agent_orchestrator.stores.rollouts import RolloutStore
 
-_CANARY = re.compile(r"canary(?:_(\d{1,3})pct)?")
-_LATER = ("blue_green", "shadow", "ab", "champion_challenger", "ensemble")
 _POLICY: TypeAdapter[RolloutPolicy] = TypeAdapter(RolloutPolicy)
 
 OpenGate = Callable[[Endpoint, int | None], AbstractAsyncContextManager[CandidateServer]]
@@ -65,18 +51,41 @@ SamplePrompts = Callable[[str], Sequence[str]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class _Candidate:
+    """One candidate as it was resolved, and what its evaluation says."""
+
+    ref: ModelRef
+    placement: Placement
+    evaluation: ChecklistItem
+    overridden: bool
+    recommendation: str | None
+
+    @property
+    def resolved(self) -> dict[str, object]:
+        """What an approval of its deployment binds."""
+        return {
+            "model": asdict(self.ref),
+            "endpoint": asdict(self.placement.endpoint),
+            "placement": dict(self.placement.resolved),
+            "recommendation": self.recommendation,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Deployment:
     """A deployment as the request was resolved and checked."""
 
     agent: str
-    strategy: Strategy
-    policy: RolloutPolicy
+    state: RolloutState
+    """The rollout as it would begin now."""
     stable: ModelRef
-    candidate: ModelRef
-    placement: Placement
-    evaluation: ChecklistItem
-    recommendation: str | None
+    candidates: tuple[_Candidate, ...]
     summary: str
+
+    @property
+    def policy(self) -> RolloutPolicy:
+        """The rules of the rollout."""
+        return self.state.policy
 
 
 class Deployment:
@@ -92,7 +101,6 @@ class Deployment:
         catalogue: Catalogue,
         rollouts: RolloutStore,
         transitions: Transitions,
-        hand_edits: HandEdits,
         targets: Mapping[Provider, Target],
         drills: Drills,
         open_gate: OpenGate,
@@ -100,13 +108,11 @@ class Deployment:
         sample_prompts: SamplePrompts,
         evaluation_max_age_hours: float,
         gateway_url: str,
-        report: Callable[[str], RolloutReport],
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._catalogue = catalogue
         self._rollouts = rollouts
         self._transitions = transitions
-        self._hand_edits = hand_edits
         self._targets = targets
         self._drills = drills
         self._open_gate = open_gate
@@ -114,7 +120,6 @@ class Deployment:
         self._sample_prompts = sample_prompts
         self._max_age_hours = evaluation_max_age_hours
         self._gateway_url = gateway_url
-        self._report = report
         self._clock = clock
 
     # -- deploy ---------------------------------------------------------------------------------
@@ -122,68 +127,93 @@ class Deployment:
     def plan_deploy(self, request: DeployModelToAgent, caller: Caller) -> Plan:
         """Plan a deployment; the checklist runs when it is carried out, before any traffic moves.
 
-        Raises UnknownAgentError, VersionNotFoundError, InputError, NotAvailable (the strategy),
-        ConflictError (a rollout runs, or the model serves already), GateFailed (the evaluation
-        forbids it), and what its target's ``plan`` raises.
+        Every candidate goes through it. Raises UnknownAgentError, VersionNotFoundError, InputError
+        (also for a strategy that takes no challengers), ConflictError (a rollout runs, or a model
+        is named twice or serves already), GateFailed (an evaluation forbids it), and what a
+        target's ``plan`` raises.
         """
         planned = self._prepare(request)
+        first = planned.candidates[0]
 
         async def act(approval_id: str | None) -> Deployed:
             return await self._deploy(planned, caller, approval_id)
 
+        prices = [c.placement.usd_per_hour for c in planned.candidates]
         return Plan(
             summary=planned.summary,
             act=act,
-            cost_usd=planned.placement.usd_per_hour,
+            cost_usd=sum(prices),
             changes_serving=True,
             resolved={
-                "candidate": asdict(planned.candidate),
-                "endpoint": asdict(planned.placement.endpoint),
-                "placement": dict(planned.placement.resolved),
+                "candidates": [candidate.resolved for candidate in planned.candidates],
                 "stable": asdict(planned.stable),
+                "strategy": planned.state.strategy,
+                "judge": planned.state.judge,
                 "policy": _POLICY.dump_python(planned.policy, mode="json"),
-                "recommendation": planned.recommendation,
             },
             details={
                 "steps": list(planned.policy.steps),
                 "stable": str(planned.stable),
-                "candidate": str(planned.candidate),
-                "evaluation": planned.evaluation.message,
-                **planned.placement.details,
+                "candidate": ", ".join(str(c.ref) for c in planned.candidates),
+                "evaluation": " ".join(c.evaluation.message for c in planned.candidates),
+                **first.placement.details,
             },
         )
 
     def _prepare(self, request: DeployModelToAgent) -> _Deployment:
         agent = request.agent
         strategy, policy = parse_strategy(request.strategy, self._load_policy(request.policy))
-        validate_policy(policy)
-        candidate = self._candidate(request)
+        refs = [self._candidate(request), *self._challengers(request)]
         stable = self._catalogue.serving(agent)
         self._refuse_running(agent)
-        if candidate.model == stable.model:
-            raise ConflictError(
-                f"{candidate} serves {agent} already.", remedy=f"See `chef models {agent}`."
-            )
-        scores = self._catalogue.scores(agent, candidate)
-        fault = gate.evaluation_fault(scores, self._max_age_hours, self._clock())
-        override = _override_reason(request)
-        evaluation = gate.check_evaluation(scores, fault, override)
-        gate.require_pass(str(candidate), [evaluation])
-        placement = self._place(candidate.model, request)
-        summary = f"{candidate} gets {policy.steps[0]} % of {agent}'s traffic ({request.strategy})."
-        summary = f"{summary} {placement.summary}".rstrip()
-        if fault is not None:
-            summary += f" This overrides the checklist. {evaluation.message}"
+        _refuse_twins(agent, stable, refs)
+        state = self._start(request, strategy, policy, stable, refs)
+        candidates = tuple(self._checked(request, ref) for ref in refs)
+        summary = _summary(state, request.strategy, candidates)
         return _Deployment(
-            agent=agent,
+            agent=agent, state=state, stable=stable, candidates=candidates, summary=summary
+        )
+
+    def _start(
+        self,
+        request: DeployModelToAgent,
+        strategy: Strategy,
+        policy: RolloutPolicy,
+        stable: ModelRef,
+        refs: Sequence[ModelRef],
+    ) -> RolloutState:
+        """Return the rollout as it would begin now."""
+        now = self._clock()
+        state, _ = rollout_machine.start(
+            id=new_rollout_id(now),
+            agent=request.agent,
             strategy=strategy,
             policy=policy,
-            stable=stable,
-            candidate=candidate,
-            placement=placement,
+            arms=rollout_machine.line_up(
+                strategy,
+                (stable.model, stable.version),
+                [(ref.model, ref.version) for ref in refs],
+            ),
+            judge=None if request.judge is None else check_model_id(request.judge),
+            now=now,
+        )
+        return state
+
+    def _checked(self, request: DeployModelToAgent, ref: ModelRef) -> _Candidate:
+        """Return a candidate with its place and what its evaluation says.
+
+        Raises GateFailed when that stands in the way.
+        """
+        scores = self._catalogue.scores(request.agent, ref)
+        fault = gate.evaluation_fault(scores, self._max_age_hours, self._clock())
+        evaluation = gate.check_evaluation(scores, fault, _override_reason(request))
+        gate.require_pass(str(ref), [evaluation])
+        return _Candidate(
+            ref=ref,
+            placement=self._place(ref.model, request),
             evaluation=evaluation,
+            overridden=fault is not None,
             recommendation=scores.recommendation if scores else None,
-            summary=summary,
         )
 
     def _place(self, model: str, request: DeployModelToAgent) -> Placement:
@@ -205,58 +235,58 @@ class Deployment:
             )
         return candidate
 
+    def _challengers(self, request: DeployModelToAgent) -> list[ModelRef]:
+        """Return the further candidates. Raises InputError when one place is given for several."""
+        if request.challengers and request.endpoint:
+            raise InputError(
+                f"endpoint {request.endpoint!r} is given for several models.",
+                remedy="List in models.yaml where each of them lives.",
+            )
+        return [
+            self._catalogue.resolve(request.agent, name, placed=bool(request.target))
+            for name in request.challengers
+        ]
+
     async def _deploy(
         self, planned: _Deployment, caller: Caller, approval_id: str | None
     ) -> Deployed:
-        target = self._targets[planned.placement.endpoint.provider]
-        async with target.ready(planned.placement) as endpoint:
-            smoke = await self._smoke_test(planned, endpoint)
-            checklist = [planned.evaluation, *smoke, _approved(approval_id)]
-            gate.require_pass(str(planned.candidate), checklist)
-            state, decision = self._start(planned, caller, approval_id, checklist)
-            await anyio.to_thread.run_sync(self._begin, state, decision, planned.stable, endpoint)
+        async with AsyncExitStack() as ready:
+            endpoints, checklist = [], []
+            for candidate in planned.candidates:
+                target = self._targets[candidate.placement.endpoint.provider]
+                endpoint = await ready.enter_async_context(target.ready(candidate.placement))
+                smoke = await self._smoke_test(planned, candidate, endpoint)
+                items = [candidate.evaluation, *smoke, _approved(approval_id)]
+                gate.require_pass(str(candidate.ref), items)
+                endpoints.append(endpoint)
+                checklist += items
+            state, decision = _begun(planned, caller, approval_id, checklist, self._clock())
+            await anyio.to_thread.run_sync(
+                self._begin, state, decision, planned.stable, tuple(endpoints)
+            )
         drill = await self._drill(state, caller) if planned.policy.drill else None
+        first = planned.candidates[0].ref
         return Deployed(
             agent=planned.agent,
             deployed=True,
-            version=planned.candidate.version,
-            model=planned.candidate.model,
+            version=first.version,
+            model=first.model,
             rollout_id=state.id,
             rollout_pct=state.weight,
+            arms=[
+                DeployedArm(
+                    arm=arm.name,
+                    version=arm.version,
+                    model=arm.model,
+                    weight_pct=arm.weight,
+                    mirror_pct=arm.mirror,
+                )
+                for arm in state.arms
+            ],
             endpoint_url=self._gateway_url,
             checklist=checklist,
             drill=drill,
         )
-
-    def _start(
-        self,
-        planned: _Deployment,
-        caller: Caller,
-        approval_id: str | None,
-        checklist: Sequence[ChecklistItem],
-    ) -> tuple[RolloutState, Decision]:
-        """Return the rollout that begins now, and the decision behind it."""
-        now = self._clock()
-        state, _ = rollout_machine.start(
-            id=new_rollout_id(now),
-            agent=planned.agent,
-            strategy=planned.strategy,
-            policy=planned.policy,
-            arms=rollout_machine.line_up(
-                planned.strategy,
-                (planned.stable.model, planned.stable.version),
-                [(planned.candidate.model, planned.candidate.version)],
-            ),
-            approval_id=approval_id,
-            now=now,
-        )
-        decision = Decision(
-            actor=caller.name,
-            kind="start",
-            message=planned.summary,
-            evidence={"checklist": [item.model_dump(mode="json") for item in checklist]},
-        )
-        return state, decision
 
     async def _drill(self, state: RolloutState, caller: Caller) -> DrillReport:
         """Rehearse the rollback. That it cannot be rehearsed now does not undo the deployment."""
@@ -268,79 +298,27 @@ class Deployment:
         except ChefError as error:
             return DrillReport(verdict=Verdict.ERROR, message=str(error), at=at)
 
-    async def _smoke_test(self, planned: _Deployment, endpoint: Endpoint) -> list[ChecklistItem]:
+    async def _smoke_test(
+        self, planned: _Deployment, candidate: _Candidate, endpoint: Endpoint
+    ) -> list[ChecklistItem]:
         prompts = await anyio.to_thread.run_sync(self._sample_prompts, planned.agent)
         try:
-            async with self._open_gate(endpoint, planned.placement.context_tokens) as server:
+            async with self._open_gate(endpoint, candidate.placement.context_tokens) as server:
                 return await gate.check_candidate(server, prompts, planned.policy.latency_limit_s)
         except UnavailableError as error:
             return [does_not_load(error)]
 
     def _begin(
-        self, state: RolloutState, decision: Decision, stable: ModelRef, endpoint: Endpoint
+        self,
+        state: RolloutState,
+        decision: Decision,
+        stable: ModelRef,
+        endpoints: tuple[Endpoint, ...],
     ) -> None:
         with self._transitions.exclusive(state.agent):
             self._refuse_running(state.agent)
             self._catalogue.check_serving(state.agent, stable)
-            self._transitions.apply(state, decision, (endpoint,))
-
-    # -- promote --------------------------------------------------------------------------------
-
-    def plan_promote(self, request: PromoteCanary, caller: Caller) -> Plan:
-        """Plan the next step (or a given share) of a running rollout, asked by a person.
-
-        Raises UnknownAgentError, ConflictError (no rollout runs), InputError (the share is not
-        above the present one).
-        """
-        agent = self._catalogue.check_agent(request.agent)
-        state = self._rollouts.running(agent)
-        if state is None:
-            raise ConflictError(
-                f"No rollout of {agent} runs.", remedy=f"Start one with `chef deploy {agent}`."
-            )
-        arm = _promoted_arm(state, request.version)
-        name = arm.name if arm else None
-        after, _ = rollout_machine.promote(state, request.percent, self._clock(), name)
-        before, to = _moved(state, after)
-        summary = (
-            f"{to.version or to.model} goes from {before.weight} % to {to.weight} % of {agent}'s "
-            "traffic."
-        )
-        decision = Decision(actor=caller.name, kind="promote", message=summary)
-
-        async def act(_approval_id: str | None) -> RolloutReport:
-            await anyio.to_thread.run_sync(self._promote, state, to, decision)
-            return await anyio.to_thread.run_sync(self._report, agent)
-
-        return Plan(
-            summary=summary,
-            act=act,
-            changes_serving=True,
-            resolved={
-                "rollout": state.id,
-                "arm": to.name,
-                "from": before.weight,
-                "to": to.weight,
-            },
-        )
-
-    def _promote(self, planned_from: RolloutState, to: Arm, decision: Decision) -> None:
-        agent = planned_from.agent
-        with self._transitions.exclusive(agent):
-            edited = self._settle_hand_edit(planned_from)
-            if edited or self._rollouts.running(agent) != planned_from:
-                raise ConflictError(
-                    f"The rollout of {agent} has moved on. {edited or ''}".strip(),
-                    remedy=f"See `chef rollout {agent}`.",
-                )
-            after, _ = rollout_machine.promote(planned_from, to.weight, self._clock(), to.name)
-            self._transitions.apply(after, decision)
-
-    def _settle_hand_edit(self, planned_from: RolloutState) -> str | None:
-        """What a person wrote into models.yaml comes before what was planned without it."""
-        if self._rollouts.running(planned_from.agent) != planned_from:
-            return None
-        return self._hand_edits.settle(planned_from)
+            self._transitions.apply(state, decision, endpoints)
 
     def _refuse_running(self, agent: str) -> None:
         running = self._rollouts.running(agent)
@@ -351,54 +329,47 @@ class Deployment:
             )
 
 
-def parse_strategy(text: str, policy: RolloutPolicy) -> tuple[Strategy, RolloutPolicy]:
-    """Return the strategy, and the policy with the steps that it means.
-
-    ``immediate`` is the one step 100; ``canary_<n>pct`` starts at n and goes on with the policy's
-    steps above it. Raises InputError for an unknown strategy, NotAvailable for one that this build
-    has not got.
-    """
-    if text in _LATER:
-        raise NotAvailable(
-            f"Strategy {text!r} is not available in this build.",
-            remedy="Use immediate, canary or canary_<n>pct.",
-        )
-    if text == "immediate":
-        return "immediate", replace(policy, steps=(FULL,))
-    match = _CANARY.fullmatch(text)
-    if match is None or (match[1] is not None and not 1 <= int(match[1]) <= FULL):
-        raise InputError(
-            f"Unknown strategy {text!r}.",
-            remedy="Use immediate, canary or canary_<n>pct with n from 1 to 100.",
-        )
-    if match[1] is None:
-        return "canary", policy
-    first = int(match[1])
-    rest = (step for step in policy.steps if step > first)
-    return "canary", replace(policy, steps=(first, *rest))
-
-
-def _promoted_arm(state: RolloutState, version: str | None) -> Arm | None:
-    """Return the candidate that ``version`` (or a model id) names; None when it names none.
-
-    Raises ConflictError when it is no candidate of the rollout.
-    """
-    if version is None:
-        return None
-    for arm in state.candidates:
-        if version in (arm.version, arm.model):
-            return arm
-    known = " and ".join(arm.version or arm.model for arm in state.candidates)
-    raise ConflictError(
-        f"The candidate of {state.agent} is {known}, not {version!r}.",
-        remedy=f"See `chef rollout {state.agent}`.",
+def _begun(
+    planned: _Deployment,
+    caller: Caller,
+    approval_id: str | None,
+    checklist: Sequence[ChecklistItem],
+    now: float,
+) -> tuple[RolloutState, Decision]:
+    """Return the planned rollout as it begins now, and the decision behind it."""
+    state = replace(planned.state, started_at=now, step_started_at=now, approval_id=approval_id)
+    decision = Decision(
+        actor=caller.name,
+        kind="start",
+        message=planned.summary,
+        evidence={"checklist": [item.model_dump(mode="json") for item in checklist]},
     )
+    return state, decision
 
 
-def _moved(before: RolloutState, after: RolloutState) -> tuple[Arm, Arm]:
-    """Return the candidate whose share a promotion raises, before and after it."""
-    pairs = zip(before.candidates, after.candidates, strict=True)
-    return max(pairs, key=lambda pair: pair[1].weight - pair[0].weight)
+def _refuse_twins(agent: str, stable: ModelRef, refs: Sequence[ModelRef]) -> None:
+    """Raise ConflictError when a candidate serves already, or is named twice."""
+    seen = {stable.model}
+    for ref in refs:
+        if ref.model == stable.model:
+            raise ConflictError(
+                f"{ref} serves {agent} already.", remedy=f"See `chef models {agent}`."
+            )
+        if ref.model in seen:
+            raise ConflictError(f"{ref} is named twice.", remedy="Name every candidate once.")
+        seen.add(ref.model)
+
+
+def _summary(state: RolloutState, strategy: str, candidates: Sequence[_Candidate]) -> str:
+    """Say what is to be deployed, and what that overrides."""
+    parts = []
+    for arm, candidate in zip(state.candidates, candidates, strict=True):
+        copies = f", and copies of {arm.mirror} %" if arm.mirror else ""
+        share = f"{candidate.ref} gets {arm.weight} % of {state.agent}'s traffic{copies}"
+        parts.append(f"{share} ({strategy}). {candidate.placement.summary}".rstrip())
+        if candidate.overridden:
+            parts.append(f"This overrides the checklist. {candidate.evaluation.message}")
+    return " ".join(parts)
 
 
 def _override_reason(request: DeployModelToAgent) -> str | None:

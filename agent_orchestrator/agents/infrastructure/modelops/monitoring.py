@@ -19,6 +19,7 @@ from agent_orchestrator.agents.infrastructure.modelops.usecases import (
     LatencyQuantiles,
     RolloutReport,
 )
+from agent_orchestrator.domain import strategies
 from agent_orchestrator.domain.evidence import RolloutEvidence
 from agent_orchestrator.domain.rollout import RolloutState, RolloutVerdict
 from agent_orchestrator.domain.routing import Arm
@@ -154,6 +155,8 @@ class RolloutReports:
             arms=self._arms(state, verdict, _step_position(decisions)),
             verdict=verdict.verdict,
             verdict_reason=verdict.reason,
+            outlook=_outlook(state),
+            judge=state.judge,
             guardrails=[
                 GuardrailStatus(**asdict(rail), difference=rail.difference(state.policy.alpha))
                 for rail in verdict.guardrails
@@ -203,6 +206,10 @@ def _step_position(decisions: Sequence[RecordedDecision]) -> int:
     """Return the number of the last outcome before the present step."""
     positions = (d.evidence["position"]["outcome"] for d in decisions if "position" in d.evidence)
     return max(positions, default=0)
+
+
+def _outlook(state: RolloutState) -> str:
+    return strategies.of(state.strategy).outlook(state) if state.phase == "running" else ""
 
 
 def _split(change: RecordedDecision) -> tuple[Arm, ...]:

@@ -14,7 +14,7 @@ from agent_orchestrator.agents.infrastructure.modelops.transitions import (
     DecisionKind,
     Transitions,
 )
-from agent_orchestrator.domain import rollout_machine
+from agent_orchestrator.domain import rollout_machine, strategies
 from agent_orchestrator.domain.rollout import (
     Effect,
     Finish,
@@ -24,6 +24,8 @@ from agent_orchestrator.domain.rollout import (
     RolloutVerdict,
     SetSplit,
 )
+from agent_orchestrator.domain.strategies import moves
+from agent_orchestrator.domain.verdict import Verdict
 from agent_orchestrator.errors import ChefError
 from agent_orchestrator.stores.models_yaml import ModelsYaml
 from agent_orchestrator.stores.rollouts import RolloutStore
@@ -68,7 +70,8 @@ class RolloutTimer:
         troubles = {f"recovery of {a}": f"{a}: {error}" for a, error in recovery.stuck.items()}
         for state in self._rollouts.open():
             try:
-                self._judge(state)
+                if self._judge(state):
+                    troubles[f"rollout {state.id}"] = _waits(state)
             except ChefError as error:
                 troubles[f"rollout {state.id}"] = f"{state.agent}, rollout {state.id}: {error}"
         troubles.update(self._strangers())
@@ -77,8 +80,8 @@ class RolloutTimer:
                 self._alert(line)
         self._troubles = troubles
 
-    def _judge(self, state: RolloutState) -> None:
-        """Advance one rollout.
+    def _judge(self, state: RolloutState) -> bool:
+        """Advance one rollout; return whether it has passed and nothing follows without a person.
 
         The verdict is reached outside the deployment lock; inside it the state is read again, so
         that what a person did in between stands.
@@ -89,17 +92,18 @@ class RolloutTimer:
         decision = _decision(effects[0], verdict) if effects else None
         try:
             if decision is None and not self._hand_edits.found(state):
-                return
+                return _passed_for_good(state, verdict, now)
             rolling_back = after.phase == "rolled_back"
             with self._transitions.exclusive(state.agent, rolling_back=rolling_back):
                 if self._rollouts.get(state.id) != state:
-                    return
+                    return False
                 if self._hand_edits.settle(state) is None and decision is not None:
                     self._transitions.apply(after, decision)
         except ChefError as error:
             if decision is not None:
                 error.message = f"{error.message} Its {decision.kind} waits."
             raise
+        return False
 
     def _strangers(self) -> dict[str, str]:
         """Name the splits in models.yaml that no open rollout stands behind."""
@@ -122,6 +126,20 @@ class RolloutTimer:
         entries = self._yaml.read().rollouts
         watched = {state.agent: state.id for state in self._rollouts.open()}
         return {a: entry.id for a, entry in entries.items() if a not in watched}
+
+
+def _passed_for_good(state: RolloutState, verdict: RolloutVerdict, now: float) -> bool:
+    """Return whether a rollout that holds has passed, for long enough that no time leads on."""
+    return (
+        state.phase == "running"
+        and verdict.verdict is Verdict.PASS
+        and moves.long_enough(state, now)
+    )
+
+
+def _waits(state: RolloutState) -> str:
+    outlook = strategies.of(state.strategy).outlook(state)
+    return f"{state.agent}, rollout {state.id} ({state.strategy}) has passed. {outlook}"
 
 
 def _decision(effect: Effect, verdict: RolloutVerdict) -> Decision:

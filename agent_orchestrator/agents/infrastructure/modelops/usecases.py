@@ -262,7 +262,15 @@ class DeployModelToAgent(ChangingRequest):
     api_key_env: str | None = None
     """Name of the environment variable that holds that server's key."""
     strategy: str = "canary"
-    """immediate, canary, canary_<n>pct; other strategies are not available in this build."""
+    """immediate: all traffic at once. canary, canary_<n>pct: step by step. blue_green: kept warm by
+    copies of requests, then one switch. shadow: copies only. ab: a fixed split until one is proven
+    better. champion_challenger: with several challengers. ensemble: all answer, their votes
+    decide."""
+    challengers: list[str] = []
+    """Further versions or model ids, for champion_challenger and ensemble."""
+    judge: str | None = None
+    """Model that compares a shadow's answers with those that were served, or picks among an
+    ensemble's; without one their text is compared."""
     policy: dict[str, Any] = {}
     """Values that replace those of rollout_defaults.yaml."""
     override_reason: str | None = None
@@ -304,6 +312,16 @@ class DrillReport(Result):
     processes: list[ProcessDrill] = []
 
 
+class DeployedArm(Result):
+    """One arm of a rollout as it begins."""
+
+    arm: str
+    version: str | None
+    model: str
+    weight_pct: int
+    mirror_pct: int = 0
+
+
 class Deployed(Result):
     """A model in front of traffic."""
 
@@ -313,6 +331,8 @@ class Deployed(Result):
     model: str
     rollout_id: str | None
     rollout_pct: int
+    """The candidates' share of the traffic, percent."""
+    arms: list[DeployedArm] = []
     endpoint_url: str
     checklist: list[ChecklistItem]
     drill: DrillReport | None = None
@@ -326,7 +346,7 @@ class PromoteCanary(ChangingRequest):
     percent: Percent | None = None
     """The policy's next step when left out."""
     version: str | None = None
-    """The candidate's version, to be sure: another one is refused."""
+    """The candidate's version (or model id): needed where there are several, else to be sure."""
 
 
 class RollbackDeployment(ChangingRequest):
@@ -428,6 +448,9 @@ class RolloutReport(Result):
     arms: list[ArmStatus] = []
     verdict: Verdict | None = None
     verdict_reason: str = ""
+    outlook: str = ""
+    """What a pass leads to, while it runs."""
+    judge: str | None = None
     guardrails: list[GuardrailStatus] = []
     drilled: DrillReport | None = None
     """The last rehearsed rollback."""
