@@ -14,9 +14,10 @@ from agent_orchestrator.agents.infrastructure.modelops.targets.openrouter import
     OpenRouterTarget,
 )
 from agent_orchestrator.agents.infrastructure.modelops.targets.self_hosted import SelfHostedTarget
-from agent_orchestrator.domain.routing import Provider
+from agent_orchestrator.domain.routing import Endpoint, Provider
 from agent_orchestrator.settings import Settings
 from agent_orchestrator.stores.defaults import load_endpoint_defaults
+from agent_orchestrator.stores.models_yaml import ModelsYaml
 
 if TYPE_CHECKING:
     from agent_orchestrator.agents.infrastructure.modelops.targets.inference_endpoints import (
@@ -30,15 +31,21 @@ _NO_ORGANISATION = "local"
 
 def compose_targets(settings: Settings) -> Mapping[Provider, Target]:
     """Return the targets by their provider."""
+    models_yaml = ModelsYaml(settings.models_yaml)
+
+    def listed(model: str) -> Endpoint | None:
+        return models_yaml.read().models.get(model)
+
+    self_hosted = SelfHostedTarget(settings.secret, listed)
     return {
         "openrouter": OpenRouterTarget(openrouter_models(settings)),
         "huggingface": HuggingFaceTarget(
             endpoints=lambda: inference_endpoints(settings),
-            elsewhere=SelfHostedTarget(settings.secret),
+            elsewhere=self_hosted,
             size=partial(hub_size, settings),
             defaults=load_endpoint_defaults(settings.config_dir),
         ),
-        "self_hosted": SelfHostedTarget(settings.secret),
+        "self_hosted": self_hosted,
         "local": AsListed(),
     }
 

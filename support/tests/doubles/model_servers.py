@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from aiohttp import web
@@ -30,11 +30,14 @@ class ModelServer(OpenAIServer):
     """Status of ``GET /v1/models``."""
     list_latency: float = 0.0
     """Before that is answered, seconds."""
+    keys: list[str | None] = field(default_factory=list)
+    """What it was shown when it was asked for the list."""
     lists: int = 0
     """How often it was asked for the list."""
 
     async def _list(self, request: web.Request) -> web.Response:
         self.lists += 1
+        self.keys.append(request.headers.get("Authorization"))
         await asyncio.sleep(self.list_latency)
         if (refused := self._refuse_key(request)) is not None:
             return refused

@@ -51,7 +51,7 @@ def target(
     """Return the target of somebody with a token."""
     return HuggingFaceTarget(
         endpoints=lambda: InferenceEndpoints(token, None) if token else None,
-        elsewhere=SelfHostedTarget({"HUGGINGFACE_TOKEN": token}.get),
+        elsewhere=SelfHostedTarget({"HUGGINGFACE_TOKEN": token}.get, {}.get),
         size=lambda _model: size,
         defaults=defaults,
     )

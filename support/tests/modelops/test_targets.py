@@ -31,9 +31,9 @@ async def look(plan: Callable[[Endpoint], Placement], *urls: str, **place: Any) 
     return await asyncio.to_thread(plan, Endpoint(MODEL, provider, urls, **place))
 
 
-def self_hosted(**keys: str) -> Callable[[Endpoint], Placement]:
-    """Return the way to plan, with these variables set."""
-    return SelfHostedTarget(keys.get).plan
+def self_hosted(listed: Endpoint | None = None, **keys: str) -> Callable[[Endpoint], Placement]:
+    """Return the way to plan, with an entry in models.yaml and these variables set."""
+    return SelfHostedTarget(keys.get, {MODEL: listed}.get).plan
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ async def test_a_server_of_ones_own_is_asked_what_it_serves(
         assert placement.summary == f"It is served by {server.url} ({named})."
         assert placement.context_tokens == context
         assert placement.endpoint == Endpoint(MODEL, "self_hosted", (server.url,))
-        async with SelfHostedTarget({}.get).ready(placement) as endpoint:
+        async with SelfHostedTarget({}.get, {}.get).ready(placement) as endpoint:
             assert endpoint == placement.endpoint
 
 
@@ -82,7 +82,7 @@ async def test_a_further_name_of_a_model_is_one() -> None:
     """llama.cpp lists them as aliases."""
     async with ModelServer(kind="llamacpp", models=("acme/o",)) as server:
         place = Endpoint("acme/o-alias", "self_hosted", (server.url,))
-        assert await asyncio.to_thread(SelfHostedTarget({}.get).plan, place)
+        assert await asyncio.to_thread(SelfHostedTarget({}.get, {}.get).plan, place)
 
 
 async def test_a_server_without_a_model_says_so() -> None:
@@ -92,18 +92,33 @@ async def test_a_server_without_a_model_says_so() -> None:
             await look(self_hosted(), server.url)
 
 
-async def test_a_servers_key_is_sent_and_its_refusal_told() -> None:
+async def test_a_listed_servers_key_is_sent_and_its_refusal_told() -> None:
     """The variable is named, never its value."""
     async with ModelServer(models=(MODEL,), key="s3cret") as server:
-        placement = await look(self_hosted(VLLM_KEY="s3cret"), server.url, api_key_env="VLLM_KEY")
-        assert placement.endpoint.api_key_env == "VLLM_KEY"
+        place = Endpoint(MODEL, "self_hosted", (server.url,), "VLLM_KEY")
+        placement = await asyncio.to_thread(self_hosted(place, VLLM_KEY="s3cret"), place)
+        assert placement.context_tokens == 4096
         with pytest.raises(ConfigurationError, match="status 401: the key is missing") as found:
-            await look(self_hosted(VLLM_KEY="wr0ng"), server.url, api_key_env="VLLM_KEY")
+            await asyncio.to_thread(self_hosted(place, VLLM_KEY="wr0ng"), place)
         assert "VLLM_KEY" in found.value.remedy
         assert "wr0ng" not in str(found.value)
         with pytest.raises(ConfigurationError) as found:
             await look(self_hosted(), server.url)
         assert "--api-key-env" in found.value.remedy
+
+
+@pytest.mark.parametrize("listed", [None, Endpoint(MODEL, "self_hosted", ("http://mine/v1",))])
+async def test_no_key_is_shown_to_a_place_that_nobody_has_approved(
+    listed: Endpoint | None,
+) -> None:
+    """A request may name any URL and any variable; whoever approves it is told both."""
+    async with ModelServer(models=(MODEL,), key="s3cret") as server:
+        plan = self_hosted(listed, OPENROUTER_API_KEY="s3cret")
+        placement = await look(plan, server.url, api_key_env="OPENROUTER_API_KEY")
+    assert server.keys == [None]
+    assert placement.summary == (
+        f"It is served by {server.url} (which will be shown the key in OPENROUTER_API_KEY)."
+    )
 
 
 @pytest.mark.parametrize(

@@ -71,6 +71,22 @@ async def test_a_model_is_deployed_to_the_server_that_is_named(
     assert table.rollouts[AGENT].arms[1].model == MODEL
 
 
+async def test_a_servers_key_is_shown_to_it_once_that_is_approved(workspace: Workspace) -> None:
+    """The approval names server and variable; the checklist is the first to use the key."""
+    workspace.variables["GPU_KEY"] = "s3cret"
+    async with ModelServer(models=(MODEL,), key="s3cret") as server:
+        wanted = request(endpoint=server.url, api_key_env="GPU_KEY")
+        approval = await ask(workspace, wanted)
+        given = await compose(workspace.settings()).coordinator.get_approval(approval)
+        assert f"{server.url} (which will be shown the key in GPU_KEY)" in given.summary
+        assert server.keys == [None]
+        assert server.requests == []
+        await compose(workspace.settings()).coordinator.resume(approval, ADA)
+    table = ModelsYaml(workspace.models_yaml).read()
+    assert table.models[MODEL].api_key_env == "GPU_KEY"
+    assert "s3cret" not in workspace.models_yaml.read_text()
+
+
 async def test_a_model_of_openrouter_is_deployed_by_its_id(workspace: Workspace) -> None:
     """The dry run shows the price; models.yaml needs no entry."""
     async with ModelServer(kind="openrouter", models=(MODEL,), context=50) as server:

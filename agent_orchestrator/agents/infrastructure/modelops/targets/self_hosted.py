@@ -15,7 +15,7 @@ from agent_orchestrator.agents.infrastructure.modelops.targets.model_list import
     no_such_model,
 )
 from agent_orchestrator.domain.routing import Endpoint
-from agent_orchestrator.errors import ChefError, InputError
+from agent_orchestrator.errors import ChefError, ConfigurationError, InputError
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +46,24 @@ class _Server:
 
 
 class SelfHostedTarget:
-    """A ``Target``: the server runs already, and must serve the model by its id."""
+    """A ``Target``: the server runs already, and must serve the model by its id.
 
-    def __init__(self, secret: Callable[[str], str | None]) -> None:
-        """``secret`` gives the value of an environment variable that holds a key."""
+    A key goes only where people have said in models.yaml that it belongs. To a place that a request
+    names, nothing secret is sent before the request is approved: it may be anybody's.
+    """
+
+    def __init__(
+        self,
+        secret: Callable[[str], str | None],
+        listed: Callable[[str], Endpoint | None],
+    ) -> None:
+        """Take the ways to look things up.
+
+        ``secret`` gives the value of an environment variable that holds a key, ``listed`` a model's
+        entry in models.yaml.
+        """
         self._secret = secret
+        self._listed = listed
 
     def plan(self, endpoint: Endpoint) -> Placement:
         """Ask each of its servers what it serves."""
@@ -76,9 +89,14 @@ class SelfHostedTarget:
         where the list is one step further on, the URL was cut short.
         """
         key_name = endpoint.api_key_env
-        key = self._secret(key_name) if key_name else None
+        trusted = self._listed(endpoint.model) == endpoint
+        key = self._secret(key_name) if key_name and trusted else None
         try:
             found = fetch_model_list(url, key, key_name)
+        except ConfigurationError:
+            if trusted or key_name is None:
+                raise
+            return _Server(url, f"which will be shown the key in {key_name}", None)
         except NoModelListError as error:
             longer = f"{url.rstrip('/')}/v1"
             if _lists_models(longer, key):
