@@ -43,6 +43,7 @@ class RolloutSample:
     asked: float
     realised: float | None
     evidence: dict[str, float]
+    difference: dict[str, tuple[float, float]]
 
     @classmethod
     def of(cls, found: RolloutReport, at: float) -> Self:
@@ -54,6 +55,9 @@ class RolloutSample:
             asked=(found.weight or 0) / 100,
             realised=None if realised is None else realised / 100,
             evidence={rail.guardrail: rail.e_value for rail in found.guardrails},
+            difference={
+                rail.guardrail: rail.difference for rail in found.guardrails if rail.difference
+            },
         )
 
 
@@ -174,7 +178,13 @@ def _rolled_back(watch: Watch) -> _Canary:
 def _canary(title: str, lead: str, watch: Watch) -> _Canary:
     start = watch.report.decisions[0].at
     points = [
-        plots.TimelinePoint(sample.at - start, sample.asked, sample.realised, sample.evidence)
+        plots.TimelinePoint(
+            sample.at - start,
+            sample.asked,
+            sample.realised,
+            sample.evidence,
+            sample.difference,
+        )
         for sample in watch.samples
         if sample.at >= start
     ]
@@ -188,7 +198,10 @@ def _canary(title: str, lead: str, watch: Watch) -> _Canary:
     ]
     threshold = max(rail.threshold for rail in watch.report.guardrails)
     svg = Markup(plots.canary_timeline(points, events, threshold))  # noqa: S704
-    caption = "The split asked and realised, and the evidence against the candidate."
+    caption = (
+        "The split asked and realised, the evidence against the candidate, and the difference of "
+        "the arms on the guardrail with the most of it."
+    )
     rows = [_decision_row(decision, start) for decision in watch.report.decisions]
     return _Canary(title, lead, Picture(svg, caption), rows)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from dataclasses import replace
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -84,6 +85,18 @@ def test_the_timeline_shows_decisions_and_the_threshold() -> None:
     shown = texts(plots.canary_timeline(POINTS, events, 20))
     for text in ("quality", "error", "rolls back at 20", "started", "50 %", "rolled back"):
         assert text in shown
+
+
+def test_the_difference_is_that_of_the_guardrail_with_the_most_evidence() -> None:
+    """Where it is known; a point without it does no harm."""
+    known = [
+        replace(point, difference={"error": (-0.2, 0.1), "quality": (-0.5, -0.1)})
+        for point in POINTS[1:]
+    ]
+    shown = " ".join(texts(plots.canary_timeline([POINTS[0], *known], [], 20)))
+    assert "quality: candidate − stable in points" in shown
+    without = " ".join(texts(plots.canary_timeline(POINTS, [], 20)))
+    assert "candidate − stable" not in without
 
 
 def test_an_empty_timeline_is_drawn_too() -> None:

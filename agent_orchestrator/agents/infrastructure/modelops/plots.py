@@ -174,6 +174,8 @@ class TimelinePoint:
     """Its share of the tasks so far in this step, 0..1."""
     evidence: Mapping[str, float] = field(default_factory=dict)
     """Guardrail → e-value, > 0."""
+    difference: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    """Guardrail → interval of candidate − stable, −1..1, that holds at every moment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,21 +190,28 @@ class TimelineEvent:
 def canary_timeline(
     points: Sequence[TimelinePoint], events: Sequence[TimelineEvent], threshold: float
 ) -> str:
-    """Draw a rollout: the split asked and realised, and the evidence against its threshold.
+    """Draw a rollout: its split asked and realised, its evidence, and the difference of the arms.
 
     The evidence is a betting e-process per guardrail, on a logarithmic scale: at ``threshold`` the
-    candidate is rolled back.
+    candidate is rolled back. The difference, where it is known, is that of the guardrail with the
+    largest evidence at the end.
     """
-    with drawn("Rollout: split and evidence over time", _WIDE, 4.6) as plot:
-        split, evidence = plot.figure.subplots(2, 1, sharex=True, height_ratios=[1.0, 1.2])
+    compared = any(point.difference for point in points)
+    with drawn("Rollout: split and evidence over time", _WIDE, 6.4 if compared else 4.6) as plot:
+        rows = plot.figure.subplots(
+            2 + compared, 1, sharex=True, height_ratios=[1.0, 1.2, 1.0][: 2 + compared]
+        )
+        split, evidence = rows[:2]
         _split(split, points)
         _evidence(evidence, points, threshold)
+        if compared:
+            _difference(rows[2], points)
         last = max([point.at_s for point in points] + [event.at_s for event in events], default=1.0)
         evidence.set_xlim(0, last)
         evidence.xaxis.set_major_formatter(lambda value, _: seconds(value) if value else "0")
         for event, level in zip(events, _levels(events, last), strict=True):
             colour = VERDICTS[event.verdict]
-            for axes in (split, evidence):
+            for axes in rows:
                 axes.axvline(event.at_s, color=colour, linewidth=1.4, alpha=0.85)
             side = (
                 "right"
@@ -253,6 +262,24 @@ def _evidence(axes: Axes, points: Sequence[TimelinePoint], threshold: float) -> 
     axes.set_title("evidence that it is worse (e-value)")
     if guardrails:
         axes.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=4, borderaxespad=0.0)
+
+
+def _difference(axes: Axes, points: Sequence[TimelinePoint]) -> None:
+    """Draw the interval of candidate − stable, in points, of the guardrail that says most."""
+    known = [point for point in points if point.difference]
+    last = known[-1]
+    guardrail = max(last.difference, key=lambda name: last.evidence.get(name, 0.0))
+    series = [(p.at_s, *p.difference[guardrail]) for p in known if guardrail in p.difference]
+    times = [at for at, _, _ in series]
+    lows, highs = [100 * low for _, low, _ in series], [100 * high for _, _, high in series]
+    axes.fill_between(times, lows, highs, color=CANDIDATE, alpha=0.18, linewidth=0)
+    axes.plot(times, lows, color=CANDIDATE, linewidth=1.2)
+    axes.plot(times, highs, color=CANDIDATE, linewidth=1.2)
+    axes.axhline(0.0, color=MUTED, linewidth=1.2)
+    axes.set_ylim(-100, 100)
+    axes.set_title(
+        f"{label(guardrail)}: candidate − stable in points, an interval that holds at every moment"
+    )
 
 
 def _levels(events: Sequence[TimelineEvent], last: float) -> list[int]:
