@@ -1,9 +1,10 @@
 """What a request costs through our router and gateway, beside other routers and direct calls.
 
-    python support/benchmarks/router.py             those whose environments exist
-    python support/benchmarks/router.py --peers     installs missing peers first (~10 min)
-    python support/benchmarks/router.py --only chef-router --only direct-httpx
-    python support/benchmarks/router.py --quick     seconds; tells that it works, not what it costs
+    .venv/bin/python support/benchmarks/router.py           those whose environments exist
+    .venv/bin/python support/benchmarks/router.py --peers   install missing peers first (~10 min)
+    .venv/bin/python support/benchmarks/router.py --only chef-router --only direct-httpx
+    .venv/bin/python support/benchmarks/router.py --quick   tells that it works, not what it costs
+    .venv/bin/python support/benchmarks/router.py --render  only write the page anew from the JSON
 
 Every contestant runs in a process and an interpreter of its own against one mock upstream on
 loopback, one at a time. Calls through it take turns with direct calls of the same HTTP client in
@@ -78,6 +79,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--peers", action="store_true", help="install the missing peers first")
     parser.add_argument("--only", action="append", choices=names, help="may be repeated")
     parser.add_argument("--quick", action="store_true", help="little of everything")
+    parser.add_argument("--render", action="store_true", help="write the page, measure nothing")
     parser.add_argument("--requests", type=int, help="of the load")
     parser.add_argument(
         "--out", type=Path, help="where the JSON goes; a full run's goes to results/router.json"
@@ -85,9 +87,19 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def render() -> None:
+    """Write the kept results into the documentation."""
+    report = json.loads(RESULTS.read_text(encoding="utf-8"))
+    page = with_summary(PAGE.read_text(encoding="utf-8"), report)
+    PAGE.write_text(page, encoding="utf-8")
+
+
 def main() -> int:
     """Measure, print the tables, write the JSON. Return 1 when one of ours was not measured."""
     given = _arguments()
+    if given.render:
+        render()
+        return 0
     load_before = os.getloadavg()[0]
     unavailable = install_missing() if given.peers else {}
     plan = QUICK if given.quick else FULL
@@ -102,8 +114,7 @@ def main() -> int:
         out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     if out == RESULTS:
-        page = with_summary(PAGE.read_text(encoding="utf-8"), report)
-        PAGE.write_text(page, encoding="utf-8")
+        render()
     return 1 if any(row.result is None and row.contestant.peer is None for row in rows) else 0
 
 

@@ -32,8 +32,8 @@ _SENT_AT = re.compile(rb'"content": ?"(\d{10,})"')
 _RUN = 10
 """Calls of one kind in a row, when both kinds take turns."""
 _PAUSE = 0.03
-"""Seconds before a run of direct calls, so that they do not pay for what the calls before them left
-to do in the background."""
+"""Seconds before a run, so that it does not pay for what the calls before it left to do in the
+background."""
 _SETTLE = 0.25
 """Seconds after a block, whose CPU time includes what its calls left to do."""
 
@@ -90,7 +90,6 @@ class Stopwatch:
         through: list[int] = []
         end = time.monotonic() + seconds
         while len(direct) < requests and time.monotonic() < end:
-            await asyncio.sleep(_PAUSE)
             direct += await _timed_run(self._driver.direct)
             through += await _timed_run(self._through)
         return {"direct_ns": direct, "through_ns": through}
@@ -112,6 +111,7 @@ class Stopwatch:
         while len(direct) < requests and time.monotonic() < end:
             await asyncio.sleep(_PAUSE)
             direct.append(await self._driver.direct_stream())
+            await asyncio.sleep(_PAUSE)
             through.append(await self._driver.through_stream(self._next_task()))
         return {"direct_ns": direct, "through_ns": through}
 
@@ -153,7 +153,8 @@ class Stopwatch:
 
 
 async def _timed_run(call: Callable[[], Awaitable[None]]) -> list[int]:
-    """Time a run of calls, after one that wakes whoever had gone idle."""
+    """Time a run of calls, after a pause and one call that wakes whoever had gone idle."""
+    await asyncio.sleep(_PAUSE)
     await call()
     times = []
     for _ in range(_RUN):

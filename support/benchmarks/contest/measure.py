@@ -41,9 +41,16 @@ class Plan:
     """Longest time of the load; None for each contestant's own."""
 
 
-FULL = Plan(rounds=5, turns=250, block=400, streams=20, clients=32, requests=100_000)
+FULL = Plan(rounds=5, turns=250, block=400, streams=15, clients=32, requests=100_000)
 QUICK = Plan(
-    rounds=2, turns=10, block=20, streams=3, clients=4, requests=200, step_seconds=1, load_seconds=3
+    rounds=2,
+    turns=10,
+    block=20,
+    streams=3,
+    clients=4,
+    requests=200,
+    step_seconds=1,
+    load_seconds=60,
 )
 
 

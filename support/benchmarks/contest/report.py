@@ -140,6 +140,7 @@ def _memory(result: Mapping[str, Any]) -> str:
 
 
 _COLUMNS: tuple[tuple[str, Callable[[Mapping[str, Any]], str]], ...] = (
+    ("direct p50", lambda r: f"{r['direct_ms']['p50']['median']:.2f}"),
     ("added p50", lambda r: _ms(r["added_ms"]["p50"])),
     ("added p95", lambda r: f"{r['added_ms']['p95']['median']:.2f}"),
     ("added p99", lambda r: f"{r['added_ms']['p99']['median']:.2f}"),
