@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
+from abc import ABC, abstractmethod
+from typing import Self
 
 import aiohttp
 
@@ -33,30 +33,63 @@ async def refusal(model: str, response: aiohttp.ClientResponse, missing: str) ->
     )
 
 
-@contextmanager
-def failures_of(model: str) -> Iterator[None]:
+class _Translation(ABC):
+    """A context manager that turns some errors of its block into an UpstreamFailure.
+
+    A class, and no generator under ``@contextmanager``: every request passes two of them, and a
+    generator costs three times as much.
+    """
+
+    __slots__ = ("_model",)
+
+    def __init__(self, model: str) -> None:
+        self._model = model
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        failure = self._failure(error) if isinstance(error, Exception) else None
+        if failure is not None:
+            raise failure from error
+
+    @abstractmethod
+    def _failure(self, error: Exception) -> UpstreamFailure | None:
+        """Return what ``error`` means, None to let it pass."""
+
+
+class failures_of(_Translation):  # noqa: N801 - reads as a sentence: with failures_of(model)
     """Turn whatever can go wrong in a call into an UpstreamFailure."""
-    try:
-        yield
-    except TimeoutError as error:
-        raise _failure(f"{model} did not answer in time", "timeout", error) from error
-    except (aiohttp.ClientConnectionError, OSError) as error:
-        raise _failure(f"{model} cannot be reached", "connection", error) from error
-    except ReportedError as error:
-        raise UpstreamFailure(f"{model} reported an error: {error}", kind="status") from error
-    except (aiohttp.ClientError, WireError) as error:
-        raise _failure(f"{model} gave no OpenAI answer", "protocol", error) from error
+
+    __slots__ = ()
+
+    def _failure(self, error: Exception) -> UpstreamFailure | None:
+        match error:
+            case TimeoutError():
+                return _failure(f"{self._model} did not answer in time", "timeout", error)
+            case aiohttp.ClientConnectionError() | OSError():
+                return _failure(f"{self._model} cannot be reached", "connection", error)
+            case ReportedError():
+                return UpstreamFailure(f"{self._model} reported an error: {error}", kind="status")
+            case aiohttp.ClientError() | WireError():
+                return _failure(f"{self._model} gave no OpenAI answer", "protocol", error)
+            case _:
+                return None
 
 
-@contextmanager
-def cut_off(model: str) -> Iterator[None]:
+class cut_off(_Translation):  # noqa: N801
     """Turn a connection lost while the answer came into an UpstreamFailure."""
-    try:
-        yield
-    except TimeoutError:
-        raise
-    except (aiohttp.ClientPayloadError, aiohttp.ClientConnectionError, OSError) as error:
-        raise _failure(f"{model} broke off its answer", "cut_off", error) from error
+
+    __slots__ = ()
+
+    def _failure(self, error: Exception) -> UpstreamFailure | None:
+        match error:
+            case TimeoutError():
+                return None
+            case aiohttp.ClientPayloadError() | aiohttp.ClientConnectionError() | OSError():
+                return _failure(f"{self._model} broke off its answer", "cut_off", error)
+            case _:
+                return None
 
 
 def _failure(what: str, kind: ErrorKind, error: Exception) -> UpstreamFailure:
