@@ -25,6 +25,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 from tests.doubles.fleet import AGENT, MODELS, Fleet
+from tests.doubles.fork_server import Process
 
 #: Of all runs: those in which nothing ends by itself, the timer is away, a gateway is killed too.
 _UNHARMED, _NO_TIMER, _GATEWAY, _TIMER = 0.1, 0.3, 0.15, 0.15
@@ -107,7 +108,7 @@ class _Drill:
         process = self._fleet.start(*command)
         aimed = self._chance.random() < _AIMED
         if aimed:
-            await asyncio.to_thread(self._wait_for_intent)
+            await asyncio.to_thread(self._wait_for_intent, process)
             await asyncio.sleep(self._chance.uniform(0.0, _MIDDLE))
         else:
             usual = self._usual.get(_name(command), _USUAL)
@@ -116,10 +117,9 @@ class _Drill:
             self.tally.killed[_name(command)] += 1
             self.tally.in_the_middle += bool(self._fleet.journal.pending())
 
-    def _wait_for_intent(self) -> None:
-        """Wait until a change is written down, or for as long as a command usually takes."""
-        deadline = time.monotonic() + 2 * _USUAL
-        while not self._fleet.journal.pending() and time.monotonic() < deadline:
+    def _wait_for_intent(self, process: Process) -> None:
+        """Wait until a change is written down, or the command has ended without one."""
+        while not self._fleet.journal.pending() and not process.has_ended():
             time.sleep(0.001)
 
     async def _recover(self) -> None:

@@ -92,6 +92,11 @@ class Process:
             time.sleep(_POLL_SECONDS)
         return os.waitstatus_to_exitcode(int(status))
 
+    def has_ended(self) -> bool:
+        """Return whether it has, without waiting for it: it is a zombie then."""
+        stat = Path(f"/proc/{self.pid}/stat").read_text()
+        return stat.rpartition(")")[2].split()[0] == "Z"
+
     def send(self, number: int) -> None:
         """Send a signal; it may have ended already."""
         os.kill(self.pid, number)
