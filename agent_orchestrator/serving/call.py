@@ -69,17 +69,13 @@ class Route:
     table: RoutingTable
     agent: str
     rollout: Rollout | None
+    rollout_id: str | None
     arms: tuple[Arm, ...]
     fallbacks: tuple[Arm, ...]
     mirrored: tuple[Arm, ...]
     """Arms that get copies of requests."""
     voices: tuple[Arm, ...]
     """Arms that are asked together for every request (an ensemble); empty when one is asked."""
-
-    @property
-    def rollout_id(self) -> str | None:
-        """The id of the rollout, None without one."""
-        return self.rollout.id if self.rollout else None
 
     @property
     def judge(self) -> str | None:
@@ -113,16 +109,17 @@ def route(table: RoutingTable, agent: str) -> Route:
     rollout = table.rollouts.get(agent)
     carrying = tuple(arm for arm in arms if arm.weight)
     together = rollout and rollout.strategy == "ensemble" and rollout.phase == "running"
-    mayserve = {arm.model for arm in (arms[0], *carrying)}
+    serving = {arm.model for arm in (arms[0], *carrying)}
     return Route(
         table=table,
         agent=agent,
         rollout=rollout,
+        rollout_id=rollout.id if rollout else None,
         arms=arms,
         fallbacks=tuple(
             Arm(FALLBACK, model, weight=0)
             for model in table.fallback_models(agent)
-            if model not in mayserve
+            if model not in serving
         ),
         mirrored=tuple(arm for arm in arms if arm.mirror) if rollout else (),
         voices=carrying if together and len(carrying) > 1 else (),
@@ -143,9 +140,13 @@ class Call:
         """Begin an attempt on ``arm``."""
         return Attempt(self.request, arm, self._breaker(arm), self.tools, role)
 
-    def attempts(self, order: tuple[Arm, ...]) -> Iterator[Attempt]:
-        """Yield an attempt for each arm in turn that its breaker does not keep out."""
-        for arm in order:
+    def attempts(self) -> Iterator[Attempt]:
+        """Yield an attempt for each arm in turn that its breaker does not keep out.
+
+        Where an ensemble has been asked before, only the fallbacks are left.
+        """
+        route = self.route
+        for arm in route.fallbacks if route.voices else route.order(self.request.task_id):
             attempt = self.attempt(arm)
             if attempt.is_permitted():
                 yield attempt
@@ -187,12 +188,12 @@ class Call:
         failed = tuple(request.failed)
         return Served(request.id, request.agent, arm, request.rollout_id, failed, cached)
 
-    def no_answer(self, order: tuple[Arm, ...]) -> NoAnswerError:
-        """Return the error of a request that ``order`` had no answer to."""
+    def no_answer(self) -> NoAnswerError:
+        """Return the error of a request that nobody had an answer to."""
         if self.request.last_failure is not None:
             return NoAnswerError(self.request, None)
         now = self.tools.timer()
-        kept_out = self.route.voices + order
+        kept_out = self.route.order(self.request.task_id)
         waits = [self._breaker(arm).retry_after(now) for arm in kept_out]
         return NoAnswerError(self.request, min(waits))
 

@@ -49,8 +49,12 @@ def judged(answer: Answer, body: Mapping[str, Any]) -> tuple[bool, Usage]:
     return valid, read_usage(answer.data) or _NO_USAGE
 
 
-def unstreamed(body: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the request that asks for the same answer in one piece."""
-    if "stream" not in body:
-        return body
-    return {key: value for key, value in body.items() if key not in {"stream", "stream_options"}}
+def unstreamed(body: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the request that asks for the same answer in one piece.
+
+    A copy, its list of messages too: callers may go on with theirs while a mirror is under way.
+    """
+    copy = {key: value for key, value in body.items() if key not in {"stream", "stream_options"}}
+    if isinstance(copy.get("messages"), list):
+        copy["messages"] = list(copy["messages"])
+    return copy

@@ -4,7 +4,7 @@ Votes are the arms' weights; answers count as one when they say the same (``doma
 tie goes to the task's own arm, so that a task which asks twice hears the same voice. A member that
 fails, or whose answer is invalid while another's is valid, is left out. Each member leaves an
 Outcome of role "member"; the ensemble leaves the request's first attempt, as arm "ensemble", which
-feedback on the answer belongs to. Tokens stand with the members.
+feedback on the answer belongs to. Tokens stand with the members. An ensemble is not mirrored.
 """
 
 from __future__ import annotations

@@ -32,6 +32,16 @@ class Mirrors:
         self.undecided = 0
         """Pairs about which the judge made no statement."""
 
+    @property
+    def running(self) -> int:
+        """Mirrors under way, with an ensemble's late members."""
+        return self._background.running
+
+    @property
+    def dropped(self) -> int:
+        """Mirrors that were left out because too many were under way."""
+        return self._background.dropped
+
     def wanted(self, call: Call) -> bool:
         """Return whether the request will be mirrored if a mirror has room."""
         return bool(call.route.mirrored and self._arms(call))

@@ -111,6 +111,7 @@ class Router:
         self._background = Background(_BACKGROUND)
         self._ensemble = Ensemble(self._background)
         self.mirrors = Mirrors(self._background)
+        """Copies of requests for arms that are only looked at."""
         self.periods = Periods(tables.current, clock())
         """Since when this process serves by which entry, and what is under way."""
 
@@ -163,16 +164,13 @@ class Router:
         elected = await self._elected(call, body)
         if elected is not None:
             return Routed(call.served_by(elected.arm), elected.completion)
-        order = (
-            call.route.fallbacks if call.route.voices else call.route.order(call.request.task_id)
-        )
-        for attempt in call.attempts(order):
+        for attempt in call.attempts():
             completion = await call.ask(attempt, body)
             if completion is not None:
                 if call.route.mirrored:
                     self.mirrors.offer(call, attempt.arm, body, completion.said)
                 return Routed(call.served_by(attempt.arm), completion)
-        raise call.no_answer(order)
+        raise call.no_answer()
 
     async def stream(
         self,
@@ -206,15 +204,12 @@ class Router:
         if elected is not None:
             chunks = replayed(elected.completion.answer.data, body)
             return RoutedStream(call.served_by(elected.arm), chunks)
-        order = (
-            call.route.fallbacks if call.route.voices else call.route.order(call.request.task_id)
-        )
-        for attempt in call.attempts(order):
+        for attempt in call.attempts():
             stream = await call.open(attempt, body)
             if stream is not None:
                 account = self._account(call, attempt, body)
                 return RoutedStream(call.served_by(attempt.arm), stream, account)
-        raise call.no_answer(order)
+        raise call.no_answer()
 
     async def complete_model(
         self, model: str, body: Mapping[str, Any], *, endpoint: Endpoint | None = None

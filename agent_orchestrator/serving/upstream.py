@@ -38,7 +38,7 @@ _CHAT = "chat/completions"
 _OVERLOADED = {429, 502, 503, 504}
 """Statuses after which another server of the model may do better."""
 _REFUSED = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
-_KEPT_POOLS = 1024
+_KEPT_LANES = 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -223,7 +223,7 @@ class Upstream:
     def _lane(self, endpoint: Endpoint) -> _Lane:
         """Return the new way to ``endpoint``. Raises UpstreamFailure for one without a place."""
         session, servers = self._servers(endpoint)
-        if len(self._lanes) >= _KEPT_POOLS:
+        if len(self._lanes) >= _KEPT_LANES:
             idle = [e for e, lane in self._lanes.items() if not lane.is_busy()]
             for old in idle:
                 del self._lanes[old]

@@ -70,7 +70,7 @@ class Scene:
 
     async def idle(self) -> None:
         """Wait for the mirrors."""
-        await settled(lambda: not self.router._background.running)
+        await settled(lambda: not self.router.mirrors.running)
 
 
 @asynccontextmanager
@@ -169,8 +169,18 @@ async def test_a_full_house_drops_mirrors_and_counts_them():
         shadow.router._background._limit = 2
         for _ in range(5):
             await shadow.complete()
-        assert (shadow.router._background.running, shadow.router._background.dropped) == (2, 3)
+        assert (shadow.router.mirrors.running, shadow.router.mirrors.dropped) == (2, 3)
         assert len(shadow.recording.outcomes) == 5
+
+
+async def test_a_caller_may_go_on_with_its_messages():
+    """The copy is taken when the answer is there, not when the mirror gets round to it."""
+    async with scene() as shadow:
+        body = ask()
+        await shadow.router.complete(AGENT, body, task_id="t", request_id="r")
+        body["messages"].append({"role": "assistant", "content": "same"})
+        await shadow.idle()
+        assert len(shadow.servers[CANDIDATE].requests[0].body["messages"]) == 1
 
 
 async def test_an_arm_that_served_or_failed_is_not_asked_again():
