@@ -28,10 +28,12 @@ class PostgresServer:
     """A server that listens on a socket in its folder."""
 
     folder: Path
+    port: int = 5432
+    """Part of the socket's name; a TCP port only with the option ``listen_addresses``."""
 
     @classmethod
     @contextmanager
-    def running(cls, *options: str) -> Iterator[PostgresServer]:
+    def running(cls, *options: str, port: int = 5432) -> Iterator[PostgresServer]:
         """Start a server that forgets at a power cut, or skip; ``options`` go to the server."""
         found = subprocess.run([SCRIPT, "find"], capture_output=True, text=True, check=False)
         if found.returncode:
@@ -43,12 +45,12 @@ class PostgresServer:
         folder = Path(tempfile.mkdtemp(prefix="chef-pg-"))
         with (folder / "log").open("wb") as log:
             process = subprocess.Popen(
-                [SCRIPT, "run", folder, "-c", "fsync=off", *options],
+                [SCRIPT, "run", folder, "-c", "fsync=off", "-p", str(port), *options],
                 env=os.environ | {"PGPASSWORD": PASSWORD},
                 stderr=log,
             )
         try:
-            server = cls(folder)
+            server = cls(folder, port)
             server._wait_for(process)
             yield server
         finally:
@@ -58,7 +60,7 @@ class PostgresServer:
 
     def url(self, name: str = "postgres", *, password: str = PASSWORD) -> str:
         """Return the URL of a database."""
-        return f"postgresql://chef:{password}@/{name}?host={self.folder}"
+        return f"postgresql://chef:{password}@:{self.port}/{name}?host={self.folder}"
 
     @contextmanager
     def database(self) -> Iterator[str]:
@@ -73,7 +75,7 @@ class PostgresServer:
         url = make_url("postgresql+pg8000://").set(
             username="chef", password=PASSWORD, database=database
         )
-        arguments = {"unix_sock": f"{self.folder}/.s.PGSQL.5432"}
+        arguments = {"unix_sock": f"{self.folder}/.s.PGSQL.{self.port}"}
         engine = create_engine(url, connect_args=arguments, isolation_level="AUTOCOMMIT")
         try:
             with engine.connect() as connection:

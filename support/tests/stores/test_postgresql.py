@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import logging
+import os
+import pwd
+import shutil
+import socket
 import ssl
+import subprocess
+import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -174,3 +180,62 @@ def test_urls_say_what_libpqs_say(tmp_path: Path) -> None:
         assert (pinned.verify_mode, pinned.check_hostname) == (ssl.CERT_REQUIRED, False)
     with pytest.raises(ConfigurationError, match="sslrootcert"):
         options(f"sslmode=verify-full&sslrootcert={tmp_path / 'none.pem'}")
+
+
+@pytest.fixture
+def certificate() -> Iterator[Path]:
+    """Return a self-signed certificate for localhost, its key beside it, readable to a server."""
+    folder = Path(tempfile.mkdtemp(prefix="chef-tls-"))
+    subprocess.run(
+        [
+            *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"),
+            *("-keyout", folder / "key.pem", "-out", folder / "certificate.pem"),
+            *("-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"),
+        ],
+        check=True,
+        capture_output=True,
+    )
+    folder.chmod(0o755)
+    yield folder / "certificate.pem"
+    shutil.rmtree(folder)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl makes the certificate")
+def test_the_way_to_a_server_is_encrypted_as_asked(certificate: Path) -> None:
+    """Over TCP, TLS is used when there is any, and with verify-full only to who is meant."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    key = certificate.with_name("key.pem")
+    if os.getuid() == 0:
+        owner = pwd.getpwnam("postgres" if "postgres" in users() else "nobody")
+        os.chown(key, owner.pw_uid, owner.pw_gid)
+
+    def is_encrypted(host: str, query: str) -> bool:
+        database = Database(f"postgresql://chef:{PASSWORD}@{host}:{port}/postgres?{query}")
+        try:
+            with database.read() as connection:
+                mine = "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()"
+                return bool(connection.exec_driver_sql(mine).scalar())
+        finally:
+            database.close()
+
+    options = {"listen_addresses": "127.0.0.1", "ssl": "on"}
+    options |= {"ssl_cert_file": str(certificate), "ssl_key_file": str(key)}
+    arguments = [word for name, value in options.items() for word in ("-c", f"{name}={value}")]
+    verified = f"sslmode=verify-full&sslrootcert={certificate}"
+    with PostgresServer.running(*arguments, port=port):
+        assert is_encrypted("localhost", "")
+        assert is_encrypted("localhost", "sslmode=require")
+        assert is_encrypted("localhost", verified)
+        assert not is_encrypted("localhost", "sslmode=disable")
+        with pytest.raises(UnavailableError, match="self-signed"):
+            is_encrypted("localhost", "sslmode=verify-full")
+        with pytest.raises(UnavailableError, match="mismatch"):
+            is_encrypted("127.0.0.1", verified)
+
+
+def users() -> set[str]:
+    """Return the names of this machine's users."""
+    return {entry.pw_name for entry in pwd.getpwall()}

@@ -3,16 +3,33 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import threading
 from pathlib import Path
 
 import aiohttp
 import psutil
 import pytest
 from tests.doubles.fleet import AGENT, Fleet
-from tests.doubles.workspace import eventually
-from tests.postgres import PASSWORD
+from tests.doubles.splits import pair
+from tests.doubles.workspace import Workspace, eventually
+from tests.postgres import PASSWORD, PostgresServer
 
+from agent_orchestrator.domain.rollout import RolloutPolicy, RolloutState
+from agent_orchestrator.stores.database import Database
 from agent_orchestrator.stores.outcomes import OutcomeStore
+from agent_orchestrator.stores.rollouts import RolloutStore
+from agent_orchestrator.wiring import timer_process
+
+UNKNOWN_TO_MODELS_YAML = RolloutState(
+    id="ro_1",
+    agent=AGENT,
+    strategy="canary",
+    policy=RolloutPolicy(),
+    arms=pair(stable=("deepseek/deepseek-chat", None), candidate=("acme/new", None)),
+    started_at=1.0,
+    step_started_at=1.0,
+)
 
 
 def command_lines() -> str:
@@ -36,6 +53,33 @@ async def judge(fleet: Fleet, answered_by: int, judged_at: int) -> int:
         url = fleet.gateways[judged_at].url
         async with http.post(f"{url}/v1/feedback", json=feedback) as response:
             return response.status
+
+
+@pytest.mark.slow
+async def test_the_timer_goes_on_after_the_server_was_away(
+    tmp_path: Path, postgres: PostgresServer, postgres_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A lease that is lost with its connection is taken again, and the rollouts are watched on."""
+    caplog.set_level(logging.INFO)
+    variables = {"CHEF_DATABASE_URL": postgres_url, "CHEF_TIMER_SECONDS": "0.05"}
+    settings = Workspace(tmp_path, variables).settings()
+    database = Database(postgres_url)
+    rollouts = RolloutStore(database)
+    assert rollouts.open() == []
+    stop = threading.Event()
+    timer = threading.Thread(target=timer_process.run, args=(settings, stop))
+    timer.start()
+    try:
+        await eventually(lambda: caplog.text.count("The timer ticks") == 1)
+        await asyncio.to_thread(postgres.cut_off, postgres_url)
+        await eventually(lambda: caplog.text.count("The timer ticks") == 2)
+        assert "does not answer" in caplog.text
+        rollouts.save(UNKNOWN_TO_MODELS_YAML, 1.0)
+        await eventually(lambda: rollouts.get("ro_1").phase == "rolled_back")
+    finally:
+        stop.set()
+        await asyncio.to_thread(timer.join)
+    database.close()
 
 
 @pytest.mark.slow
