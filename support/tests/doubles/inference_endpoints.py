@@ -12,9 +12,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-import huggingface_hub
 import pytest
 from aiohttp import web
+from huggingface_hub import close_session, constants
 
 TOKEN = "hf_token"
 NAMESPACE = "acme"
@@ -195,11 +195,10 @@ async def huggingface_cloud(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Cl
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    constants = huggingface_hub.constants
     monkeypatch.setattr(constants, "ENDPOINT", url)
     monkeypatch.setattr(constants, "INFERENCE_ENDPOINTS_ENDPOINT", f"{url}/v2")
     try:
         yield cloud
     finally:
-        huggingface_hub.close_session()
+        close_session()
         await runner.cleanup()
