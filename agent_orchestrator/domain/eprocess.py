@@ -37,6 +37,8 @@ _ENOUGH = 1e100
 PRIOR_GOOD, PRIOR_BAD = 0.9, 0.1
 LEVELS_PER_UNIT = 10
 _MAX_PART = 9
+_SPLIT_PRIOR = 50.0
+_MOST_LOG = 700.0  # beyond, exp overflows
 MAX_WAITING = 4096
 
 
@@ -236,6 +238,35 @@ def block_shape(weight: int) -> tuple[int, int]:
     part = min(range(1, _MAX_PART + 1), key=lambda k: abs(round(k * ratio) / k - ratio))
     other = round(part * ratio)
     return (part, other) if weight == small else (other, part)
+
+
+def split_evidence(counts: Sequence[int], weights: Sequence[float]) -> float:
+    """Return the evidence against "the ``counts`` came from a split by ``weights``".
+
+    An e-process: the likelihood of the counts under a mixture of splits around the asked one (a
+    Dirichlet prior as firm as 50 tasks), over that under the asked one. So a sample-ratio mismatch
+    may be looked for after every task: an honest split ever reaches 1/α with probability at most α,
+    where a chi-square test looked at again and again would find one sooner or later (Lindon &
+    Malek, Anytime-Valid Inference for Multinomial Count Data, 2011.03567). It depends on the counts
+    only. An arm of weight 0 that has counts gives infinity.
+
+    Raises InputError unless there is one weight ≥ 0 for each count, not all of them 0.
+    """
+    total = math.fsum(weights)
+    if len(counts) != len(weights) or min(weights, default=-1) < 0 or not total:
+        raise InputError(
+            f"Split {list(counts)!r} against weights {list(weights)!r}.",
+            remedy="Give one weight ≥ 0 for each count, not all of them 0.",
+        )
+    log_ratio = math.lgamma(_SPLIT_PRIOR) - math.lgamma(_SPLIT_PRIOR + sum(counts))
+    for count, weight in zip(counts, weights, strict=True):
+        if not weight and count:
+            return math.inf
+        if count:
+            share = weight / total
+            log_ratio += math.lgamma(_SPLIT_PRIOR * share + count)
+            log_ratio -= math.lgamma(_SPLIT_PRIOR * share) + count * math.log(share)
+    return math.exp(min(log_ratio, _MOST_LOG))
 
 
 def _sigmoid(log_odds: float) -> float:

@@ -28,6 +28,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
+from agent_orchestrator.domain.eprocess import split_evidence
 from agent_orchestrator.domain.latency_reference import LatencyReference
 from agent_orchestrator.domain.outcomes import Judged, Outcome, Recorded, Role
 from agent_orchestrator.domain.rollout import (
@@ -39,7 +40,6 @@ from agent_orchestrator.domain.rollout import (
     RolloutVerdict,
 )
 from agent_orchestrator.domain.routing import Arm, Strategy
-from agent_orchestrator.domain.statistics import srm_p_value
 from agent_orchestrator.domain.verdict import Verdict
 from agent_orchestrator.domain.watches import (
     COUNTED,
@@ -293,12 +293,15 @@ class RolloutEvidence:
         return ArmVerdict(arm=name, verdict=Verdict.PASS, reason=_success(found, self.policy))
 
     def _split_p_value(self) -> float | None:
-        """Test the split of this step's tasks; None without tasks and when one arm has it all."""
+        """Test the split of this step's tasks, as often as one likes.
+
+        None without tasks and when one arm has it all.
+        """
         served = [arm for arm in self.arms.values() if arm.weight]
         if not self._tasks or len(served) == 1:
             return None
         counts = [self._tasks_of[arm.name] for arm in served]
-        return srm_p_value(counts, [arm.weight for arm in served])
+        return 1.0 / max(1.0, split_evidence(counts, [arm.weight for arm in served]))
 
     def _doubt(self, name: str, now: float) -> str:
         """Say why the records of a candidate cannot be judged; empty when they can."""

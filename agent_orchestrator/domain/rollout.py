@@ -193,7 +193,7 @@ class RolloutVerdict:
     realised_shares: Mapping[str, float] = field(default_factory=dict)
     """Arm → its share of those tasks; empty without data."""
     split_p_value: float | None = None
-    """Sample-ratio-mismatch test of the realised split."""
+    """Sample-ratio-mismatch test of the realised split, valid at every moment."""
     candidate_requests: int = 0
     """Requests to candidates since the rollout began."""
     stable_requests: int = 0

@@ -11,6 +11,7 @@ from agent_orchestrator.domain.eprocess import (
     TwoSampleEProcess,
     block_factors,
     block_shape,
+    split_evidence,
 )
 from agent_orchestrator.errors import InputError
 
@@ -252,3 +253,40 @@ def test_a_fall_below_the_reference_is_seen() -> None:
     assert fresh.peak >= 20.0
     assert old.peak >= 20.0
     assert fresh.e_value > 1.0
+
+
+@pytest.mark.parametrize("weights", [(20, 80), (1, 1, 2), (37, 63)])
+def test_an_honest_split_is_no_evidence_in_expectation(weights: tuple[int, ...]) -> None:
+    """Exact sums over all sequences of seven tasks: the e-value expects 1 under the asked split."""
+    total = sum(weights)
+    expected = 0.0
+    for arms in product(range(len(weights)), repeat=7):
+        chance = math.prod(weights[arm] / total for arm in arms)
+        expected += chance * split_evidence([arms.count(i) for i in range(len(weights))], weights)
+    assert expected == pytest.approx(1.0)
+
+
+def test_a_wrong_split_is_found_and_an_honest_one_left_alone() -> None:
+    """30 % for 20 % is found within 1,000 tasks; 100 honest splits of as many tasks never are."""
+    chance = dice(17)
+    for share, honest in ((0.30, False), (0.20, True)):
+        for _ in range(100 if honest else 20):
+            of_candidate, found = 0, False
+            for n in range(1, 1001):
+                of_candidate += chance.random() < share
+                found = found or split_evidence((of_candidate, n - of_candidate), (20, 80)) >= 1000
+            assert found is not honest
+
+
+def test_an_arm_that_should_have_nothing_has_nothing() -> None:
+    """One task there is proof; none is not."""
+    assert split_evidence((1, 5), (0, 100)) == math.inf
+    assert split_evidence((0, 5), (0, 100)) == 1.0
+    assert split_evidence((0, 10**7), (50, 50)) > 1e300
+
+
+@pytest.mark.parametrize(("counts", "weights"), [((1,), (1, 2)), ((1, 2), (0, 0)), ((), ())])
+def test_a_split_that_cannot_be_is_refused(counts: tuple, weights: tuple) -> None:
+    """Named, with a remedy."""
+    with pytest.raises(InputError, match="Split"):
+        split_evidence(counts, weights)
