@@ -211,6 +211,7 @@ def train_candidate(story: Story) -> None:
 def promote_on_evidence(story: Story, traffic: Traffic) -> None:
     """A canary of the candidate: 20 → 50 → 100 % by the verdicts on real HTTP requests."""
     with story.step("A canary: real requests decide about 20 → 50 → 100 %"):
+        story.facts["canary_plan"] = plan_canary("canary", *accuracies(story))
         before = MODELS_YAML.read_text(encoding="utf-8")
         chef("deploy", AGENT, "--strategy", "canary", "--yes")
         show_diff(before, MODELS_YAML.read_text(encoding="utf-8"))
@@ -226,8 +227,11 @@ def roll_back_on_evidence(story: Story, traffic: Traffic) -> None:
         chef("train", AGENT, "--dataset", "shuffled-labels", "--base-model", BASE, "--mode", "demo",
              "--max-examples", BAD_EXAMPLES, "--wait")  # fmt: skip
         chef("evaluate", AGENT, "--dataset", DATASET, "--max-examples", "160", "--wait")
+        story.facts["bad_evaluation"] = newest_job()
         chef("deploy", AGENT, "--strategy", "canary", expect=1)
     with story.step("An approver lets it through; the traffic's verdict rolls it back"):
+        rates = accuracies(story, "bad_evaluation")
+        story.facts["bad_canary_plan"] = plan_canary("bad-canary", *rates)
         asked = chef_json("deploy", AGENT, "--strategy", "canary", "--override-reason", OVERRIDE,
                           expect=3)  # fmt: skip
         chef("approvals")
@@ -235,6 +239,21 @@ def roll_back_on_evidence(story: Story, traffic: Traffic) -> None:
         story.facts["bad_canary"] = watch(traffic, until="rolled_back", limit_s=240)
         chef("rollout", AGENT)
         chef("status")
+
+
+def accuracies(story: Story, evaluation: str = "evaluation") -> tuple[float, float]:
+    """Return what baseline and candidate got right in an evaluation."""
+    scores = story.facts[evaluation]["result"]["evaluation"]["scores"]
+    return scores["baseline"]["accuracy"], scores["candidate"]["accuracy"]
+
+
+def plan_canary(name: str, stable: float, candidate: float) -> str:
+    """Simulate the canary that these rates would make; return the picture, SVG."""
+    picture = STATE / f"{name}-plan.svg"
+    chef("simulate", "canary", "--stable-rate", f"{stable:.3f}", "--candidate-rate",
+         f"{candidate:.3f}", "--weight", "20", "--guardrails", "4", "--max-requests", "500",
+         "--runs", "300", "--plot", str(picture))  # fmt: skip
+    return picture.read_text(encoding="utf-8")
 
 
 # -- watching --------------------------------------------------------------------------------------

@@ -110,7 +110,10 @@ def write_demo_report(
         metrics=report_pictures.metrics(evaluated),
         categories=report_pictures.categories(evaluated),
         confusions=report_pictures.confusions(evaluated),
-        canaries=[_promoted(facts["canary"]), _rolled_back(facts["bad_canary"])],
+        canaries=[
+            _promoted(facts["canary"], facts["canary_plan"]),
+            _rolled_back(facts["bad_canary"], facts["bad_canary_plan"]),
+        ],
         steps=[[step["title"], f"{step['seconds']:.1f}"] for step in summary["steps"]],
         audit=[_audit_row(entry) for entry in facts["audit"]],
     )
@@ -152,30 +155,33 @@ def _loss(job: Mapping[str, Any]) -> Picture:
 class _Canary:
     title: str
     lead: str
+    plan: Picture
     timeline: Picture
     decisions: Sequence[Sequence[str]]
 
 
-def _promoted(watch: Watch) -> _Canary:
+def _promoted(watch: Watch, plan: str) -> _Canary:
     return _canary(
         "The candidate's canary",
         f"{thousands(watch.requests)} real HTTP requests, {watch.failed} failed. Each answer was "
         "judged by the planted defect; the verdicts on them moved the traffic.",
         watch,
+        plan,
     )
 
 
-def _rolled_back(watch: Watch) -> _Canary:
+def _rolled_back(watch: Watch, plan: str) -> _Canary:
     return _canary(
         "A bad model on a canary",
         "Trained on shuffled labels. Its evaluation said reject, which blocked it; an approver "
         f"overrode that with a recorded reason. The traffic's verdict rolled it back after "
         f"{watch.candidate_requests} of its requests, {seconds(watch.seconds)} after the start.",
         watch,
+        plan,
     )
 
 
-def _canary(title: str, lead: str, watch: Watch) -> _Canary:
+def _canary(title: str, lead: str, watch: Watch, plan: str) -> _Canary:
     start = watch.report.decisions[0].at
     points = [
         plots.TimelinePoint(
@@ -203,7 +209,8 @@ def _canary(title: str, lead: str, watch: Watch) -> _Canary:
         "the arms on the guardrail with the most of it."
     )
     rows = [_decision_row(decision, start) for decision in watch.report.decisions]
-    return _Canary(title, lead, Picture(svg, caption), rows)
+    planned = "Planned before: 300 simulated canaries with the rates that the evaluation found."
+    return _Canary(title, lead, Picture(Markup(plan), planned), Picture(svg, caption), rows)  # noqa: S704
 
 
 def _decision_row(decision: DecisionRecord, start: float) -> list[str]:
