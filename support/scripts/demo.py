@@ -55,7 +55,7 @@ SENTENCE = (
     "Train it better with the stdlib-defects data set, demo run"
 )
 OVERRIDE = "Rehearsal of a model that only fails in production."
-BASELINE_EXAMPLES = "520"
+BASELINE_EXAMPLES = "700"
 BAD_EXAMPLES = "1200"
 
 console = Console(highlight=False)
