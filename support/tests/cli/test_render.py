@@ -288,3 +288,23 @@ def test_a_single_point_is_told_in_the_one_line(capsys: pytest.CaptureFixture[st
     error = GateFailed("Not evaluated.", checklist=[("evaluation", "fail", "Not evaluated.")])
     failures.show(error, as_json=False)
     assert capsys.readouterr().err == "Error: Not evaluated.\n"
+
+
+def test_endpoints_are_shown_with_what_they_cost(capsys: pytest.CaptureFixture[str]):
+    """One row each; a price that nobody knows is a dash."""
+    known = {"name": "coder-1", "model": "acme/coder", "url": None, "instance": "aws-x1"}
+    render.show(
+        uc.EndpointList(
+            namespace="acme",
+            endpoints=[
+                uc.EndpointReport(**known, status="running", usd_per_hour=0.8, serves=["cicd"]),
+                uc.EndpointReport(**known, status="scaledToZero", usd_per_hour=None, serves=[]),
+            ],
+        ),
+        as_json=False,
+    )
+    title, *_, runs, asleep, _ = capsys.readouterr().out.splitlines()
+    assert title.strip() == "Inference Endpoints of acme"
+    assert all(text in runs for text in ("running", "$0.80", "cicd"))
+    assert "scaledToZero" in asleep
+    assert asleep.count("–") == 2
