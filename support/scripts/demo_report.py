@@ -197,10 +197,11 @@ def _canary(title: str, lead: str, watch: Watch, plan: str) -> _Canary:
     events = [
         plots.TimelineEvent(
             decision.at - start,
-            _SHORT.get(decision.kind, decision.kind),
+            _SHORT[decision.kind],
             _VERDICTS.get(decision.kind, Verdict.INCONCLUSIVE),
         )
         for decision in watch.report.decisions
+        if decision.kind in _SHORT  # a drill lasts too short to be seen; the table has it
     ]
     threshold = max(rail.threshold for rail in watch.report.guardrails)
     svg = Markup(plots.canary_timeline(points, events, threshold))  # noqa: S704
