@@ -133,3 +133,16 @@ def test_outcomes_that_a_rate_rules_out_rule_it_out() -> None:
     for _ in range(50):
         decided = rule.observe(np.array([True]), np.array([False]))
     assert not decided[0]
+
+
+def test_counts_that_wrap_round_do_no_harm() -> None:
+    """After 65,536 good outcomes of an arm its blocks are counted as before."""
+    fresh, old = (TwoSampleEvidence(1, 20, 20.0) for _ in range(2))
+    old._good[:] = old._cumulative[:] = 65_530
+    rng = np.random.default_rng(2)
+    for _ in range(200):
+        candidate, good = rng.random(1) < 0.2, rng.random(1) < 0.8
+        fresh.observe(candidate, good)
+        old.observe(candidate, good)
+    assert old._good[0, 0] < 65_530
+    assert (old.total == fresh.total).all()

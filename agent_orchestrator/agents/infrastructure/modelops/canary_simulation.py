@@ -32,7 +32,7 @@ from agent_orchestrator.domain.rollout import FULL, RolloutPolicy
 from agent_orchestrator.domain.simulation import CanaryPlan, Simulation, wald_requests
 
 _BATCH = 2000
-"""Runs that are played at once: outcomes that wait for the other arm take about 34 kB a run."""
+"""Runs that are played at once: outcomes that wait for the other arm take about 17 kB a run."""
 _PATHS = 12
 _SHORTEST = 60
 """Candidate requests that a picture shows at least."""

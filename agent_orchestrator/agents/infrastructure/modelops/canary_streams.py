@@ -107,10 +107,11 @@ class TwoSampleEvidence(Rule):
         self.threshold = threshold
         self._slots = eprocess.MAX_WAITING + 2
         self._arrived = np.zeros((2, runs), np.int64)
-        self._good = np.zeros((2, runs), np.int32)
+        self._good = np.zeros((2, runs), np.uint16)
         self._used = np.zeros((2, runs), np.int64)
-        self._cumulative = np.zeros((self._slots, 2, runs), np.int32)
-        """Good ones among the first k outcomes of an arm, in slot k modulo their number."""
+        self._cumulative = np.zeros((self._slots, 2, runs), np.uint16)
+        """Good ones among the first k outcomes of an arm, in slot k modulo their number; counts
+        wrap round, of which differences know nothing."""
         self._pooled = np.empty((2, runs))
         self._pooled[:] = [[eprocess.PRIOR_BAD], [eprocess.PRIOR_GOOD]]
         self._shares = tuple(eprocess.SHARES)
