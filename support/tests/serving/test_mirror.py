@@ -29,6 +29,7 @@ from tests.serving.harness import (
 from agent_orchestrator.domain.outcomes import Outcome
 from agent_orchestrator.domain.routing import Arm
 from agent_orchestrator.serving.background import Background
+from agent_orchestrator.serving.breaker import BreakerPolicy
 from agent_orchestrator.serving.router import Routed, Router
 
 JUDGE = "team/judge"
@@ -74,7 +75,9 @@ class Scene:
 
 
 @asynccontextmanager
-async def scene(*arms: Arm, judge: str | None = None, **replies: Reply) -> AsyncIterator[Scene]:
+async def scene(
+    *arms: Arm, judge: str | None = None, breaker: BreakerPolicy = PATIENT, **replies: Reply
+) -> AsyncIterator[Scene]:
     """A stable arm, a candidate that mirrors all, and a judge."""
     async with (
         OpenAIServer(replies.get("stable", Reply("same"))) as stable,
@@ -85,7 +88,7 @@ async def scene(*arms: Arm, judge: str | None = None, **replies: Reply) -> Async
         servers = {STABLE: stable, CANDIDATE: candidate, JUDGE: model_judge}
         urls = {model: server.url for model, server in servers.items()}
         tables = Tables(several_arms(urls, arms or SHADOW, judge=judge))
-        async with Router(tables, models, Recording(), breaker=PATIENT) as router:
+        async with Router(tables, models, Recording(), breaker=breaker) as router:
             yield Scene(router, servers)
 
 
@@ -280,6 +283,7 @@ async def test_a_model_judges_pairs_in_both_orders(better: str, score: float):
         ("the first one, I think", []),
         ('{"better": "both"}', []),
         ('{"better": ', []),
+        ("{better: first}", []),
     ],
 )
 async def test_a_judge_is_read_strictly(said: str, scores: list[float]):
@@ -298,6 +302,43 @@ async def test_a_judge_that_is_down_makes_no_statement():
         await shadow.complete()
         await shadow.idle()
         assert (len(shadow.mirrored), shadow.recording.feedback) == (1, [])
+
+
+async def test_a_pair_too_long_for_the_judge_is_not_shown_to_it():
+    """Half an answer would be another answer."""
+    long = Reply("x" * 150_000), Reply("y" * 150_000)
+    async with scene(judge=JUDGE, stable=long[0], candidate=long[1]) as shadow:
+        await shadow.complete()
+        await shadow.idle()
+        assert (shadow.recording.feedback, shadow.servers[JUDGE].requests) == ([], [])
+
+
+async def test_a_mirror_is_kept_out_by_its_breaker_as_any_arm():
+    """A shadow that is down is not called for every request."""
+    trip = BreakerPolicy(minimum=1, threshold=0.1, cooldown_seconds=1000)
+    async with scene(candidate=Reply(status=500), breaker=trip) as shadow:
+        for _ in range(3):
+            await shadow.complete()
+            await shadow.idle()
+        assert [o.error for o in shadow.mirrored] == ["status", "breaker_open", "breaker_open"]
+        assert len(shadow.servers[CANDIDATE].requests) == 1
+
+
+async def test_under_load_a_flapping_mirror_costs_no_client_anything():
+    """300 requests, 100 at a time: each is answered by the stable arm and mirrored at most once."""
+    flapping = [Reply("same"), Reply(status=500), Reply(disconnect=True), Reply(body=b"x")]
+    async with scene() as shadow:
+        shadow.servers[CANDIDATE].answer_with(flapping * 100)
+        for _ in range(3):
+            answers = await asyncio.gather(*(shadow.complete(str(n)) for n in range(100)))
+            assert {routed.completion.text for routed in answers} == {"same"}
+        await shadow.idle()
+        served = [o.request_id for o in shadow.recording.outcomes if o.role == "serve"]
+        mirrored = [o.request_id for o in shadow.mirrored]
+        assert (len(served), len(set(served))) == (300, 300)
+        assert len(mirrored) == len(set(mirrored)) == 300 - shadow.router.mirrors.dropped
+        judged = [given.request_id for given in shadow.recording.feedback]
+        assert len(judged) == len(set(judged)) == sum(o.error is None for o in shadow.mirrored)
 
 
 async def test_the_judge_is_spared_where_the_text_says_enough():
