@@ -291,7 +291,11 @@ def main() -> None:
         effects = asyncio.run(measure(Path(folder), arguments.runs))
     rows = summary(effects)
     show(rows)
-    machine = {"cpus": os.cpu_count(), "python": platform.python_version()}
+    machine = {
+        "cpus": os.cpu_count(),
+        "load_average": round(os.getloadavg()[1], 1),
+        "python": platform.python_version(),
+    }
     document = {"goal_seconds": GOAL_SECONDS, "gateways": 2, "machine": machine, "rows": rows}
     RESULTS.parent.mkdir(exist_ok=True)
     RESULTS.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
