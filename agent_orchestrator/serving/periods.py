@@ -11,7 +11,7 @@ from collections.abc import Callable
 from agent_orchestrator.domain.routing import RoutingTable, entry_digest
 from agent_orchestrator.stores.serving import ServedArm, ServedPeriod
 
-_REMEMBERED = 4
+_REMEMBERED = 8
 """Past periods of an agent that are kept although nothing of them is under way."""
 
 
