@@ -25,6 +25,7 @@ from sqlalchemy import (
     UniqueConstraint,
     delete,
     func,
+    or_,
     select,
 )
 
@@ -204,10 +205,14 @@ class OutcomeStore:
         return outcome or 0, feedback or 0
 
     def arm_counts(self, rollout_id: str) -> dict[str, ArmCount]:
-        """Return arm → its first attempts in a rollout, and how many of them failed."""
+        """Return arm → what it was asked in a rollout, and how much of that failed.
+
+        What only failed over to it does not count.
+        """
+        own = or_(_OUTCOMES.c.attempt == 0, _OUTCOMES.c.role != "serve")
         query = (
             select(_OUTCOMES.c.arm, func.count(), func.count(_OUTCOMES.c.error))
-            .where(_OUTCOMES.c.rollout_id == rollout_id, _OUTCOMES.c.attempt == 0)
+            .where(_OUTCOMES.c.rollout_id == rollout_id, own)
             .group_by(_OUTCOMES.c.arm)
         )
         with self._database.read() as connection:

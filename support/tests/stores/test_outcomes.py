@@ -253,3 +253,12 @@ def test_others_write_while_pruning_rests(store: OutcomeStore) -> None:
     assert store.prune(before=2.0, batch=2, rest=write) == 4
     assert rests == [1, 1]
     assert [r.outcome.request_id for r in store.outcomes_after("ro_1", 0, 9)] == ["n0", "n1"]
+
+
+def test_copies_and_members_count_for_their_arm(store: OutcomeStore) -> None:
+    """Their attempts come after the serving ones, and were asked for all the same."""
+    mirrored = replace(OUTCOME, attempt=1, arm="shadow", role="mirror")
+    member = replace(OUTCOME, attempt=2, arm="member_1", role="member", error="timeout")
+    store.append_many([OUTCOME, mirrored, replace(member, valid_output=None)])
+    counts = store.arm_counts("ro_1")
+    assert (counts["shadow"], counts["member_1"]) == (ArmCount(1, 0), ArmCount(1, 1))
