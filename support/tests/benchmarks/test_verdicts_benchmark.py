@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import rollout_pictures
 import verdicts
 
 from agent_orchestrator.agents.infrastructure.modelops.canary_streams import (
@@ -115,3 +116,14 @@ def test_the_results_keep_what_is_promised() -> None:
         assert of[base, 0]["rollback_rate"] <= 0.05
     most = {5: 650, 10: 150, 20: 45, 40: 15}
     assert all(of[0.80, loss]["median"] <= bound for loss, bound in most.items())
+
+
+def test_the_rules_are_pictured_from_the_last_results() -> None:
+    """False alarms as numbers, medians as lines; the page shows the picture."""
+    found = json.loads(verdicts.RESULTS.read_text(encoding="utf-8"))
+    svg = rollout_pictures.rules(found["records"])
+    of = {(r["rule"], r["loss_points"], r["base"]): r for r in found["records"]}
+    for rule in ("e-process", "TensorZero GLR"):
+        assert f"{of[rule, 0, 0.80]['rollback_rate']:.1%}" in svg
+    pictures = PAGE.parent / "images"
+    assert (pictures / "rollout-rules.svg").read_text(encoding="utf-8").startswith("<svg ")
