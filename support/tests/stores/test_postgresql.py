@@ -105,6 +105,7 @@ def test_a_server_that_takes_no_writes_is_a_storage_error(
     with pytest.raises(StorageError, match="read-only"):
         AuditLog(fresh).append(2.0, "a", "b", "c", {})
     fresh.close()
+    postgres.execute(f"ALTER DATABASE {name} RESET default_transaction_read_only")
     assert len(AuditLog(database).tail(9)) == 1
 
 
