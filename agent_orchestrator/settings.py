@@ -58,6 +58,14 @@ class Settings(BaseModel):
     """How long an answer is kept."""
     cache_sampled: bool = Field(default=False, alias="CHEF_CACHE_SAMPLED")
     """Whether answers to requests with a temperature above 0 (or none) are kept too."""
+    gateway_keys: Path | None = Field(default=None, alias="CHEF_GATEWAY_KEYS_FILE")
+    """Names and hashes of the clients' keys; None for ``gateway-keys.json`` in the state folder."""
+    gateway_concurrent: int = Field(default=512, ge=1, alias="CHEF_GATEWAY_CONCURRENT")
+    """Requests that one gateway works on at a time."""
+    gateway_per_agent: int = Field(default=0, ge=0, alias="CHEF_GATEWAY_PER_AGENT")
+    """Of those, for one agent; 0 for no limit."""
+    gateway_queue: int = Field(default=128, ge=0, alias="CHEF_GATEWAY_QUEUE")
+    """Requests that may wait for their turn, for a second at most."""
     timer_seconds: float = Field(default=1.0, gt=0, alias="CHEF_TIMER_SECONDS")
     """Pause between two ticks of the rollout timer, seconds."""
     default_backend: Literal["local", "hf_space", "hf_jobs"] = Field(
@@ -133,6 +141,11 @@ class Settings(BaseModel):
     def gateways_dir(self) -> Path:
         """Where every running gateway says its address (``stores.gateways``)."""
         return self.run_dir / "gateways"
+
+    @property
+    def gateway_keys_file(self) -> Path:
+        """Names and hashes of the clients' keys."""
+        return self.gateway_keys or self.state_dir / "gateway-keys.json"
 
     @property
     def model_socket(self) -> Path:

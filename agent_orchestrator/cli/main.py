@@ -48,6 +48,7 @@ COMMANDS: Mapping[str, tuple[str, str, str]] = {
     "reject": ("approvals", "reject", "Reject a request; it cannot be carried out any more."),
     "registry": ("registry", "registry", "Look into the model registry, or mend it."),
     "audit": ("overview", "audit", "Show who did what, newest last."),
+    "gateway": ("gateway", "gateway", "Control who may ask the gateway."),
     "serve": ("serve", "serve", "Run the gateway, the local model server and the rollout timer."),
 }
 

@@ -10,6 +10,7 @@ import click
 from agent_orchestrator.cli import session
 from agent_orchestrator.errors import SettingsError
 from agent_orchestrator.settings import Settings
+from agent_orchestrator.stores.gateway_keys import GatewayKeys
 from agent_orchestrator.wiring import supervisor
 
 
@@ -32,28 +33,35 @@ def serve(
 ) -> None:
     """Run the gateway, the local model server and the rollout timer.
 
-    Clients need the token of CHEF_GATEWAY_TOKEN. Without one, at a terminal, a token is made for
-    this run and shown once.
+    Clients need the token of CHEF_GATEWAY_TOKEN, or a key of their own (chef gateway keys). Without
+    either, at a terminal, a token is made for this run and shown once.
     """
     given = {"gateway_host": host, "gateway_port": port, "gateways": gateways}
     settings = session.settings()
     settings = settings.model_copy(update={k: v for k, v in given.items() if v is not None})
     token = None if no_token else _token(settings)
-    running = supervisor.services(settings, token=token, local_models=not no_local_models)
+    running = supervisor.services(
+        settings, token=token, open_to_all=no_token, local_models=not no_local_models
+    )
     if token is not None and settings.gateway_token is None:
         click.echo(f"CHEF_GATEWAY_TOKEN={token}", err=True)
     asyncio.run(supervisor.supervise(running, lambda line: click.echo(line, err=True)))
 
 
-def _token(settings: Settings) -> str:
+def _token(settings: Settings) -> str | None:
     """Return the configured token, or a new one when somebody is there to read it.
+
+    None when clients have keys of their own, and need none.
 
     Elsewhere than at a terminal, stderr is a log, where a token must not stand.
     """
     if settings.gateway_token is not None:
         return settings.gateway_token.get_secret_value()
+    if GatewayKeys(settings.gateway_keys_file).read():
+        return None
     if not sys.stderr.isatty():
         raise SettingsError(
-            "CHEF_GATEWAY_TOKEN is not set.", remedy="Set it, or serve with --no-token."
+            "CHEF_GATEWAY_TOKEN is not set, and no client has a key.",
+            remedy="Set it, add a key (chef gateway keys add NAME), or serve with --no-token.",
         )
     return supervisor.new_token()

@@ -4,6 +4,7 @@
 POST  /v1/chat/completions  ``model: "agent/<name>"``, whole or streamed
 GET   /v1/models            the agents
 POST  /v1/feedback          a judgement on an answer, by its request id
+GET   /metrics              Prometheus's text format
 GET   /health               whether this process lives, and what is wrong; needs no token
 GET   /ready                503 and why while no requests should come here; needs no token
 ====  ====================  =========================================================
@@ -18,27 +19,32 @@ Answers carry ``X-Request-Id``, ``X-Chef-Arm`` and, for a registered model, ``X-
 from __future__ import annotations
 
 import asyncio
-import hmac
 import logging
-import math
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Annotated, Any, Literal, Protocol, get_args
+from functools import partial
+from typing import Protocol
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from agent_orchestrator.domain.outcomes import Feedback
 from agent_orchestrator.domain.routing import RoutingTable
-from agent_orchestrator.errors import ChefError
-from agent_orchestrator.serving import json_bytes
-from agent_orchestrator.serving.cache import CacheUse
+from agent_orchestrator.errors import ChefError, UnknownAgentError
+from agent_orchestrator.serving.admission import Admission, Limits
+from agent_orchestrator.serving.clients import METRICS_PATH, Client, Clients, WatchedKeys
 from agent_orchestrator.serving.failures import UpstreamFailure
+from agent_orchestrator.serving.gateway_gauges import observe
+from agent_orchestrator.serving.gateway_requests import (
+    MODEL_PREFIX,
+    REQUEST_ID,
+    Asked,
+    read_chat,
+    read_feedback,
+    read_object,
+)
+from agent_orchestrator.serving.metrics import CONTENT_TYPE, Metrics
 from agent_orchestrator.serving.openai_errors import (
-    BadRequestError,
     error_event,
     error_response,
     response_to,
@@ -50,10 +56,8 @@ from agent_orchestrator.serving.router import RoutedStream, Router, Served
 
 log = logging.getLogger(__name__)
 
-MODEL_PREFIX = "agent/"
+CLIENT = web.RequestKey("client", str)
 READINESS = web.AppKey("readiness", Readiness)
-REQUEST_ID = web.RequestKey("request_id", str)
-_LONGEST_TASK_ID = 256
 _WATCH_PAUSE = 1.0
 _OPEN_PATHS = {"/health", "/ready"}
 _DRAIN_NOTICE = 0.5
@@ -64,17 +68,21 @@ _SSE_HEADERS = {
 }
 
 
-class WatchedTables(Protocol):
-    """The routing table and its hot reload (``stores.models_yaml.RoutingTableSource``)."""
-
-    current: RoutingTable
+class WatchedFile(Protocol):
+    """A file that a running process follows."""
 
     @property
     def last_error(self) -> ChefError | None:
-        """Why the file cannot be read; the last good table stays current."""
+        """Why it cannot be read; what it said last still holds."""
 
     async def watch(self) -> None:
-        """Follow the file until cancelled."""
+        """Follow it until cancelled."""
+
+
+class WatchedTables(WatchedFile, Protocol):
+    """The routing table and its hot reload (``stores.models_yaml.RoutingTableSource``)."""
+
+    current: RoutingTable
 
 
 def create_app(
@@ -83,7 +91,9 @@ def create_app(
     outcomes: OutcomeLog,
     token: str | None,
     *,
-    max_body: int = 16 * 1024 * 1024,
+    keys: WatchedKeys | None = None,
+    limits: Limits | None = None,
+    metrics: Metrics | None = None,
 ) -> web.Application:
     """Return the gateway as an application that follows ``tables`` while it runs.
 
@@ -91,11 +101,23 @@ def create_app(
         router: answers requests; its upstream is entered and left by the caller.
         tables: the router's own source; watched while the application runs.
         outcomes: the router's recorder; entered when the application starts, flushed at its end.
-        token: bearer token of the clients; None lets everybody in who reaches the port.
-        max_body: largest request body, bytes.
+        token: bearer token that opens everything.
+        keys: the clients that have a key of their own; watched while the application runs. With
+            neither token nor keys (None) everybody is let in who reaches the port.
+        limits: what this process takes on.
+        metrics: what ``/metrics`` says; the router's recorder may count in it too (``Measured``).
     """
-    gateway = _Gateway(router, tables, outcomes, token)
-    app = web.Application(client_max_size=max_body, middlewares=[gateway.guard])
+    limits = limits or Limits()
+    gateway = _Gateway(
+        router,
+        tables,
+        outcomes,
+        clients=Clients(token, keys),
+        limits=limits,
+        metrics=metrics or Metrics(),
+    )
+    app = web.Application(client_max_size=limits.body_bytes, middlewares=[gateway.guard])
+    app.router.add_get(METRICS_PATH, gateway.metrics)
     app.router.add_post("/v1/chat/completions", gateway.chat_completions)
     app.router.add_get("/v1/models", gateway.models)
     app.router.add_post("/v1/feedback", gateway.feedback)
@@ -104,6 +126,9 @@ def create_app(
     app[READINESS] = gateway.readiness
     app.on_response_prepare.append(gateway.say_goodbye)
     app.cleanup_ctx.append(gateway.lifetime)
+    for file, name in ((tables, "models.yaml"), (keys, "the gateway's keys")):
+        if file is not None:
+            app.cleanup_ctx.append(partial(_follow, file, name))
     return app
 
 
@@ -141,91 +166,86 @@ async def drain(runner: web.AppRunner, *, notice_seconds: float = _DRAIN_NOTICE)
     await runner.cleanup()
 
 
-class _FeedbackRequest(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-    request_id: Annotated[str, Field(min_length=1, max_length=100)]
-    score: Annotated[float, Field(ge=0, le=1)] | None = None
-    thumbs: Literal["up", "down"] | None = None
-    source: Annotated[str, Field(min_length=1, max_length=100)] = "user"
-
-
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    """A chat request, read."""
-
-    agent: str
-    body: Mapping[str, Any]
-    task_id: str
-    streams: bool
-    timeout: float | None
-    """Most seconds that the client waits for the answer, or a stream's first byte."""
-    cache: CacheUse
-
-
 class _Gateway:
     """The handlers."""
 
     def __init__(
-        self, router: Router, tables: WatchedTables, outcomes: OutcomeLog, token: str | None
+        self,
+        router: Router,
+        tables: WatchedTables,
+        outcomes: OutcomeLog,
+        *,
+        clients: Clients,
+        limits: Limits,
+        metrics: Metrics,
     ) -> None:
         self._router = router
-        self._tables = tables
         self._outcomes = outcomes
         self.readiness = Readiness(tables, outcomes)
-        self._token = token.encode() if token is not None else None
+        self._clients = clients
+        self._limits = limits
+        self._admission = Admission(limits)
+        self._metrics = metrics
         self._ids = RequestIds()
+        observe(metrics, router, tables, outcomes, self._admission)
 
     async def lifetime(self, _app: web.Application) -> AsyncIterator[None]:
-        """Follow models.yaml and write outcomes while the application runs."""
+        """Write outcomes while the application runs."""
         async with self._outcomes, self._router:
-            watching = asyncio.create_task(self._watch(), name="models.yaml")
             yield
-            watching.cancel()
-            with suppress(asyncio.CancelledError):
-                await watching
-
-    async def _watch(self) -> None:
-        while True:
-            try:
-                await self._tables.watch()
-            except Exception:
-                log.exception("Following models.yaml broke off; it begins again.")
-            await asyncio.sleep(_WATCH_PAUSE)
 
     @web.middleware
     async def guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Check the token, give the request its id, turn errors into OpenAI's form."""
         request[REQUEST_ID] = request_id = self._ids.take(request.headers.get("X-Request-Id"))
-        response: web.StreamResponse
+        response: web.StreamResponse | None = None
         try:
-            if request.path not in _OPEN_PATHS and not self._is_authorised(request):
-                response = _unauthorised()
-            else:
-                response = await handler(request)
-        except ChefError as error:
-            response = response_to(error)
-        except web.HTTPException as error:
-            response = _http_error(error)
-        except Exception:
-            log.exception("Request %s failed.", request_id)
-            response = error_response(500, "The gateway failed.", "server_error", "failed")
-        if not response.prepared:
-            response.headers["X-Request-Id"] = request_id
-        return response
+            response = await self._answer(request, handler)
+            if not response.prepared:
+                response.headers["X-Request-Id"] = request_id
+            return response
+        finally:
+            if request.path not in _OPEN_PATHS:
+                client = request.get(CLIENT, "unknown")
+                self._metrics.answered(client, response.status if response else None)
 
-    def _is_authorised(self, request: web.Request) -> bool:
-        if self._token is None:
-            return True
-        scheme, _, given = request.headers.get("Authorization", "").partition(" ")
-        raw = given.strip().encode(errors="surrogateescape")
-        return hmac.compare_digest(raw, self._token) and scheme.lower() == "bearer"
+    async def _answer(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        try:
+            if request.path not in _OPEN_PATHS:
+                client = self._clients.of(request.headers.get("Authorization", ""))
+                if client is None:
+                    return _unauthorised()
+                request[CLIENT] = client.name
+                if not client.may(request.path):
+                    return _forbidden(client)
+            return await handler(request)
+        except ChefError as error:
+            return response_to(error)
+        except web.HTTPException as error:
+            return _http_error(error)
+        except Exception:
+            client_name = request.get(CLIENT)
+            log.exception("Request %s of %s failed.", request[REQUEST_ID], client_name)
+            return error_response(500, "The gateway failed.", "server_error", "failed")
 
     async def chat_completions(self, request: web.Request) -> web.StreamResponse:
         """Answer a chat request on the task's arm."""
-        asked = _read_chat(request, await _read_object(request))
-        if asked.streams:
-            return await self._stream(request, asked)
+        begun = time.monotonic()
+        async with self._admission.request():
+            asked = read_chat(request, await read_object(request, self._limits.body_seconds))
+            async with self._admission.of_agent(self._known(asked.agent)):
+                if asked.streams:
+                    return await self._stream(request, asked)
+                return await self._whole(request, asked, begun)
+
+    def _known(self, agent: str) -> str:
+        """Return the agent's name: nobody else's may be remembered. Raises UnknownAgentError."""
+        agents = self._router.agents()
+        if agent not in agents:
+            raise UnknownAgentError(agent, agents)
+        return agent
+
+    async def _whole(self, request: web.Request, asked: Asked, begun: float) -> web.Response:
         routed = await self._router.complete(
             asked.agent,
             asked.body,
@@ -234,13 +254,16 @@ class _Gateway:
             timeout=asked.timeout,
             cache=asked.cache,
         )
+        if not (routed.served.failed or routed.served.cached):
+            attempt = routed.completion.latency_ms / 1000
+            self._metrics.added(time.monotonic() - begun - attempt)
         return web.Response(
             body=routed.completion.answer.raw,
             content_type="application/json",
             headers=_arm_headers(routed.served),
         )
 
-    async def _stream(self, request: web.Request, asked: _Asked) -> web.StreamResponse:
+    async def _stream(self, request: web.Request, asked: Asked) -> web.StreamResponse:
         stream = await self._router.stream(
             asked.agent,
             asked.body,
@@ -254,7 +277,7 @@ class _Gateway:
         async with stream:
             with suppress(ConnectionResetError):  # the client has left
                 await response.prepare(request)
-                await _pass_on(stream, response)
+                await _pass_on(stream, response, self._limits.write_seconds)
         return response
 
     async def models(self, _request: web.Request) -> web.Response:
@@ -267,9 +290,14 @@ class _Gateway:
 
     async def feedback(self, request: web.Request) -> web.Response:
         """Keep a judgement: ``{request_id, score 0..1 | thumbs up|down, source}``."""
-        given = _read_feedback(await _read_object(request))
+        body = await read_object(request, self._limits.body_seconds)
+        given = read_feedback(body)
         await self._outcomes.add_feedback(given)
         return web.json_response({"request_id": given.request_id, "score": given.score})
+
+    async def metrics(self, _request: web.Request) -> web.Response:
+        """Say how this process does, for Prometheus."""
+        return web.Response(body=self._metrics.text(), headers={"Content-Type": CONTENT_TYPE})
 
     async def health(self, _request: web.Request) -> web.Response:
         """Say that this process lives, and what is wrong; it answers requests either way."""
@@ -296,109 +324,49 @@ class _Gateway:
             response.force_close()
 
 
-async def _pass_on(stream: RoutedStream, response: web.StreamResponse) -> None:
-    """Write every event as it comes; an error event for a stream that breaks off."""
+async def _follow(file: WatchedFile, name: str, _app: web.Application) -> AsyncIterator[None]:
+    """Follow a file while the application runs, whatever happens to its watch."""
+
+    async def watch() -> None:
+        while True:
+            try:
+                await file.watch()
+            except Exception:
+                log.exception("Following %s broke off; it begins again.", name)
+            await asyncio.sleep(_WATCH_PAUSE)
+
+    watching = asyncio.create_task(watch(), name=name)
+    yield
+    watching.cancel()
+    with suppress(asyncio.CancelledError):
+        await watching
+
+
+async def _pass_on(
+    stream: RoutedStream, response: web.StreamResponse, write_seconds: float
+) -> None:
+    """Write every event as it comes; an error event for a stream that breaks off.
+
+    While the client takes nothing, nothing more is read from the upstream: memory stays bounded.
+    Raises ConnectionResetError when it takes nothing for ``write_seconds``.
+    """
+    write = partial(_write, response, write_seconds)
     try:
         async for chunk in stream:
-            await response.write(chunk.raw)
+            await write(chunk.raw)
     except UpstreamFailure as failure:
         log.warning("Request %s: %s", stream.served.request_id, failure.message)
-        await response.write(error_event(failure))
+        await write(error_event(failure))
     await response.write_eof()
 
 
-async def _read_object(request: web.Request) -> dict[str, Any]:
-    raw = await request.read()
+async def _write(response: web.StreamResponse, seconds: float, data: bytes) -> None:
     try:
-        body = json_bytes.loads(raw, allow_nan=False)
-    except (ValueError, RecursionError):
-        raise BadRequestError("The request body is not JSON.") from None
-    if not isinstance(body, dict):
-        raise BadRequestError("The request body is not a JSON object.")
-    return body
-
-
-def _read_chat(request: web.Request, body: dict[str, Any]) -> _Asked:
-    """Check what routing depends on; the upstream judges the rest."""
-    model = body.get("model")
-    if not isinstance(model, str) or not model.startswith(MODEL_PREFIX):
-        raise BadRequestError(
-            f"Unknown model {model!r}: this gateway serves agents.",
-            param="model",
-            status=404,
-            code="model_not_found",
-            remedy=f"Use '{MODEL_PREFIX}<name>'; GET /v1/models lists them.",
-        )
-    if not isinstance(body.get("messages"), list) or not body["messages"]:
-        raise BadRequestError("'messages' must be a list of messages.", param="messages")
-    streams = body.get("stream") or False
-    if not isinstance(streams, bool):
-        raise BadRequestError(f"'stream' must be true or false, not {streams!r}.", param="stream")
-    agent = model.removeprefix(MODEL_PREFIX)
-    return _Asked(
-        agent, body, _task_id(request, body), streams, _timeout(request), _cache_use(request)
-    )
-
-
-def _cache_use(request: web.Request) -> CacheUse:
-    given = request.headers.get("X-Chef-Cache", "auto")
-    for use in get_args(CacheUse):
-        if given == use:
-            return use  # type: ignore[no-any-return]
-    raise BadRequestError(
-        f"X-Chef-Cache is {given!r}.", remedy=f"Use one of {', '.join(get_args(CacheUse))}."
-    )
-
-
-def _timeout(request: web.Request) -> float | None:
-    given = request.headers.get("X-Request-Timeout")
-    if given is None:
-        return None
-    try:
-        seconds = float(given)
-    except ValueError:
-        seconds = math.nan
-    if not (seconds > 0 and math.isfinite(seconds)):
-        raise BadRequestError(
-            f"X-Request-Timeout is {given!r}.", remedy="Give seconds, a number above 0."
-        )
-    return seconds
-
-
-def _task_id(request: web.Request, body: Mapping[str, Any]) -> str:
-    metadata = body.get("metadata")
-    metadata = metadata if isinstance(metadata, dict) else {}
-    candidates = (
-        request.headers.get("X-Task-Id"),
-        metadata.get("task_id"),
-        metadata.get("thread_id"),
-        body.get("user"),
-    )
-    task_id = next((c for c in candidates if c), request[REQUEST_ID])
-    if not isinstance(task_id, str) or len(task_id) > _LONGEST_TASK_ID:
-        raise BadRequestError(
-            f"A task id is text of at most {_LONGEST_TASK_ID} characters.",
-            param="metadata.task_id",
-            remedy="Set X-Task-Id or metadata.task_id.",
-        )
-    return task_id
-
-
-def _read_feedback(body: dict[str, Any]) -> Feedback:
-    try:
-        given = _FeedbackRequest.model_validate(body)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        param = ".".join(str(part) for part in first["loc"])
-        raise BadRequestError(f"Feedback: {param}: {first['msg']}.", param=param) from None
-    if (given.score is None) == (given.thumbs is None):
-        raise BadRequestError(
-            "Feedback has either a 'score' or 'thumbs'.",
-            param="score",
-            remedy="Give a score from 0 to 1, or thumbs 'up' or 'down'.",
-        )
-    score = given.score if given.score is not None else float(given.thumbs == "up")
-    return Feedback(given.request_id, score, given.source, time.time())
+        async with asyncio.timeout(seconds):
+            await response.write(data)
+    except TimeoutError:
+        response.force_close()
+        raise ConnectionResetError(f"The client took nothing for {seconds:g} s.") from None
 
 
 def _arm_headers(served: Served) -> dict[str, str]:
@@ -416,10 +384,20 @@ def _unauthorised() -> web.Response:
         "The bearer token is missing or wrong.",
         "authentication_error",
         "invalid_api_key",
-        remedy="Send 'Authorization: Bearer <CHEF_GATEWAY_TOKEN>'.",
+        remedy="Send 'Authorization: Bearer <token or client key>'.",
     )
     response.headers["WWW-Authenticate"] = "Bearer"
     return response
+
+
+def _forbidden(client: Client) -> web.Response:
+    return error_response(
+        403,
+        f"The key of {client.name!r} is for {client.scope}.",
+        "permission_error",
+        "insufficient_scope",
+        remedy="Use one with the scope that this path needs: chef gateway keys add --scope …",
+    )
 
 
 def _http_error(error: web.HTTPException) -> web.Response:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import math
 from http import HTTPStatus
 from typing import Any
 
@@ -20,6 +21,7 @@ from agent_orchestrator.errors import (
     UnavailableError,
     UnknownAgentError,
 )
+from agent_orchestrator.serving.admission import OverloadedError
 from agent_orchestrator.serving.call import NoAnswerError, OutOfTimeError
 from agent_orchestrator.serving.failures import UpstreamFailure
 
@@ -48,6 +50,7 @@ _STATUSES: tuple[tuple[type[ChefError], HTTPStatus, str], ...] = (
     (NotFoundError, HTTPStatus.NOT_FOUND, "not_found"),
     (ConflictError, HTTPStatus.CONFLICT, "conflict"),
     (InputError, HTTPStatus.BAD_REQUEST, "invalid_request"),
+    (OverloadedError, HTTPStatus.SERVICE_UNAVAILABLE, "overloaded"),
     (UnavailableError, HTTPStatus.SERVICE_UNAVAILABLE, "unavailable"),
     (StorageError, HTTPStatus.SERVICE_UNAVAILABLE, "unavailable"),
 )
@@ -90,6 +93,13 @@ def response_to(error: ChefError) -> web.Response:
             (HTTPStatus.INTERNAL_SERVER_ERROR, "failed"),
         )
         param = None
+    response = _response(error, status, code, param)
+    if isinstance(error, OverloadedError):
+        response.headers["Retry-After"] = str(math.ceil(error.retry_after_s))
+    return response
+
+
+def _response(error: ChefError, status: int, code: str, param: str | None) -> web.Response:
     kind = "invalid_request_error" if status < HTTPStatus.INTERNAL_SERVER_ERROR else "server_error"
     return error_response(status, error.message, kind, code, param=param, remedy=error.remedy)
 

@@ -15,12 +15,15 @@ from aiohttp import web
 
 from agent_orchestrator.errors import ChefError, ConfigurationError, SettingsError
 from agent_orchestrator.serving import gateway
+from agent_orchestrator.serving.admission import Limits
 from agent_orchestrator.serving.cache import CachePolicy, ResponseCache
+from agent_orchestrator.serving.metrics import Measured, Metrics
 from agent_orchestrator.serving.outcome_log import OutcomeLog
 from agent_orchestrator.serving.router import Router
 from agent_orchestrator.serving.upstream import Upstream
 from agent_orchestrator.settings import Settings, load_settings
 from agent_orchestrator.stores.database import Database
+from agent_orchestrator.stores.gateway_keys import KeySource
 from agent_orchestrator.stores.gateways import announced, process_name
 from agent_orchestrator.stores.health import FRESH_SECONDS, BreakerReport, HealthBoard
 from agent_orchestrator.stores.models_yaml import RoutingTableSource
@@ -37,11 +40,13 @@ _BOARD_SECONDS = 0.5
 _REPORT_SECONDS = FRESH_SECONDS / 3
 
 
-async def serve(settings: Settings, token: str | None, stop: asyncio.Event) -> None:
+async def serve(
+    settings: Settings, token: str | None, stop: asyncio.Event, *, keys: KeySource | None = None
+) -> None:
     """Serve until ``stop`` is set, then let requests under way end.
 
-    Raises ModelsYamlError when there is no valid models.yaml to begin with, ConfigurationError
-    when the address cannot be had.
+    With neither token nor keys (None) everybody is served. Raises ModelsYamlError when there is no
+    valid models.yaml to begin with, ConfigurationError when the address cannot be had.
     """
     database = Database(settings.database)
     tables = RoutingTableSource(
@@ -54,11 +59,23 @@ async def serve(settings: Settings, token: str | None, stop: asyncio.Event) -> N
         secret=settings.secret,
         openrouter_base_url=settings.openrouter_base_url,
         local_socket=settings.model_socket,
+        # Whoever was let in must not wait for a connection: that would count against the arm.
+        connections=settings.gateway_concurrent,
     )
+    metrics = Metrics()
     with contextlib.closing(database):
         async with upstream:
-            router = Router(tables, upstream, outcomes, cache=response_cache(settings))
-            app = gateway.create_app(router, tables, outcomes, token)
+            recorder = Measured(outcomes, metrics)
+            router = Router(tables, upstream, recorder, cache=response_cache(settings))
+            app = gateway.create_app(
+                router,
+                tables,
+                outcomes,
+                token,
+                keys=keys,
+                limits=_limits(settings),
+                metrics=metrics,
+            )
             runner = await _listen(settings, app)
             port = runner.addresses[0][1]
             process = process_name(os.getpid())
@@ -90,6 +107,14 @@ def response_cache(settings: Settings) -> ResponseCache | None:
         sampled=settings.cache_sampled,
     )
     return ResponseCache(policy, time.monotonic)
+
+
+def _limits(settings: Settings) -> Limits:
+    return Limits(
+        concurrent=settings.gateway_concurrent,
+        per_agent=settings.gateway_per_agent,
+        queue=settings.gateway_queue,
+    )
 
 
 async def _listen(settings: Settings, app: web.Application) -> web.AppRunner:
@@ -134,7 +159,9 @@ def _reports(router: Router) -> list[BreakerReport]:
     ]
 
 
-async def _run(settings: Settings, token: str | None, *, with_parent: bool) -> None:
+async def _run(
+    settings: Settings, token: str | None, keys: KeySource | None, *, with_parent: bool
+) -> None:
     """Serve until SIGTERM, SIGINT or the parent's end."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -142,7 +169,7 @@ async def _run(settings: Settings, token: str | None, *, with_parent: bool) -> N
         loop.add_signal_handler(number, stop.set)
     if with_parent:
         when_parent_ends(lambda: loop.call_soon_threadsafe(stop.set))
-    await serve(settings, token, stop)
+    await serve(settings, token, stop, keys=keys)
 
 
 def main() -> int:
@@ -153,20 +180,25 @@ def main() -> int:
     try:
         settings = load_settings()
         start_logging(settings.log_level)
-        token = None if arguments.no_token else _token(settings)
-        asyncio.run(_run(settings, token, with_parent=arguments.with_parent))
+        token, keys = (None, None) if arguments.no_token else _access(settings)
+        asyncio.run(_run(settings, token, keys, with_parent=arguments.with_parent))
     except ChefError as error:
         log.error("%s", error)
         return error.exit_code
     return 0
 
 
-def _token(settings: Settings) -> str:
-    if settings.gateway_token is None:
-        raise SettingsError(
-            "CHEF_GATEWAY_TOKEN is not set.", remedy="Set it, or start with --no-token."
-        )
-    return settings.gateway_token.get_secret_value()
+def _access(settings: Settings) -> tuple[str | None, KeySource]:
+    """Return the token, if there is one, and the clients' keys; one of them must be there."""
+    keys = KeySource(settings.gateway_keys_file)
+    if settings.gateway_token is not None:
+        return settings.gateway_token.get_secret_value(), keys
+    if keys.current:
+        return None, keys
+    raise SettingsError(
+        "CHEF_GATEWAY_TOKEN is not set, and no client has a key.",
+        remedy="Set it, add a key (chef gateway keys add NAME), or start with --no-token.",
+    )
 
 
 if __name__ == "__main__":

@@ -55,16 +55,18 @@ class Patience:
 _PATIENCE: Final = Patience()
 
 
-def services(settings: Settings, *, token: str | None, local_models: bool = True) -> list[Service]:
+def services(
+    settings: Settings, *, token: str | None, open_to_all: bool = False, local_models: bool = True
+) -> list[Service]:
     """Return the processes, those first on which others rely.
 
-    ``token`` None lets the gateway serve without one. Raises ConfigurationError when the trainer's
-    interpreter is missing, which serves the local models.
+    ``token`` None leaves the gateway its clients' keys, ``open_to_all`` asks for neither. Raises
+    ConfigurationError when the trainer's interpreter is missing, which serves the local models.
     """
     environment = settings.child_environment()
     environment.pop(_TOKEN, None)
     running = [
-        *_gateways(settings, environment, token),
+        *_gateways(settings, environment, token, open_to_all=open_to_all),
         Service("timer", _command("timer_process"), environment),
     ]
     return [_local_models(settings), *running] if local_models else running
@@ -76,7 +78,7 @@ def _command(module: str, *options: str) -> tuple[str, ...]:
 
 
 def _gateways(
-    settings: Settings, environment: Mapping[str, str], token: str | None
+    settings: Settings, environment: Mapping[str, str], token: str | None, *, open_to_all: bool
 ) -> list[Service]:
     """Return the gateways: on the port and the ones after it, each on a free one for port 0."""
     first, count = settings.gateway_port, settings.gateways
@@ -86,7 +88,7 @@ def _gateways(
             remedy="Set CHEF_GATEWAY_PORT or CHEF_GATEWAYS lower.",
         )
     secret = {_TOKEN: token} if token else {}
-    command = _command("gateway_process", *(() if token else ("--no-token",)))
+    command = _command("gateway_process", *(("--no-token",) if open_to_all else ()))
     found = []
     for number in range(count):
         address = {

@@ -15,9 +15,12 @@ from aiohttp import web
 from agent_orchestrator.domain.outcomes import Feedback, Outcome
 from agent_orchestrator.domain.routing import Arm, Endpoint, Rollout, RoutingTable, Strategy
 from agent_orchestrator.errors import ChefError, ModelsYamlError, NotFoundError
+from agent_orchestrator.serving.admission import Limits
 from agent_orchestrator.serving.breaker import BreakerPolicy
 from agent_orchestrator.serving.cache import ResponseCache
+from agent_orchestrator.serving.clients import WatchedKeys
 from agent_orchestrator.serving.gateway import WatchedTables, create_app, start
+from agent_orchestrator.serving.metrics import Measured, Metrics
 from agent_orchestrator.serving.outcome_log import OutcomeLog, OutcomeSink
 from agent_orchestrator.serving.router import Router
 from agent_orchestrator.serving.upstream import Timeouts, Upstream
@@ -186,16 +189,18 @@ async def gateway(
     breaker: BreakerPolicy | None = None,
     token: str | None = TOKEN,
     sink: OutcomeSink | None = None,
-    max_body: int = 1024 * 1024,
     cache: ResponseCache | None = None,
+    limits: Limits | None = None,
+    keys: WatchedKeys | None = None,
 ) -> AsyncIterator[Gateway]:
     """Serve a table on a free port of loopback."""
     tables = Tables(table) if isinstance(table, RoutingTable) else table
     sink = sink or MemorySink()
     log = OutcomeLog(sink, interval=0.02)
     async with upstream(timeouts=timeouts) as models:
-        router = Router(tables, models, log, breaker=breaker, cache=cache)
-        app = create_app(router, tables, log, token, max_body=max_body)
+        metrics = Metrics()
+        router = Router(tables, models, Measured(log, metrics), breaker=breaker, cache=cache)
+        app = create_app(router, tables, log, token, limits=limits, keys=keys, metrics=metrics)
         runner = await start(app, host="127.0.0.1", port=0, drain_seconds=2.0)
         url = f"http://127.0.0.1:{runner.addresses[0][1]}"
         headers = {"Authorization": f"Bearer {token}"}

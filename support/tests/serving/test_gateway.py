@@ -31,6 +31,7 @@ from tests.serving.harness import (
 )
 
 from agent_orchestrator.errors import ModelsYamlError, StorageError
+from agent_orchestrator.serving.admission import Limits
 from agent_orchestrator.serving.breaker import BreakerPolicy
 from agent_orchestrator.serving.cache import CachePolicy, ResponseCache
 from agent_orchestrator.serving.gateway import create_app, start
@@ -289,7 +290,7 @@ async def test_an_oversized_body_is_refused():
         for _ in range(10):
             yield b"x" * 1000
 
-    async with serving(max_body=5000) as (running, _):
+    async with serving(limits=Limits(body_bytes=5000)) as (running, _):
         for data in (b"x" * 10_000, endless()):
             response = await running.http.post("/v1/chat/completions", data=data)
             assert response.status == 413
