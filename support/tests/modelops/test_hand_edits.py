@@ -257,3 +257,44 @@ rollouts:
     await world.deploy()
     world.timer.tick()
     assert len(world.alerts) == 1
+
+
+async def test_the_weights_of_several_arms_can_be_edited(world: World) -> None:
+    """Taken over as they are, the registry too; another model for an arm is undone."""
+    policy = {"guardrails": ["error"], "goal": "error"}
+    await world.deploy(strategy="champion_challenger", challengers=["v1.1.0"], policy=policy)
+    world.edit("weight: 34", "weight: 40")
+    world.edit("model: acme/one, weight: 33", "model: acme/one, weight: 27")
+    world.timer.tick()
+    assert [arm.weight for arm in world.state().arms] == [40, 27, 33]
+    assert "the challenger_1 has 27 %, the challenger_2 has 33 % now" in _last_message(world)
+    world.check_agreement()
+    text = world.yaml.path.read_text()
+    world.edit("acme/two", "acme/other")
+    world.timer.tick()
+    assert world.yaml.path.read_text() == text
+
+
+async def test_a_challenger_promoted_by_hand_is_promoted(world: World) -> None:
+    """All weight for it, and its model for the agent."""
+    policy = {"guardrails": ["error"], "goal": "error"}
+    await world.deploy(strategy="champion_challenger", challengers=["v1.1.0"], policy=policy)
+    entry = world.yaml.path.read_text()
+    for old, new in (
+        ("feature_dev: acme/stable", "feature_dev: acme/two"),
+        ("phase: running", "phase: guard"),
+        ("weight: 34", "weight: 0"),
+        ("model: acme/one, weight: 33", "model: acme/one, weight: 0"),
+        ("model: acme/two, weight: 33", "model: acme/two, weight: 100"),
+    ):
+        assert old in entry, entry
+        entry = entry.replace(old, new)
+    world.yaml.path.write_text(entry)
+    world.timer.tick()
+    assert (world.state().phase, world.state().serving) == ("guard", "challenger_2")
+    assert world.registry.agent(AGENT).current == "v1.1.0"
+    world.check_agreement()
+
+
+def _last_message(world: World) -> str:
+    return world.rollouts.decisions(world.state().id)[-1].message
