@@ -374,3 +374,52 @@ def test_without_an_approval_nothing_is_carried_out(world: World) -> None:
     with pytest.raises(FailedError, match="approval: There is none"):
         asyncio.run(plan.act(None))
     assert world.rollouts.open() == []
+
+
+# -- several candidates ---------------------------------------------------------------------------
+
+
+async def test_every_candidate_passes_the_gate(world: World) -> None:
+    """Each is asked; the checklist says whose points they are, models.yaml names arms and judge."""
+    done = await world.deploy(strategy="ensemble", challengers=["v1.1.0"], judge="acme/judge")
+    assert [endpoint.model for endpoint in world.candidate.opened] == ["acme/one", "acme/two"]
+    names = {item.name for item in done.checklist}
+    assert {"acme/one: answers", "acme/two: answers", "acme/two: evaluation"} <= names
+    assert [(arm.arm, arm.weight_pct) for arm in done.arms] == [
+        ("stable", 34),
+        ("member_1", 33),
+        ("member_2", 33),
+    ]
+    entry = world.yaml.read().rollouts[AGENT]
+    assert (entry.judge, [arm.model for arm in entry.arms]) == (
+        "acme/judge",
+        ["acme/stable", "acme/one", "acme/two"],
+    )
+    statuses = {v.version: v.deployment_status for v in world.registry.agent(AGENT).history}
+    assert statuses == {"v1.0.0": "challenger", "v1.1.0": "challenger"}
+    served = [(s.version, s.role, s.percent) for s in world.registry.agent(AGENT).served]
+    assert served == [("v1.0.0", "challenger", 33), ("v1.1.0", "challenger", 33)]
+    await world.roll_back()
+    world.check_agreement()
+    statuses = {v.version: v.deployment_status for v in world.registry.agent(AGENT).history}
+    assert statuses == {"v1.0.0": "archived", "v1.1.0": "archived"}
+
+
+async def test_a_challenger_whose_evaluation_forbids_it_stops_all(world: World) -> None:
+    """Nobody is asked for an approval, and nothing moves."""
+    version = world.add_version("acme/three", recommendation="reject")
+    before = snapshot(world)
+    with pytest.raises(GateFailed, match="evaluation"):
+        world.deployment.plan_deploy(request(strategy="ensemble", challengers=[version]), ADA)
+    assert snapshot(world) == before
+
+
+async def test_among_several_a_promotion_names_the_version(world: World) -> None:
+    """Without it nobody knows which is meant; one that is no candidate is refused."""
+    await world.deploy(strategy="ensemble", challengers=["v1.1.0"])
+    with pytest.raises(InputError, match="several candidates"):
+        world.promotions.plan(PromoteCanary(agent=AGENT), ADA)
+    with pytest.raises(ConflictError, match=r"v1\.0\.0 and v1\.1\.0, not 'v9\.0\.0'"):
+        world.promotions.plan(PromoteCanary(agent=AGENT, version="v9.0.0"), ADA)
+    plan = world.promotions.plan(PromoteCanary(agent=AGENT, version="v1.1.0"), ADA)
+    assert plan.summary == "v1.1.0 goes from 33 % to 100 % of feature_dev's traffic."

@@ -259,7 +259,7 @@ class Deployment:
                 items = [candidate.evaluation, *smoke, _approved(approval_id)]
                 gate.require_pass(str(candidate.ref), items)
                 endpoints.append(endpoint)
-                checklist += items
+                checklist += _of_candidate(planned, candidate, items)
             state, decision = _begun(planned, caller, approval_id, checklist, self._clock())
             await anyio.to_thread.run_sync(
                 self._begin, state, decision, planned.stable, tuple(endpoints)
@@ -327,6 +327,17 @@ class Deployment:
                 f"Rollout {running.id} of {agent} is {running.phase}.",
                 remedy=f"See `chef rollout {agent}`; promote it, roll it back or wait.",
             )
+
+
+def _of_candidate(
+    planned: _Deployment, candidate: _Candidate, items: Sequence[ChecklistItem]
+) -> list[ChecklistItem]:
+    """Return a candidate's points; among several each says whose it is."""
+    if len(planned.candidates) == 1:
+        return list(items)
+    return [
+        item.model_copy(update={"name": f"{candidate.ref.model}: {item.name}"}) for item in items
+    ]
 
 
 def _begun(
