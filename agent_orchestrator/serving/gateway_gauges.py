@@ -57,6 +57,11 @@ def observe(
         lambda: [((), outcomes.waiting)],
     )
     counter("chef_gateway_outcomes_dropped", "Outcomes lost.", lambda: outcomes.dropped)
+    counter(
+        "chef_gateway_feedback_dropped",
+        "Judgements lost, or about a request that nobody knows.",
+        lambda: outcomes.feedback_dropped,
+    )
     gauge(
         "chef_gateway_breaker_state",
         "0 closed, 1 half open, 2 open.",

@@ -36,6 +36,7 @@ async def test_attempts_latencies_and_requests_are_counted():
     assert found["chef_gateway_requests_total", ("token", "4xx")] == 1
     assert found["chef_gateway_in_flight", ()] == 0
     assert found["chef_gateway_outcomes_dropped_total", ()] == 0
+    assert found["chef_gateway_feedback_dropped_total", ()] == 0
     assert found["chef_gateway_routing_table_broken", ()] == 0
     assert found["chef_gateway_routing_entry_age_seconds", (AGENT,)] >= 0
     assert found["process_resident_memory_bytes", ()] > 1_000_000
