@@ -29,7 +29,7 @@ AGENT = "feature_dev"
 MESSAGES = [{"role": "user", "content": "Say ok."}]
 
 _SENT_AT = re.compile(rb'"content": ?"(\d{10,})"')
-_RUN = 10
+_RUN = 25
 """Calls of one kind in a row, when both kinds take turns."""
 _PAUSE = 0.03
 """Seconds before a run, so that it does not pay for what the calls before it left to do in the
