@@ -1,113 +1,88 @@
-"""The documentation says what is there: links lead somewhere, commands exist, examples run.
+"""The documentation's commands, run as they stand there."""
 
-A block of shell commands after the line ``<!-- run -->`` is run, in a fresh installation without
-network; of the others, every ``chef`` command is parsed.
-"""
-
+import asyncio
 import os
 import re
-import shlex
+import socket
 import subprocess
-import sys
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
-import click
 import pytest
-from tests.doubles.workspace import Workspace
+from tests.doubles.openai_server import OpenAIServer, Reply
+from tests.doubles.workspace import Workspace, eventually
 
-from agent_orchestrator.cli import main as tree
+from agent_orchestrator.settings import own_python
+from agent_orchestrator.stores.gateways import running_gateways
 
-ROOT = Path(__file__).parents[2]
-PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("support/docs/**/*.md")])
-_LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
-_BLOCK = re.compile(r"(<!-- run -->\n)?```(?:bash|sh|shell)\n(.*?)```", re.DOTALL)
-
-
-def named(page: Path) -> str:
-    """Return a page's name for people."""
-    return str(page.relative_to(ROOT))
+DOCS = Path(__file__).parents[1] / "docs"
+MARKED = re.compile(r"<!-- runs in CI -->\n```bash\n(.*?)```", re.DOTALL)
+PAGES = sorted(page for page in DOCS.rglob("*.md") if MARKED.search(page.read_text()))
 
 
-def blocks(page: Path) -> Iterator[tuple[bool, str]]:
-    """Yield a page's shell blocks, and whether they are to be run."""
-    for marked, text in _BLOCK.findall(page.read_text(encoding="utf-8")):
-        yield bool(marked), text.replace("\\\n", " ")
+def free_neighbours() -> int:
+    """Return a port that is free and has a free one after it."""
+    while True:
+        with socket.socket() as first, socket.socket() as second:
+            first.bind(("127.0.0.1", 0))
+            port: int = first.getsockname()[1]
+            if port < 65535 and second.connect_ex(("127.0.0.1", port + 1)):
+                return port
 
 
-def commands(page: Path) -> Iterator[list[str]]:
-    """Yield the words of each ``chef`` command, without what the shell does with its output."""
-    for _, text in blocks(page):
-        for line in text.splitlines():
-            words = shlex.split(line, comments=True)
-            if words[:1] == ["chef"]:
-                end = next((i for i, word in enumerate(words) if word in "|>&&;"), len(words))
-                yield words[1:end]
+def commands(page: Path) -> str:
+    """Return a page's marked blocks as one script."""
+    return "set -euo pipefail\n" + "\n".join(MARKED.findall(page.read_text()))
 
 
-def anchors(page: Path) -> set[str]:
-    """Return the anchors of a page's headings, as GitHub makes them."""
-    headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
-    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+@contextmanager
+def serving(workspace: Workspace, port: int) -> Iterator[None]:
+    """Run ``chef serve`` with two gateways."""
+    command = (own_python(), "-m", "agent_orchestrator", "serve", "--gateways", "2")
+    variables = workspace.variables | {
+        "CHEF_GATEWAY_PORT": str(port),
+        "CHEF_GATEWAY_TOKEN": "token-of-the-docs",
+    }
+    with (workspace.folder / "serve.log").open("wb") as log:
+        process = subprocess.Popen((*command, "--no-local-models"), env=variables, stderr=log)
+    try:
+        yield
+    finally:
+        process.terminate()
+        process.wait(60)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=named)
-def test_every_link_leads_somewhere(page: Path):
-    """Files, pictures and headings of this repository; other sites are not asked."""
-    for target in _LINK.findall(page.read_text(encoding="utf-8")):
-        if "://" in target or target.startswith("mailto:"):
-            continue
-        path, _, anchor = target.partition("#")
-        file = (page.parent / path).resolve() if path else page
-        assert file.exists(), f"{named(page)} links {target}"
-        if anchor:
-            assert anchor in anchors(file), f"{named(page)} links {target}"
+@asynccontextmanager
+async def installation(folder: Path) -> AsyncIterator[tuple[Workspace, int]]:
+    """Serve code_review from two gateways."""
+    async with OpenAIServer(Reply("looks good")) as models:
+        workspace, port = Workspace(folder), free_neighbours()
+        workspace.serve_elsewhere(code_review=models.url)
+        with serving(workspace, port):
+            gateways = workspace.settings().gateways_dir
+            await eventually(lambda: len(running_gateways(gateways)) == 2)
+            yield workspace, port
 
 
-@pytest.mark.parametrize("page", PAGES, ids=named)
-def test_every_command_is_one_that_chef_has(page: Path):
-    """With options that it has and values that they take."""
-    for words in commands(page):
-        try:
-            parse(tree.cli, words)
-        except click.exceptions.Exit:  # --help
-            continue
-        except click.UsageError as error:
-            pytest.fail(f"{named(page)}: chef {shlex.join(words)}: {error.format_message()}")
+def test_there_are_commands_to_run():
+    """The marks are found."""
+    assert "SERVING_GUIDE.md" in {page.name for page in PAGES}
 
 
-def parse(command: click.Command, words: list[str]) -> None:
-    """Parse a command and its options without running it. Raises click.UsageError."""
-    context = click.Context(command)
-    if isinstance(command, click.Group) and words:
-        _, found, rest = command.resolve_command(context, words)
-        assert found is not None
-        parse(found, rest)
-    else:
-        command.make_context(command.name, list(words))
-
-
-def examples() -> list[tuple[Path, str]]:
-    """Return the blocks that are to be run."""
-    return [(page, text) for page in PAGES for marked, text in blocks(page) if marked]
-
-
-@pytest.mark.parametrize(
-    ("page", "text"),
-    examples(),
-    ids=[f"{named(page)}-{i}" for i, (page, _) in enumerate(examples())],
-)
-def test_examples_run(page: Path, text: str, tmp_path: Path):
-    """With exit code 0 and nothing on stderr."""
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    done = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", text],
-        env={**Workspace(tmp_path).variables, "PATH": path},
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+async def test_the_commands_of_a_page_work(page: Path, tmp_path: Path):
+    """One shell runs them in their order, and stops at the first that fails."""
+    async with installation(tmp_path) as (workspace, port):
+        script = commands(page).replace(":8130", f":{port}").replace(":8131", f":{port + 1}")
+        path = f"{Path(own_python()).parent}{os.pathsep}{workspace.variables['PATH']}"
+        done = await asyncio.to_thread(
+            subprocess.run,
+            ["bash", "-c", script],
+            env=workspace.variables | {"PATH": path},
+            capture_output=True,
+            check=False,
+            text=True,
+            cwd=tmp_path,
+        )
+    assert done.returncode == 0, done.stdout + done.stderr
