@@ -215,6 +215,10 @@ def _show_arms(result: uc.RolloutReport) -> None:
             for arm in result.arms
         ],
     )
+    for arm in result.arms:
+        if arm.recent_calls:
+            failed = f"{arm.recent_failures} of {arm.recent_calls} calls failed in the last 30 s"
+            click.echo(f"{arm.arm}: {arm.condition}, {failed}.")
 
 
 def _show_evidence(result: uc.RolloutReport) -> None:

@@ -60,6 +60,14 @@ class Breaker:
             return 0.0
         return max(0.0, self._opened_at + self._policy.cooldown_seconds - now)
 
+    def recent(self, now: float) -> tuple[int, int]:
+        """Return the calls of the window that ends at ``now``, and how many of them failed.
+
+        Those before the last change of state are forgotten.
+        """
+        self._forget(now)
+        return len(self._calls), self._failures
+
     def permit(self, now: float) -> Permit | None:
         """Return a permit for one call, or None while calls are refused.
 
@@ -93,12 +101,16 @@ class Breaker:
     def _count(self, now: float, failure: str | None) -> None:
         self._calls.append((now, failure is not None))
         self._failures += failure is not None
-        horizon = now - self._policy.window_seconds
-        while self._calls[0][0] <= horizon or len(self._calls) > _REMEMBERED_CALLS:
-            self._failures -= self._calls.popleft()[1]
+        self._forget(now)
         enough = len(self._calls) >= self._policy.minimum
         if failure and enough and self._failures >= self._policy.threshold * len(self._calls):
             self._open(now, failure)
+
+    def _forget(self, now: float) -> None:
+        horizon = now - self._policy.window_seconds
+        calls = self._calls
+        while calls and (calls[0][0] <= horizon or len(calls) > _REMEMBERED_CALLS):
+            self._failures -= calls.popleft()[1]
 
     def _open(self, now: float, reason: str) -> None:
         self.reset()

@@ -23,6 +23,10 @@ class ArmHealth:
     """The failure that opened the breaker; empty while it is closed."""
     retry_after_s: float
     """Until a trial call may pass; 0 when calls pass."""
+    calls: int
+    """Within the breaker's window (30 s)."""
+    failures: int
+    """Of those."""
 
 
 class Breakers:
@@ -53,7 +57,11 @@ class Breakers:
         self, agent: str, rollout_id: str | None, arms: Iterable[Arm], now: float
     ) -> tuple[ArmHealth, ...]:
         """Return the health of ``arms`` at monotonic time ``now``."""
-        found = ((arm, self.of(agent, rollout_id, arm)) for arm in arms)
+        found = (
+            (arm, breaker, breaker.recent(now))
+            for arm in arms
+            for breaker in [self.of(agent, rollout_id, arm)]
+        )
         return tuple(
             ArmHealth(
                 arm=arm.name,
@@ -63,6 +71,8 @@ class Breakers:
                 state=breaker.state(now),
                 trip_reason=breaker.trip_reason,
                 retry_after_s=breaker.retry_after(now),
+                calls=calls,
+                failures=failures,
             )
-            for arm, breaker in found
+            for arm, breaker, (calls, failures) in found
         )

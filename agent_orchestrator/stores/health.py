@@ -10,23 +10,26 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from sqlalchemy import Column, Float, String, Table, delete, func, select
+from sqlalchemy import Column, Float, Integer, String, Table, delete, func, select
 
 from agent_orchestrator.stores.database import SEQUENCE, Database, metadata
 
 Health = Literal["closed", "open", "half_open", "unknown"]
+Condition = Literal["healthy", "unhealthy", "unknown"]
 
 #: A report older than this says nothing about now, seconds.
 FRESH_SECONDS = 15.0
 
 _BREAKERS = Table(
-    "breakers",
+    "arm_health",
     metadata,
     Column("process", String, primary_key=True),
     Column("agent", String, primary_key=True),
     Column("arm", String, primary_key=True),
     Column("state", String, nullable=False),
     Column("reason", String, nullable=False),
+    Column("calls", Integer, nullable=False),
+    Column("failures", Integer, nullable=False),
     Column("at", Float, nullable=False),
 )
 _RESETS = Table(
@@ -49,6 +52,19 @@ class BreakerReport:
     state: Health
     reason: str = ""
     """Why it opened."""
+    calls: int = 0
+    """Within the breaker's window, 30 s."""
+    failures: int = 0
+    """Of those."""
+
+    @property
+    def condition(self) -> Condition:
+        """Unhealthy: not closed, or half of the recent calls failed. Unknown: no recent calls."""
+        if self.state in {"open", "half_open"}:
+            return "unhealthy"
+        if not self.calls:
+            return "unknown"
+        return "unhealthy" if 2 * self.failures >= self.calls else "healthy"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +91,8 @@ class HealthBoard:
                 "arm": breaker.arm,
                 "state": breaker.state,
                 "reason": breaker.reason,
+                "calls": breaker.calls,
+                "failures": breaker.failures,
                 "at": at,
             }
             for breaker in breakers
@@ -86,17 +104,23 @@ class HealthBoard:
                 connection.execute(_BREAKERS.insert(), rows)
 
     def of(self, agent: str, arm: str, now: float) -> BreakerReport:
-        """Return the worst state that a process reported lately; unknown without a report."""
-        query = select(_BREAKERS.c.state, _BREAKERS.c.reason).where(
+        """Return the worst state that a process reported lately, and the calls of all of them.
+
+        Unknown without a report.
+        """
+        columns = (_BREAKERS.c.state, _BREAKERS.c.reason, _BREAKERS.c.calls, _BREAKERS.c.failures)
+        query = select(*columns).where(
             _BREAKERS.c.agent == agent,
             _BREAKERS.c.arm == arm,
             _BREAKERS.c.at >= now - FRESH_SECONDS,
         )
         with self._database.read() as connection:
             rows = connection.execute(query).all()
-        reports = [BreakerReport(agent, arm, row.state, row.reason) for row in rows]
-        unknown = BreakerReport(agent, arm, "unknown")
-        return max(reports, key=lambda report: _WORST.index(report.state), default=unknown)
+        worst = max(rows, key=lambda row: _WORST.index(row.state), default=None)
+        if worst is None:
+            return BreakerReport(agent, arm, "unknown")
+        calls, failures = sum(row.calls for row in rows), sum(row.failures for row in rows)
+        return BreakerReport(agent, arm, worst.state, worst.reason, calls, failures)
 
     def order_reset(self, agent: str, arm: str, at: float) -> None:
         """Ask every serving process to close an arm's breaker."""

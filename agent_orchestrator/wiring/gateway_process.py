@@ -133,7 +133,7 @@ async def _listen(settings: Settings, app: web.Application) -> web.AppRunner:
 async def _follow_board(router: Router, board: HealthBoard, process: str) -> None:
     """Tell the board how the breakers stand, and carry out resets that were asked there."""
     seen = await anyio.to_thread.run_sync(board.last_order)
-    said: list[BreakerReport] = []
+    said: list[str] = []
     said_at = 0.0
     while True:
         try:
@@ -143,9 +143,10 @@ async def _follow_board(router: Router, board: HealthBoard, process: str) -> Non
                     router.reset_breaker(order.agent, order.arm)
             reports = _reports(router)
             now = time.time()
-            if reports != said or now - said_at > _REPORT_SECONDS:
+            states: list[str] = [report.state for report in reports]
+            if states != said or now - said_at > _REPORT_SECONDS:
                 await anyio.to_thread.run_sync(board.report, process, reports, now)
-                said, said_at = reports, now
+                said, said_at = states, now
         except ChefError as error:
             log.warning("The health board: %s", error)
         await asyncio.sleep(_BOARD_SECONDS)
@@ -153,7 +154,9 @@ async def _follow_board(router: Router, board: HealthBoard, process: str) -> Non
 
 def _reports(router: Router) -> list[BreakerReport]:
     return [
-        BreakerReport(agent, arm.arm, arm.state, arm.trip_reason)
+        BreakerReport(
+            agent, arm.arm, arm.state, arm.trip_reason, calls=arm.calls, failures=arm.failures
+        )
         for agent in router.agents()
         for arm in router.health(agent)
     ]

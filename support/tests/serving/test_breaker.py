@@ -160,3 +160,14 @@ def test_it_remembers_a_bounded_number_of_calls():
     for _ in range(500):
         called(breaker, 0.0, failure="x")
     assert breaker.state(0.0) == "open"
+
+
+def test_recent_calls_are_those_of_the_window():
+    """Older ones are forgotten, also when nobody calls any more."""
+    breaker = Breaker(BreakerPolicy(window_seconds=30, minimum=10))
+    for now, failure in ((0.0, "broken"), (20.0, None)):
+        permit = breaker.permit(now)
+        breaker.report(permit, now, failure=failure)
+    assert breaker.recent(20.0) == (2, 1)
+    assert breaker.recent(30.0) == (1, 0)
+    assert breaker.recent(50.0) == (0, 0)

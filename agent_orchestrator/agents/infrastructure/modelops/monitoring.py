@@ -189,6 +189,9 @@ class RolloutReports:
                     if name in latencies
                     else None,
                     health=health.state,
+                    condition=health.condition,
+                    recent_calls=health.calls,
+                    recent_failures=health.failures,
                     trip_reason=health.reason,
                 )
             )

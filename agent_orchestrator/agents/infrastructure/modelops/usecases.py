@@ -400,6 +400,11 @@ class ArmStatus(Result):
     latency_ms: LatencyQuantiles | None = None
     """Of its answers since the present step began; null before the first."""
     health: Literal["closed", "open", "half_open", "unknown"]
+    """State of its breaker, the worst of all gateways."""
+    condition: Literal["healthy", "unhealthy", "unknown"] = "unknown"
+    """Unknown: no gateway had a call within 30 s."""
+    recent_calls: int = 0
+    recent_failures: int = 0
     trip_reason: str = ""
 
 
