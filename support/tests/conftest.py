@@ -1,11 +1,16 @@
-"""What tests of several rooms share: a PostgreSQL server, for those that ask for one."""
+"""What tests of several rooms share: hypothesis' settings, and a PostgreSQL server."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
+import hypothesis
 import pytest
 from tests.postgres import PostgresServer
+
+# How long an example takes is the machine's matter, not the test's.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session")
