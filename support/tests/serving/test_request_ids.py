@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from agent_orchestrator.serving import request_ids
 from agent_orchestrator.serving.request_ids import RequestIds
 
 OWN = "0D9C5B4C-8B1F-4C4E-9D55-0F0A7C3C4A11"
@@ -30,9 +29,19 @@ def test_anything_else_is_replaced():
         assert UUID(RequestIds().take(proposed)).version == 4
 
 
-def test_memory_is_bounded():
-    """Old ids are forgotten; the store still tells their outcomes apart."""
+def test_a_retry_is_noticed_among_thousands_of_other_requests():
+    """The ids of late are remembered, in memory that does not grow with them."""
     ids = RequestIds()
-    for _ in range(request_ids._REMEMBERED + 10):
+    brought = [str(UUID(int=number)) for number in range(1000)]
+    assert [ids.take(own) for own in brought] == brought
+    for _ in range(5000):
         ids.take()
-    assert len(ids._used) == request_ids._REMEMBERED
+    again = [ids.take(own) for own in brought]
+    assert sum(new == old for new, old in zip(again, brought, strict=True)) <= 2
+    assert len(ids._used._slots) == 4 * len(ids._used._oldest)
+
+
+def test_ids_are_all_different():
+    """Also when many more were given out than are remembered."""
+    ids = RequestIds()
+    assert len({ids.take() for _ in range(300_000)}) == 300_000
