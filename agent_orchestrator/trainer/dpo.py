@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-from datasets import Dataset
 from trl import DPOConfig, DPOTrainer
 
 from agent_orchestrator.trainer import loop
@@ -34,15 +33,10 @@ def train(
             beta=parameters.beta,
             max_length=None,  # the rows fit already
         ),
-        train_dataset=Dataset.from_list(material.rows),
-        eval_dataset=Dataset.from_list(material.validation) if material.validation else None,
-        processing_class=material.tokenizer,
-        peft_config=loop.adapters(parameters.lora, material.model),
+        **loop.inputs(material, parameters),
     )
     seconds = loop.run(trainer, setting, follower)
-    loss = None
-    if material.validation and not setting.cancelled():
-        loss = float(trainer.evaluate()["eval_loss"])
+    loss = loop.validated(trainer, material, setting, "eval_loss")
     first_accuracy, last_accuracy = loop.logged(trainer, "rewards/accuracies")
     first_margin, last_margin = loop.logged(trainer, "rewards/margins")
     measures = {

@@ -6,7 +6,6 @@ import math
 from dataclasses import replace
 from typing import Any
 
-from datasets import Dataset
 from trl import GRPOConfig, GRPOTrainer
 
 from agent_orchestrator.trainer import loop, rewards
@@ -40,10 +39,7 @@ def train(
             max_completion_length=parameters.max_completion_length,
             temperature=parameters.temperature,
         ),
-        train_dataset=Dataset.from_list(material.rows),
-        eval_dataset=Dataset.from_list(material.validation) if material.validation else None,
-        processing_class=material.tokenizer,
-        peft_config=loop.adapters(parameters.lora, material.model),
+        **loop.inputs(material, parameters),
     )
     seconds = loop.run(trainer, setting, follower)
     first, last = loop.logged(trainer, "reward")
@@ -53,9 +49,11 @@ def train(
             f"None of the answers earned a reward ({', '.join(parameters.rewards)}).",
             "Train by SFT first, raise temperature or num_generations, or correct the rewards.",
         )
-    measures = {"reward_first": first, "reward_final": last}
-    if material.validation and not setting.cancelled():
-        measures["validation_reward"] = float(trainer.evaluate()["eval_reward"])
+    measures = {
+        "reward_first": first,
+        "reward_final": last,
+        "validation_reward": loop.validated(trainer, material, setting, "eval_reward"),
+    }
     _, tokens = loop.logged(trainer, "num_tokens")
     measured = replace(follower.result(seconds, None, measures), tokens=int(tokens or 0))
     return loop.merged(trainer, parameters), measured

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import torch
+from datasets import Dataset
 from peft import LoraConfig
 from transformers import (
     PrinterCallback,
@@ -85,7 +86,6 @@ class Follower(TrainerCallback):
         self._cancelled = setting.cancelled
         self._total = total
         self._checkpoint_steps = checkpoint_steps
-        self._step = 0
         self._losses: list[float] = []
         self._step_loss = 0.0
         self._tokens = 0
@@ -107,12 +107,12 @@ class Follower(TrainerCallback):
         """Go on where ``folder``, a checkpoint, was written."""
         told = json.loads((folder / _FOLLOWED).read_text(encoding="utf-8"))
         self._losses, self._tokens = told["losses"], told["tokens"]
-        self._reported = self._step = len(self._losses)
+        self._reported = len(self._losses)
 
     def on_train_begin(self, *_: Any, **__: Any) -> None:
         """Start the clock behind the estimate of the remaining time."""
         self._started = self._last_line = time.monotonic()
-        self._first_step = self._step
+        self._first_step = len(self._losses)
 
     def on_step_end(
         self,
@@ -126,7 +126,7 @@ class Follower(TrainerCallback):
         """Close an optimizer step."""
         self._losses.append(self._step_loss)
         self._step_loss = 0.0
-        self._step = step = state.global_step
+        step = state.global_step
         now = time.monotonic()
         if step in (1, self._total) or now - self._last_line >= LINE_SECONDS:
             self._last_line = now
@@ -260,6 +260,24 @@ def adapters(lora: Lora | None, model: Any) -> LoraConfig | None:
         # Otherwise a trained embedding that is also the output layer would part from it in merging.
         ensure_weight_tying=tied and "embed_tokens" in lora.modules_to_save,
     )
+
+
+def inputs(material: Material, parameters: Hyperparameters) -> dict[str, Any]:
+    """Return what every method's trainer is given beside the model and its configuration."""
+    validation = material.validation
+    return {
+        "train_dataset": Dataset.from_list(material.rows),
+        "eval_dataset": Dataset.from_list(validation) if validation else None,
+        "processing_class": material.tokenizer,
+        "peft_config": adapters(parameters.lora, material.model),
+    }
+
+
+def validated(trainer: Any, material: Material, setting: Setting, name: str) -> float | None:
+    """Return a metric of the validation rows; None without them, or when cancelled."""
+    if not material.validation or setting.cancelled():
+        return None
+    return float(trainer.evaluate()[name])
 
 
 def merged(trainer: Any, parameters: Hyperparameters) -> Any:

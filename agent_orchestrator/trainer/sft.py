@@ -35,15 +35,10 @@ def train(
             max_length=None,  # the rows fit already
             train_sampling_strategy="group_by_length" if parameters.group_by_length else "random",
         ),
-        train_dataset=Dataset.from_list(material.rows),
-        eval_dataset=Dataset.from_list(material.validation) if material.validation else None,
-        processing_class=material.tokenizer,
-        peft_config=loop.adapters(parameters.lora, material.model),
+        **loop.inputs(material, parameters),
     )
     seconds = loop.run(trainer, setting, follower)
-    loss = None
-    if material.validation and not setting.cancelled():
-        loss = float(trainer.evaluate()["eval_loss"])
+    loss = loop.validated(trainer, material, setting, "eval_loss")
     return loop.merged(trainer, parameters), follower.result(seconds, loss)
 
 

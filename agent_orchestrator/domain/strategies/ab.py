@@ -7,9 +7,8 @@ them loses. Without a difference the stable arm stays.
 
 from __future__ import annotations
 
-from agent_orchestrator.domain.rollout import Move, Promote, RolloutState, RolloutVerdict
+from agent_orchestrator.domain.rollout import Move, RolloutState, RolloutVerdict
 from agent_orchestrator.domain.strategies import moves
-from agent_orchestrator.domain.verdict import Verdict
 
 
 def begin(state: RolloutState) -> Move:
@@ -21,9 +20,7 @@ def begin(state: RolloutState) -> Move:
 
 def decide(state: RolloutState, verdict: RolloutVerdict, now: float) -> Move | None:
     """Promote what is proven better after the step's minimum; no difference keeps the old one."""
-    if verdict.verdict is Verdict.PASS and moves.long_enough(state, now):
-        return Promote(state.candidates[0].name)
-    return moves.given_up(state, verdict, now)
+    return moves.all_or_nothing(state, verdict, now)
 
 
 def promote(state: RolloutState, percent: int | None, arm: str) -> Move:

@@ -6,9 +6,8 @@ stays warm for the guard period: the way back is one switch too.
 
 from __future__ import annotations
 
-from agent_orchestrator.domain.rollout import Move, Promote, RolloutState, RolloutVerdict
+from agent_orchestrator.domain.rollout import Move, RolloutState, RolloutVerdict
 from agent_orchestrator.domain.strategies import moves
-from agent_orchestrator.domain.verdict import Verdict
 
 _WARM = 20
 
@@ -20,9 +19,7 @@ def begin(state: RolloutState) -> Move:
 
 def decide(state: RolloutState, verdict: RolloutVerdict, now: float) -> Move | None:
     """PASS switches after the step's minimum, FAIL or the step's maximum ends it."""
-    if verdict.verdict is Verdict.PASS and moves.long_enough(state, now):
-        return Promote(state.candidates[0].name)
-    return moves.given_up(state, verdict, now)
+    return moves.all_or_nothing(state, verdict, now)
 
 
 def promote(state: RolloutState, percent: int | None, arm: str) -> Move:

@@ -114,6 +114,15 @@ def given_up(state: RolloutState, verdict: RolloutVerdict, now: float) -> RollBa
     return RollBack(f"No conclusion in time ({limit}): {verdict.reason}")
 
 
+def all_or_nothing(
+    state: RolloutState, verdict: RolloutVerdict, now: float
+) -> Promote | RollBack | None:
+    """Promote the only candidate when it has passed for long enough; else as ``given_up``."""
+    if verdict.verdict is Verdict.PASS and long_enough(state, now):
+        return Promote(state.candidates[0].name)
+    return given_up(state, verdict, now)
+
+
 def only_whole(state: RolloutState, percent: int | None, arm: str) -> Promote:
     """Promote a candidate of a split without steps. Raises InputError for a share below 100."""
     if percent not in (None, FULL):
