@@ -10,7 +10,23 @@ from typing import TYPE_CHECKING
 
 import click
 
-from agent_orchestrator.agents.infrastructure.modelops import usecases as uc
+from agent_orchestrator.agents.infrastructure.modelops.usecases.base import PlannedChange, Result
+from agent_orchestrator.agents.infrastructure.modelops.usecases.datasets import DatasetBuilt
+from agent_orchestrator.agents.infrastructure.modelops.usecases.deployment import (
+    Deployed,
+    DrillReport,
+    RolledBack,
+)
+from agent_orchestrator.agents.infrastructure.modelops.usecases.endpoints import EndpointList
+from agent_orchestrator.agents.infrastructure.modelops.usecases.evaluation import EvaluationResult
+from agent_orchestrator.agents.infrastructure.modelops.usecases.jobs import JobReport
+from agent_orchestrator.agents.infrastructure.modelops.usecases.models import AgentModels
+from agent_orchestrator.agents.infrastructure.modelops.usecases.rollouts import (
+    LatencyQuantiles,
+    RolloutReport,
+)
+from agent_orchestrator.agents.infrastructure.modelops.usecases.simulation import CanarySimulated
+from agent_orchestrator.agents.infrastructure.modelops.usecases.training import TrainingStarted
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -30,7 +46,7 @@ def console(*, stderr: bool = False) -> Console:
     )
 
 
-def show(result: uc.Result, *, as_json: bool) -> None:
+def show(result: Result, *, as_json: bool) -> None:
     """Print one result."""
     if as_json:
         click.echo(result.model_dump_json())
@@ -67,7 +83,7 @@ def clock(at: float) -> str:
 
 
 @singledispatch
-def _show(result: uc.Result) -> None:
+def _show(result: Result) -> None:
     """Print a result as a list of its fields."""
     for name, value in result.model_dump(mode="json").items():
         if value not in (None, "", [], {}):
@@ -75,7 +91,7 @@ def _show(result: uc.Result) -> None:
 
 
 @_show.register
-def _(result: uc.PlannedChange) -> None:
+def _(result: PlannedChange) -> None:
     click.echo(f"Would: {result.summary}")
     click.echo(f"Cost: ${result.estimated_cost_usd:.2f}")
     click.echo(f"Approval: {'needed' if result.approval_needed else 'not needed'}")
@@ -84,7 +100,7 @@ def _(result: uc.PlannedChange) -> None:
 
 
 @_show.register
-def _(result: uc.DatasetBuilt) -> None:
+def _(result: DatasetBuilt) -> None:
     counts = ", ".join(f"{count} {split}" for split, count in result.counts.items())
     click.echo(f"Data set {result.dataset} for {result.agent}: {counts}.")
     click.echo(f"sha256 {result.dataset_hash}")
@@ -93,7 +109,7 @@ def _(result: uc.DatasetBuilt) -> None:
 
 
 @_show.register
-def _(result: uc.TrainingStarted) -> None:
+def _(result: TrainingStarted) -> None:
     click.echo(
         f"Training {result.hub_repo} from {result.base_model} on {result.dataset}: "
         f"job {result.job_id}."
@@ -105,7 +121,7 @@ def _(result: uc.TrainingStarted) -> None:
 
 
 @_show.register
-def _(result: uc.JobReport) -> None:
+def _(result: JobReport) -> None:
     parts = [f"Job {result.job_id} ({result.kind}, {result.agent}): {result.status}"]
     if result.progress_pct is not None and result.status == "running":
         parts.append(f"{result.progress_pct:.0f} %")
@@ -121,7 +137,7 @@ def _(result: uc.JobReport) -> None:
 
 
 @_show.register
-def _(result: uc.EvaluationResult) -> None:
+def _(result: EvaluationResult) -> None:
     table(
         f"{result.candidate} against {result.baseline or 'no baseline'} "
         f"on {result.n_examples} examples",
@@ -149,7 +165,7 @@ def _(result: uc.EvaluationResult) -> None:
 
 
 @_show.register
-def _(result: uc.Deployed) -> None:
+def _(result: Deployed) -> None:
     table(
         f"Checklist for {result.model}",
         ("check", "verdict", "finding"),
@@ -167,7 +183,7 @@ def _(result: uc.Deployed) -> None:
 
 
 @_show.register
-def _(result: uc.RolloutReport) -> None:
+def _(result: RolloutReport) -> None:
     if result.rollout_id is None:
         click.echo(f"{result.agent} has had no rollout.")
         return
@@ -187,13 +203,13 @@ def _(result: uc.RolloutReport) -> None:
         click.echo(f"{clock(decision.at)} {decision.actor}: {decision.message}")
 
 
-def _steps(result: uc.RolloutReport) -> str:
+def _steps(result: RolloutReport) -> str:
     if result.strategy not in ("canary", "shadow"):
         return ""
     return f", steps {' → '.join(map(str, result.steps))}"
 
 
-def _show_arms(result: uc.RolloutReport) -> None:
+def _show_arms(result: RolloutReport) -> None:
     table(
         "Arms",
         (
@@ -221,7 +237,7 @@ def _show_arms(result: uc.RolloutReport) -> None:
             click.echo(f"{arm.arm}: {arm.condition}, {failed}.")
 
 
-def _show_evidence(result: uc.RolloutReport) -> None:
+def _show_evidence(result: RolloutReport) -> None:
     if result.verdict is None:
         click.echo("No verdict yet.")
     else:
@@ -250,7 +266,7 @@ def _show_evidence(result: uc.RolloutReport) -> None:
             )
 
 
-def _show_drill(drill: uc.DrillReport) -> None:
+def _show_drill(drill: DrillReport) -> None:
     click.echo(f"Drill at {clock(drill.at)}: {drill.verdict.value}. {drill.message}")
     if drill.processes:
         table(
@@ -273,7 +289,7 @@ def _seconds(value: float | None) -> str | None:
 
 
 @_show.register
-def _(result: uc.RolledBack) -> None:
+def _(result: RolledBack) -> None:
     if result.drill is not None:
         _show_drill(result.drill)
         return
@@ -288,7 +304,7 @@ def _count(value: float | None) -> str:
 
 
 @_show.register
-def _(result: uc.CanarySimulated) -> None:
+def _(result: CanarySimulated) -> None:
     click.echo(
         f"Rolled back {result.rollback_rate:.1%}, promoted {result.promotion_rate:.1%}, "
         f"undecided {result.undecided_rate:.1%} of the runs."
@@ -307,7 +323,7 @@ def _(result: uc.CanarySimulated) -> None:
 
 
 @_show.register
-def _(result: uc.AgentModels) -> None:
+def _(result: AgentModels) -> None:
     click.echo(f"{result.agent} is served by {result.serving}.")
     table(
         "Versions",
@@ -328,7 +344,7 @@ def _(result: uc.AgentModels) -> None:
 
 
 @_show.register
-def _(result: uc.EndpointList) -> None:
+def _(result: EndpointList) -> None:
     table(
         f"Inference Endpoints of {result.namespace}",
         ("endpoint", "status", "model", "machine", "an hour", "serves"),
@@ -346,7 +362,7 @@ def _(result: uc.EndpointList) -> None:
     )
 
 
-def _quantiles(found: uc.LatencyQuantiles) -> str:
+def _quantiles(found: LatencyQuantiles) -> str:
     return " / ".join(f"{value:.0f}" for value in (found.p50, found.p95, found.p99))
 
 

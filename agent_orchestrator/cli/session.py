@@ -12,12 +12,11 @@ import click
 
 from agent_orchestrator.agents.infrastructure.modelops.authorisation import Caller
 from agent_orchestrator.agents.infrastructure.modelops.coordinator import Coordinator
-from agent_orchestrator.agents.infrastructure.modelops.usecases import (
+from agent_orchestrator.agents.infrastructure.modelops.usecases.base import Request, Result
+from agent_orchestrator.agents.infrastructure.modelops.usecases.deployment import RolledBack
+from agent_orchestrator.agents.infrastructure.modelops.usecases.jobs import (
     JobReport,
     MonitorTrainingJob,
-    Request,
-    Result,
-    RolledBack,
 )
 from agent_orchestrator.cli import render
 from agent_orchestrator.cli.failures import ShownFailure

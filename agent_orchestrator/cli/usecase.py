@@ -16,13 +16,13 @@ import click
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
-from agent_orchestrator.agents.infrastructure.modelops.usecases import (
-    USE_CASES,
-    CanarySimulated,
+from agent_orchestrator.agents.infrastructure.modelops.usecases.base import (
     ChangingRequest,
     Request,
     Result,
 )
+from agent_orchestrator.agents.infrastructure.modelops.usecases.index import USE_CASES
+from agent_orchestrator.agents.infrastructure.modelops.usecases.simulation import CanarySimulated
 from agent_orchestrator.cli import options, session
 from agent_orchestrator.domain.approvals import UseCaseName
 from agent_orchestrator.errors import InputError

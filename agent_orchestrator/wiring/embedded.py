@@ -43,7 +43,7 @@ from agent_orchestrator.agents.infrastructure.modelops.rollout_timer import Roll
 from agent_orchestrator.agents.infrastructure.modelops.smoke_test import BATCH
 from agent_orchestrator.agents.infrastructure.modelops.training import Training
 from agent_orchestrator.agents.infrastructure.modelops.transitions import Transitions
-from agent_orchestrator.agents.infrastructure.modelops.usecases import (
+from agent_orchestrator.agents.infrastructure.modelops.usecases.simulation import (
     CanarySimulated,
     SimulateCanary,
 )

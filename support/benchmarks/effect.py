@@ -37,10 +37,10 @@ from tests.doubles.fleet import AGENT, MODELS, Fleet, Gateway
 
 from agent_orchestrator.agents.infrastructure.modelops.authorisation import Caller
 from agent_orchestrator.agents.infrastructure.modelops.coordinator import Coordinator
-from agent_orchestrator.agents.infrastructure.modelops.usecases import (
+from agent_orchestrator.agents.infrastructure.modelops.usecases.base import Request
+from agent_orchestrator.agents.infrastructure.modelops.usecases.deployment import (
     DeployModelToAgent,
     PromoteCanary,
-    Request,
     RollbackDeployment,
 )
 from agent_orchestrator.domain.rollout import FULL

@@ -35,7 +35,7 @@ from agent_orchestrator.agents.infrastructure.modelops.authorisation import Call
 from agent_orchestrator.agents.infrastructure.modelops.coordinator import Coordinator
 from agent_orchestrator.agents.infrastructure.modelops.datasets import DatasetStore
 from agent_orchestrator.agents.infrastructure.modelops.stdlib_defects import Row, shuffle_labels
-from agent_orchestrator.agents.infrastructure.modelops.usecases import (
+from agent_orchestrator.agents.infrastructure.modelops.usecases.rollouts import (
     RolloutReport,
     RolloutStatusRequest,
 )

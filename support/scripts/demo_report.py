@@ -18,7 +18,7 @@ from agent_orchestrator.agents.infrastructure.modelops import (
 )
 from agent_orchestrator.agents.infrastructure.modelops.backends.job_folder import JobFolder
 from agent_orchestrator.agents.infrastructure.modelops.report_pictures import Picture
-from agent_orchestrator.agents.infrastructure.modelops.usecases import (
+from agent_orchestrator.agents.infrastructure.modelops.usecases.rollouts import (
     DecisionRecord,
     RolloutReport,
 )

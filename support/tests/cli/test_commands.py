@@ -10,7 +10,8 @@ import click
 import pytest
 from tests.cli.conftest import Chef
 
-from agent_orchestrator.agents.infrastructure.modelops.usecases import USE_CASES, ChangingRequest
+from agent_orchestrator.agents.infrastructure.modelops.usecases.base import ChangingRequest
+from agent_orchestrator.agents.infrastructure.modelops.usecases.index import USE_CASES
 from agent_orchestrator.cli import main as tree
 from agent_orchestrator.settings import own_python
 

@@ -10,20 +10,47 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent_orchestrator.agents.infrastructure.modelops import usecases as uc
+from agent_orchestrator.agents.infrastructure.modelops.usecases.datasets import (
+    DatasetBuilt,
+    Finding,
+)
+from agent_orchestrator.agents.infrastructure.modelops.usecases.deployment import (
+    Deployed,
+    DeployedArm,
+    DrillReport,
+    ProcessDrill,
+    RolledBack,
+)
+from agent_orchestrator.agents.infrastructure.modelops.usecases.endpoints import (
+    EndpointList,
+    EndpointReport,
+)
+from agent_orchestrator.agents.infrastructure.modelops.usecases.evaluation import (
+    EvaluationResult,
+    MetricResult,
+)
+from agent_orchestrator.agents.infrastructure.modelops.usecases.jobs import JobReport
+from agent_orchestrator.agents.infrastructure.modelops.usecases.rollouts import (
+    ArmStatus,
+    BreakerReset,
+    DecisionRecord,
+    GuardrailStatus,
+    RolloutReport,
+)
+from agent_orchestrator.agents.infrastructure.modelops.usecases.simulation import CanarySimulated
 from agent_orchestrator.cli import failures, render, session
 from agent_orchestrator.cli.progress import JobProgress
 from agent_orchestrator.domain.verdict import Verdict
 from agent_orchestrator.errors import GateFailed
 
-EVALUATION = uc.EvaluationResult(
+EVALUATION = EvaluationResult(
     agent="cicd",
     candidate="v1.1.0",
     baseline="v1.0.0",
     scores={},
     improvement_pct=12.5,
     changes=[
-        uc.MetricResult(
+        MetricResult(
             metric="accuracy",
             baseline=0.8,
             candidate=0.9,
@@ -32,7 +59,7 @@ EVALUATION = uc.EvaluationResult(
             interval=(0.02, 0.18),
             supported=True,
         ),
-        uc.MetricResult(
+        MetricResult(
             metric="token_efficiency",
             baseline=None,
             candidate=0.9,
@@ -50,7 +77,7 @@ EVALUATION = uc.EvaluationResult(
     experiment_url=None,
     reports={"html": "/reports/r.html"},
 )
-ROLLOUT = uc.RolloutReport(
+ROLLOUT = RolloutReport(
     agent="cicd",
     rollout_id="ro_1",
     strategy="canary",
@@ -59,7 +86,7 @@ ROLLOUT = uc.RolloutReport(
     weight=20,
     reason="Waits for evidence.",
     arms=[
-        uc.ArmStatus(
+        ArmStatus(
             arm="candidate",
             version="v1.1.0",
             model="acme/two",
@@ -74,7 +101,7 @@ ROLLOUT = uc.RolloutReport(
     verdict=Verdict.INCONCLUSIVE,
     verdict_reason="Too little [data].",
     guardrails=[
-        uc.GuardrailStatus(
+        GuardrailStatus(
             guardrail="error",
             verdict=Verdict.INCONCLUSIVE,
             candidate_n=0,
@@ -87,18 +114,18 @@ ROLLOUT = uc.RolloutReport(
             look=0,
         )
     ],
-    decisions=[uc.DecisionRecord(at=0.0, actor="ada", kind="started", message="Started.")],
+    decisions=[DecisionRecord(at=0.0, actor="ada", kind="started", message="Started.")],
 )
 
 NO_COORDINATOR: Any = None
-DRILL = uc.DrillReport(
+DRILL = DrillReport(
     verdict=Verdict.FAIL,
     message="Did not follow within 5 s: gateway-2.",
     at=0.0,
     away_s=5.0,
     processes=[
-        uc.ProcessDrill(process="gateway-1", in_effect_s=0.0421, last_answer_s=1.5, under_way=3),
-        uc.ProcessDrill(process="gateway-2", in_effect_s=None, last_answer_s=None),
+        ProcessDrill(process="gateway-1", in_effect_s=0.0421, last_answer_s=1.5, under_way=3),
+        ProcessDrill(process="gateway-2", in_effect_s=None, last_answer_s=None),
     ],
 )
 DRILLED = (
@@ -107,7 +134,7 @@ DRILLED = (
     "gateway-1 │ 0.042 s │ 1.500 s │ 3",
     "gateway-2 │ – │ – │ 0",
 )
-REHEARSED = uc.RolledBack(agent="cicd", version=None, model="acme/one", seconds=0.1, drill=DRILL)
+REHEARSED = RolledBack(agent="cicd", version=None, model="acme/one", seconds=0.1, drill=DRILL)
 
 
 @pytest.mark.parametrize(
@@ -139,24 +166,24 @@ REHEARSED = uc.RolledBack(agent="cicd", version=None, model="acme/one", seconds=
         ),
         (ROLLOUT.model_copy(update={"verdict": None}), ("No verdict yet.",)),
         (
-            uc.DatasetBuilt(
+            DatasetBuilt(
                 dataset="d-1",
                 agent="cicd",
                 counts={"train": 4, "eval": 1},
                 dataset_hash="ab",
-                findings=[uc.Finding(kind="k", count=1, message="One [x].", suggestion="Mend it.")],
+                findings=[Finding(kind="k", count=1, message="One [x].", suggestion="Mend it.")],
                 path="/d",
             ),
             ("Data set d-1 for cicd: 4 train, 1 eval.", "sha256 ab", "- One [x]. Mend it."),
         ),
         (
-            uc.RolledBack(agent="cicd", version=None, model="acme/one", seconds=0.123),
+            RolledBack(agent="cicd", version=None, model="acme/one", seconds=0.123),
             ("cicd is served by acme/one again after 0.12 s.",),
         ),
         (REHEARSED, DRILLED),
         (ROLLOUT.model_copy(update={"drilled": DRILL}), DRILLED),
         (
-            uc.Deployed(
+            Deployed(
                 agent="cicd",
                 deployed=True,
                 version="v1.1.0",
@@ -164,10 +191,8 @@ REHEARSED = uc.RolledBack(agent="cicd", version=None, model="acme/one", seconds=
                 rollout_id="ro_1",
                 rollout_pct=20,
                 arms=[
-                    uc.DeployedArm(arm="stable", version=None, model="acme/one", weight_pct=80),
-                    uc.DeployedArm(
-                        arm="candidate", version="v1.1.0", model="acme/two", weight_pct=20
-                    ),
+                    DeployedArm(arm="stable", version=None, model="acme/one", weight_pct=80),
+                    DeployedArm(arm="candidate", version="v1.1.0", model="acme/two", weight_pct=20),
                 ],
                 endpoint_url="http://127.0.0.1:8130/v1",
                 checklist=[],
@@ -176,7 +201,7 @@ REHEARSED = uc.RolledBack(agent="cicd", version=None, model="acme/one", seconds=
             ("v1.1.0 has 20 % of the traffic of cicd", *DRILLED),
         ),
         (
-            uc.CanarySimulated(
+            CanarySimulated(
                 rollback_rate=0.5,
                 promotion_rate=0.25,
                 undecided_rate=0.25,
@@ -196,7 +221,7 @@ REHEARSED = uc.RolledBack(agent="cicd", version=None, model="acme/one", seconds=
             ),
         ),
         (
-            uc.JobReport(
+            JobReport(
                 job_id="job_1",
                 kind="evaluation",
                 agent="cicd",
@@ -207,7 +232,7 @@ REHEARSED = uc.RolledBack(agent="cicd", version=None, model="acme/one", seconds=
             ("Job job_1 (evaluation, cicd): running, 41 %.", "Recommendation: deploy_canary"),
         ),
         (
-            uc.BreakerReset(agent="cicd", arm="stable", health="open"),
+            BreakerReset(agent="cicd", arm="stable", health="open"),
             ("agent: cicd", "arm: stable", "health: open"),
         ),
     ],
@@ -256,7 +281,7 @@ def test_names_are_never_read_as_markup(text: str):
 
 def test_progress_is_one_line_a_tenth_where_nobody_watches(capsys: pytest.CaptureFixture[str]):
     """A log does not fill with bars."""
-    job = uc.JobReport(job_id="job_1", kind="training", agent="cicd", status="running")
+    job = JobReport(job_id="job_1", kind="training", agent="cicd", status="running")
     with JobProgress() as progress:
         progress.update(job)
         for step in range(1, 101):
@@ -294,11 +319,11 @@ def test_endpoints_are_shown_with_what_they_cost(capsys: pytest.CaptureFixture[s
     """One row each; a price that nobody knows is a dash."""
     known = {"name": "coder-1", "model": "acme/coder", "url": None, "instance": "aws-x1"}
     render.show(
-        uc.EndpointList(
+        EndpointList(
             namespace="acme",
             endpoints=[
-                uc.EndpointReport(**known, status="running", usd_per_hour=0.8, serves=["cicd"]),
-                uc.EndpointReport(**known, status="scaledToZero", usd_per_hour=None, serves=[]),
+                EndpointReport(**known, status="running", usd_per_hour=0.8, serves=["cicd"]),
+                EndpointReport(**known, status="scaledToZero", usd_per_hour=None, serves=[]),
             ],
         ),
         as_json=False,

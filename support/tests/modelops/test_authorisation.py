@@ -14,10 +14,12 @@ from agent_orchestrator.agents.infrastructure.modelops.authorisation import (
     APPROVAL_LIFETIME_SECONDS,
     Caller,
 )
-from agent_orchestrator.agents.infrastructure.modelops.usecases import (
+from agent_orchestrator.agents.infrastructure.modelops.usecases.deployment import (
     DeployModelToAgent,
     PromoteCanary,
     RollbackDeployment,
+)
+from agent_orchestrator.agents.infrastructure.modelops.usecases.training import (
     TrainingStarted,
     TrainSubagentModel,
 )

@@ -3,7 +3,7 @@
 import pytest
 from tests.modelops.world import AGENT, World
 
-from agent_orchestrator.agents.infrastructure.modelops.usecases import ResetBreaker
+from agent_orchestrator.agents.infrastructure.modelops.usecases.rollouts import ResetBreaker
 from agent_orchestrator.errors import InputError, UnknownAgentError
 from agent_orchestrator.stores.health import BreakerReport, ResetOrder
 

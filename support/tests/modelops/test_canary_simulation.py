@@ -13,7 +13,7 @@ from agent_orchestrator.agents.infrastructure.modelops.canary_simulation import 
     simulate,
     summary,
 )
-from agent_orchestrator.agents.infrastructure.modelops.usecases import SimulateCanary
+from agent_orchestrator.agents.infrastructure.modelops.usecases.simulation import SimulateCanary
 from agent_orchestrator.domain.rollout import RolloutPolicy
 from agent_orchestrator.domain.simulation import CanaryPlan, Simulation
 

@@ -6,16 +6,16 @@ from hypothesis import strategies as st
 from tests.modelops.world import ADA, AGENT, World
 
 from agent_orchestrator.agents.infrastructure.modelops.coordinator import Coordinator
-from agent_orchestrator.agents.infrastructure.modelops.usecases import (
-    USE_CASES,
-    BuildDataset,
-    ChangingRequest,
+from agent_orchestrator.agents.infrastructure.modelops.usecases.base import ChangingRequest
+from agent_orchestrator.agents.infrastructure.modelops.usecases.datasets import BuildDataset
+from agent_orchestrator.agents.infrastructure.modelops.usecases.deployment import (
     DeployModelToAgent,
-    ListAgentModels,
     RollbackDeployment,
-    RolloutStatusRequest,
-    TrainSubagentModel,
 )
+from agent_orchestrator.agents.infrastructure.modelops.usecases.index import USE_CASES
+from agent_orchestrator.agents.infrastructure.modelops.usecases.models import ListAgentModels
+from agent_orchestrator.agents.infrastructure.modelops.usecases.rollouts import RolloutStatusRequest
+from agent_orchestrator.agents.infrastructure.modelops.usecases.training import TrainSubagentModel
 from agent_orchestrator.domain.approvals import canonical_hash
 from agent_orchestrator.errors import UnknownAgentError
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from tests.modelops.world import AGENT, World
 
-from agent_orchestrator.agents.infrastructure.modelops.usecases import BuildDataset
+from agent_orchestrator.agents.infrastructure.modelops.usecases.datasets import BuildDataset
 from agent_orchestrator.errors import DatasetError, UnknownAgentError
 
 

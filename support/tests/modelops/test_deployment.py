@@ -9,7 +9,7 @@ import pytest
 from tests.modelops.deployers import run_deployers
 from tests.modelops.world import ADA, AGENT, Said, World
 
-from agent_orchestrator.agents.infrastructure.modelops.usecases import (
+from agent_orchestrator.agents.infrastructure.modelops.usecases.deployment import (
     Deployed,
     DeployModelToAgent,
     PromoteCanary,

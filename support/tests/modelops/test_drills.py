@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from tests.modelops.world import ADA, AGENT, STABLE_MODEL, Killed, Tripwire, World
 
-from agent_orchestrator.agents.infrastructure.modelops.usecases import RollbackDeployment
+from agent_orchestrator.agents.infrastructure.modelops.usecases.deployment import RollbackDeployment
 from agent_orchestrator.domain.routing import RoutingTable
 from agent_orchestrator.domain.verdict import Verdict
 from agent_orchestrator.errors import ConflictError, LockTimeout, RegistryError, StorageError

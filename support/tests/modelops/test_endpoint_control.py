@@ -9,7 +9,7 @@ from tests.modelops.world import AGENT, World
 from agent_orchestrator.agents.infrastructure.modelops.targets.inference_endpoints import (
     InferenceEndpoints,
 )
-from agent_orchestrator.agents.infrastructure.modelops.usecases import (
+from agent_orchestrator.agents.infrastructure.modelops.usecases.endpoints import (
     EndpointList,
     EndpointReport,
     EndpointStatus,

@@ -9,9 +9,9 @@ from tests.doubles.workspace import Workspace
 
 from agent_orchestrator.agents.infrastructure.modelops.authorisation import Caller
 from agent_orchestrator.agents.infrastructure.modelops.datasets import DatasetStore, load_source
-from agent_orchestrator.agents.infrastructure.modelops.usecases import (
+from agent_orchestrator.agents.infrastructure.modelops.usecases.base import PlannedChange
+from agent_orchestrator.agents.infrastructure.modelops.usecases.evaluation import (
     EvaluateModelVsBaseline,
-    PlannedChange,
 )
 from agent_orchestrator.errors import (
     ApprovalRequired,

@@ -13,7 +13,7 @@ from tests.modelops.world import Said, refused
 from agent_orchestrator.agents.infrastructure.modelops import gate
 from agent_orchestrator.agents.infrastructure.modelops.candidate_server import TimeLimits
 from agent_orchestrator.agents.infrastructure.modelops.smoke_test import BATCH
-from agent_orchestrator.agents.infrastructure.modelops.usecases import ChecklistItem
+from agent_orchestrator.agents.infrastructure.modelops.usecases.deployment import ChecklistItem
 from agent_orchestrator.domain.models import EvalScores
 from agent_orchestrator.domain.verdict import Verdict
 from agent_orchestrator.errors import GateFailed, UpstreamError

@@ -3,10 +3,8 @@
 import pytest
 from tests.modelops.world import ADA, AGENT, STABLE_MODEL, World
 
-from agent_orchestrator.agents.infrastructure.modelops.usecases import (
-    ConvertModelToGguf,
-    ListAgentModels,
-)
+from agent_orchestrator.agents.infrastructure.modelops.usecases.conversion import ConvertModelToGguf
+from agent_orchestrator.agents.infrastructure.modelops.usecases.models import ListAgentModels
 from agent_orchestrator.errors import InputError, NotAvailable, UnknownAgentError
 
 

@@ -9,7 +9,7 @@ from tests.modelops.world import AGENT, World
 from agent_orchestrator.agents.infrastructure.modelops.monitoring import (
     RolloutMonitor,
 )
-from agent_orchestrator.agents.infrastructure.modelops.usecases import LatencyQuantiles
+from agent_orchestrator.agents.infrastructure.modelops.usecases.rollouts import LatencyQuantiles
 from agent_orchestrator.domain.outcomes import Outcome
 from agent_orchestrator.domain.rollout import RolloutVerdict
 from agent_orchestrator.domain.rollout_machine import roll_back

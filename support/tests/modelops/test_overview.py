@@ -7,7 +7,7 @@ from agent_orchestrator.agents.infrastructure.modelops.overview import (
     OverviewReader,
     ProcessState,
 )
-from agent_orchestrator.agents.infrastructure.modelops.usecases import PromoteCanary
+from agent_orchestrator.agents.infrastructure.modelops.usecases.deployment import PromoteCanary
 from agent_orchestrator.domain.jobs import Job
 from agent_orchestrator.errors import ModelsYamlError
 from agent_orchestrator.stores.jobs import JobStore

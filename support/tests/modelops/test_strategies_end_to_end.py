@@ -17,7 +17,7 @@ from tests.doubles.openai_server import OpenAIServer, Reply
 from tests.modelops.world import AGENT, STABLE_MODEL, World
 from tests.serving.harness import PATIENT, ask, settled, upstream
 
-from agent_orchestrator.agents.infrastructure.modelops.usecases import PromoteCanary
+from agent_orchestrator.agents.infrastructure.modelops.usecases.deployment import PromoteCanary
 from agent_orchestrator.domain.outcomes import Feedback, Outcome
 from agent_orchestrator.domain.routing import RoutingTable
 from agent_orchestrator.serving.router import Routed, Router

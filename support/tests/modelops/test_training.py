@@ -30,8 +30,8 @@ from agent_orchestrator.agents.infrastructure.modelops.jobs import Jobs
 from agent_orchestrator.agents.infrastructure.modelops.plans import Plan
 from agent_orchestrator.agents.infrastructure.modelops.registry import ModelRegistry
 from agent_orchestrator.agents.infrastructure.modelops.training import Training
-from agent_orchestrator.agents.infrastructure.modelops.usecases import (
-    MonitorTrainingJob,
+from agent_orchestrator.agents.infrastructure.modelops.usecases.jobs import MonitorTrainingJob
+from agent_orchestrator.agents.infrastructure.modelops.usecases.training import (
     TrainingStarted,
     TrainSubagentModel,
 )

@@ -20,7 +20,7 @@ from agent_orchestrator.agents.infrastructure.modelops.transitions import (
     desired,
     routed,
 )
-from agent_orchestrator.agents.infrastructure.modelops.usecases import (
+from agent_orchestrator.agents.infrastructure.modelops.usecases.deployment import (
     DeployModelToAgent,
     PromoteCanary,
     RollbackDeployment,

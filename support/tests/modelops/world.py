@@ -41,12 +41,13 @@ from agent_orchestrator.agents.infrastructure.modelops.targets.inference_endpoin
     InferenceEndpoints,
 )
 from agent_orchestrator.agents.infrastructure.modelops.transitions import Transitions, desired
-from agent_orchestrator.agents.infrastructure.modelops.usecases import (
+from agent_orchestrator.agents.infrastructure.modelops.usecases.base import Request, Result
+from agent_orchestrator.agents.infrastructure.modelops.usecases.deployment import (
     DeployModelToAgent,
     PromoteCanary,
-    Request,
-    Result,
     RollbackDeployment,
+)
+from agent_orchestrator.agents.infrastructure.modelops.usecases.training import (
     TrainingStarted,
     TrainSubagentModel,
 )

@@ -11,8 +11,8 @@ from tests.doubles.openai_server import Reply
 from tests.doubles.workspace import eventually
 
 from agent_orchestrator.agents.infrastructure.modelops.authorisation import Caller
-from agent_orchestrator.agents.infrastructure.modelops.usecases import (
-    DrillReport,
+from agent_orchestrator.agents.infrastructure.modelops.usecases.deployment import DrillReport
+from agent_orchestrator.agents.infrastructure.modelops.usecases.rollouts import (
     RolloutReport,
     RolloutStatusRequest,
 )

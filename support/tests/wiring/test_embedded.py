@@ -10,13 +10,13 @@ from tests.doubles.workspace import Workspace
 
 from agent_orchestrator.agents.infrastructure.modelops.authorisation import Caller
 from agent_orchestrator.agents.infrastructure.modelops.smoke_test import BATCH
-from agent_orchestrator.agents.infrastructure.modelops.usecases import (
+from agent_orchestrator.agents.infrastructure.modelops.usecases.base import PlannedChange
+from agent_orchestrator.agents.infrastructure.modelops.usecases.deployment import (
     Deployed,
     DeployModelToAgent,
-    PlannedChange,
     RollbackDeployment,
-    SimulateCanary,
 )
+from agent_orchestrator.agents.infrastructure.modelops.usecases.simulation import SimulateCanary
 from agent_orchestrator.domain.verdict import Verdict
 from agent_orchestrator.errors import ApprovalDenied, ApprovalRequired, GateFailed, SettingsError
 from agent_orchestrator.wiring.embedded import DEFAULT_PROMPTS, Embedded, compose

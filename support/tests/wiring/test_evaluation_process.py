@@ -13,10 +13,12 @@ from tests.doubles.openai_server import OpenAIServer, Reply
 from tests.doubles.workspace import LABELS, Workspace, eventually
 
 from agent_orchestrator.agents.infrastructure.modelops.authorisation import Caller
-from agent_orchestrator.agents.infrastructure.modelops.usecases import (
-    CancelTrainingJob,
+from agent_orchestrator.agents.infrastructure.modelops.usecases.evaluation import (
     EvaluateModelVsBaseline,
     EvaluationStarted,
+)
+from agent_orchestrator.agents.infrastructure.modelops.usecases.jobs import (
+    CancelTrainingJob,
     JobReport,
     MonitorTrainingJob,
 )

@@ -8,10 +8,10 @@ from tests.doubles.workspace import Workspace
 
 from agent_orchestrator.agents.infrastructure.modelops.authorisation import Caller
 from agent_orchestrator.agents.infrastructure.modelops.targets.endpoint_choice import endpoint_name
-from agent_orchestrator.agents.infrastructure.modelops.usecases import (
+from agent_orchestrator.agents.infrastructure.modelops.usecases.base import PlannedChange
+from agent_orchestrator.agents.infrastructure.modelops.usecases.deployment import (
     Deployed,
     DeployModelToAgent,
-    PlannedChange,
 )
 from agent_orchestrator.domain.routing import Endpoint
 from agent_orchestrator.domain.verdict import Verdict

@@ -13,7 +13,7 @@ from tests.doubles.splits import pair
 from tests.doubles.workspace import Workspace, eventually
 
 from agent_orchestrator.agents.infrastructure.modelops.authorisation import Caller
-from agent_orchestrator.agents.infrastructure.modelops.usecases import (
+from agent_orchestrator.agents.infrastructure.modelops.usecases.rollouts import (
     RolloutReport,
     RolloutStatusRequest,
 )

@@ -10,9 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from agent_orchestrator.agents.infrastructure.modelops.plans import Plan
-from agent_orchestrator.agents.infrastructure.modelops.usecases import (
-    ChangingRequest,
-)
+from agent_orchestrator.agents.infrastructure.modelops.usecases.base import ChangingRequest
 from agent_orchestrator.domain.approvals import Approval, UseCaseName, canonical_hash
 from agent_orchestrator.errors import (
     ApprovalDenied,

@@ -10,7 +10,10 @@ import anyio.to_thread
 from agent_orchestrator.agents.infrastructure.modelops.authorisation import Caller
 from agent_orchestrator.agents.infrastructure.modelops.catalogue import Catalogue
 from agent_orchestrator.agents.infrastructure.modelops.plans import Plan
-from agent_orchestrator.agents.infrastructure.modelops.usecases import BreakerReset, ResetBreaker
+from agent_orchestrator.agents.infrastructure.modelops.usecases.rollouts import (
+    BreakerReset,
+    ResetBreaker,
+)
 from agent_orchestrator.errors import InputError
 from agent_orchestrator.stores.audit import AuditLog
 from agent_orchestrator.stores.health import HealthBoard

@@ -24,7 +24,7 @@ from agent_orchestrator.agents.infrastructure.modelops.canary_streams import (
     TwoSampleEvidence,
     play,
 )
-from agent_orchestrator.agents.infrastructure.modelops.usecases import (
+from agent_orchestrator.agents.infrastructure.modelops.usecases.simulation import (
     CanarySimulated,
     SimulateCanary,
 )

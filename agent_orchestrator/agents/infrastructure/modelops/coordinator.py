@@ -15,12 +15,12 @@ from pydantic import ValidationError
 
 from agent_orchestrator.agents.infrastructure.modelops.authorisation import Authorisation, Caller
 from agent_orchestrator.agents.infrastructure.modelops.plans import Plan
-from agent_orchestrator.agents.infrastructure.modelops.usecases import (
-    USE_CASES,
+from agent_orchestrator.agents.infrastructure.modelops.usecases.base import (
     ChangingRequest,
     Request,
     Result,
 )
+from agent_orchestrator.agents.infrastructure.modelops.usecases.index import USE_CASES
 from agent_orchestrator.domain.approvals import Approval, UseCaseName
 from agent_orchestrator.errors import ApprovalDenied, ChefError
 

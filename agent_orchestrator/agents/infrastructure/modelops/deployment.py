@@ -24,7 +24,7 @@ from agent_orchestrator.agents.infrastructure.modelops.transitions import (
     Transitions,
     new_rollout_id,
 )
-from agent_orchestrator.agents.infrastructure.modelops.usecases import (
+from agent_orchestrator.agents.infrastructure.modelops.usecases.deployment import (
     ChecklistItem,
     Deployed,
     DeployedArm,

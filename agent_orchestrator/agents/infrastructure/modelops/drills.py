@@ -20,7 +20,10 @@ from agent_orchestrator.agents.infrastructure.modelops.transitions import (
     Transitions,
     desired,
 )
-from agent_orchestrator.agents.infrastructure.modelops.usecases import DrillReport, ProcessDrill
+from agent_orchestrator.agents.infrastructure.modelops.usecases.deployment import (
+    DrillReport,
+    ProcessDrill,
+)
 from agent_orchestrator.domain.rollout import RolloutState
 from agent_orchestrator.domain.routing import RoutingTable, entry_digest
 from agent_orchestrator.domain.verdict import Verdict

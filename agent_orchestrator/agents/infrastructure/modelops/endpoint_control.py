@@ -15,7 +15,7 @@ from agent_orchestrator.agents.infrastructure.modelops.targets.endpoint_choice i
     EndpointState,
     Instance,
 )
-from agent_orchestrator.agents.infrastructure.modelops.usecases import (
+from agent_orchestrator.agents.infrastructure.modelops.usecases.endpoints import (
     EndpointList,
     EndpointReport,
     EndpointStatus,

@@ -17,7 +17,7 @@ from agent_orchestrator.agents.infrastructure.modelops.candidate_server import (
     chat,
     user,
 )
-from agent_orchestrator.agents.infrastructure.modelops.usecases import ChecklistItem
+from agent_orchestrator.agents.infrastructure.modelops.usecases.deployment import ChecklistItem
 from agent_orchestrator.domain.verdict import Verdict
 from agent_orchestrator.errors import UpstreamError
 from agent_orchestrator.serving.failures import UpstreamFailure, is_refusal

@@ -17,7 +17,7 @@ from agent_orchestrator.agents.infrastructure.modelops.candidate_server import (
 )
 from agent_orchestrator.agents.infrastructure.modelops.error_scenarios import error_scenarios
 from agent_orchestrator.agents.infrastructure.modelops.smoke_test import smoke_test
-from agent_orchestrator.agents.infrastructure.modelops.usecases import ChecklistItem
+from agent_orchestrator.agents.infrastructure.modelops.usecases.deployment import ChecklistItem
 from agent_orchestrator.domain.models import EvalScores
 from agent_orchestrator.domain.scoring import Recommendation
 from agent_orchestrator.domain.verdict import Verdict

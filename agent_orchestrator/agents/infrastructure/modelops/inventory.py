@@ -7,9 +7,9 @@ from typing import NoReturn
 from agent_orchestrator.agents.infrastructure.modelops.authorisation import Caller
 from agent_orchestrator.agents.infrastructure.modelops.catalogue import Catalogue
 from agent_orchestrator.agents.infrastructure.modelops.registry import ModelRegistry
-from agent_orchestrator.agents.infrastructure.modelops.usecases import (
+from agent_orchestrator.agents.infrastructure.modelops.usecases.conversion import ConvertModelToGguf
+from agent_orchestrator.agents.infrastructure.modelops.usecases.models import (
     AgentModels,
-    ConvertModelToGguf,
     ListAgentModels,
     VersionSummary,
 )

@@ -11,10 +11,10 @@ from dataclasses import asdict, dataclass
 from pydantic import TypeAdapter
 
 from agent_orchestrator.agents.infrastructure.modelops.catalogue import Catalogue
-from agent_orchestrator.agents.infrastructure.modelops.usecases import (
+from agent_orchestrator.agents.infrastructure.modelops.usecases.deployment import DrillReport
+from agent_orchestrator.agents.infrastructure.modelops.usecases.rollouts import (
     ArmStatus,
     DecisionRecord,
-    DrillReport,
     GuardrailStatus,
     LatencyQuantiles,
     RolloutReport,

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from agent_orchestrator.agents.infrastructure.modelops.usecases import PlannedChange, Result
+from agent_orchestrator.agents.infrastructure.modelops.usecases.base import PlannedChange, Result
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

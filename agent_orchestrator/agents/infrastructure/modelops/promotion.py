@@ -12,7 +12,8 @@ from agent_orchestrator.agents.infrastructure.modelops.catalogue import Catalogu
 from agent_orchestrator.agents.infrastructure.modelops.hand_edits import HandEdits
 from agent_orchestrator.agents.infrastructure.modelops.plans import Plan
 from agent_orchestrator.agents.infrastructure.modelops.transitions import Decision, Transitions
-from agent_orchestrator.agents.infrastructure.modelops.usecases import PromoteCanary, RolloutReport
+from agent_orchestrator.agents.infrastructure.modelops.usecases.deployment import PromoteCanary
+from agent_orchestrator.agents.infrastructure.modelops.usecases.rollouts import RolloutReport
 from agent_orchestrator.domain import rollout_machine
 from agent_orchestrator.domain.rollout import RolloutState
 from agent_orchestrator.domain.routing import Arm

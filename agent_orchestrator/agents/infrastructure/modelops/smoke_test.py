@@ -16,7 +16,7 @@ from agent_orchestrator.agents.infrastructure.modelops.candidate_server import (
     chat,
     user,
 )
-from agent_orchestrator.agents.infrastructure.modelops.usecases import ChecklistItem
+from agent_orchestrator.agents.infrastructure.modelops.usecases.deployment import ChecklistItem
 from agent_orchestrator.domain.latencies import latencies
 from agent_orchestrator.domain.verdict import Verdict, worst
 from agent_orchestrator.errors import ChefError, UpstreamError

@@ -22,7 +22,7 @@ from agent_orchestrator.agents.infrastructure.modelops.datasets import (
 from agent_orchestrator.agents.infrastructure.modelops.jobs import Jobs
 from agent_orchestrator.agents.infrastructure.modelops.plans import Plan
 from agent_orchestrator.agents.infrastructure.modelops.registry import ModelRegistry
-from agent_orchestrator.agents.infrastructure.modelops.usecases import (
+from agent_orchestrator.agents.infrastructure.modelops.usecases.training import (
     TrainingStarted,
     TrainSubagentModel,
 )

@@ -1,0 +1,72 @@
+"""Comparing a candidate with a baseline."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from agent_orchestrator.agents.infrastructure.modelops.usecases.base import ChangingRequest, Result
+
+
+class EvaluateModelVsBaseline(ChangingRequest):
+    """Compare a candidate with a baseline.
+
+    Both are called on the same held-out examples.
+    """
+
+    agent: str
+    candidate: str | None = None
+    """Version or model id; the agent's newest version when left out."""
+    baseline: str | None = None
+    """Version or model id; what serves the agent when left out."""
+    dataset: str | None = None
+    """Data set id or name; the one the candidate was trained with when left out."""
+    metrics: list[str] = []
+    """Metrics to measure; all that apply when empty."""
+    max_examples: Annotated[int, Field(ge=2)] | None = None
+
+
+class EvaluationStarted(Result):
+    """An evaluation job."""
+
+    job_id: str
+    agent: str
+    candidate: str
+    baseline: str | None
+    dataset: str
+    n_examples: int
+    estimated_cost_usd: float
+    """At most, by a guess for each call of a model that somebody else runs."""
+
+
+class MetricResult(Result):
+    """One metric, candidate beside baseline."""
+
+    metric: str
+    baseline: float | None
+    candidate: float | None
+    change_pct: float | None
+    difference: float | None
+    interval: tuple[float, float] | None
+    supported: bool | None
+
+
+class EvaluationResult(Result):
+    """What an evaluation found."""
+
+    agent: str
+    candidate: str
+    baseline: str | None
+    scores: dict[str, dict[str, float]]
+    """``candidate`` and ``baseline`` → metric → score."""
+    improvement_pct: float | None
+    changes: list[MetricResult]
+    recommendation: Literal["deploy", "deploy_canary", "needs_review", "reject"]
+    reasons: list[str]
+    n_examples: int
+    failed_calls: dict[str, int]
+    examples_needed: int | None
+    experiment_url: str | None
+    reports: dict[str, str]
+    """``json``, ``markdown``, ``html`` → path."""

@@ -1,0 +1,93 @@
+"""All use cases by name. Every door (command line, chat, HTTP, MCP) is checked against it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from agent_orchestrator.agents.infrastructure.modelops.usecases.base import Request, Result
+from agent_orchestrator.agents.infrastructure.modelops.usecases.conversion import (
+    ConversionStarted,
+    ConvertModelToGguf,
+)
+from agent_orchestrator.agents.infrastructure.modelops.usecases.datasets import (
+    BuildDataset,
+    DatasetBuilt,
+)
+from agent_orchestrator.agents.infrastructure.modelops.usecases.deployment import (
+    Deployed,
+    DeployModelToAgent,
+    PromoteCanary,
+    RollbackDeployment,
+    RolledBack,
+)
+from agent_orchestrator.agents.infrastructure.modelops.usecases.endpoints import (
+    EndpointList,
+    EndpointReport,
+    EndpointStatus,
+    ListEndpoints,
+    SleepEndpoint,
+    WakeEndpoint,
+)
+from agent_orchestrator.agents.infrastructure.modelops.usecases.evaluation import (
+    EvaluateModelVsBaseline,
+    EvaluationStarted,
+)
+from agent_orchestrator.agents.infrastructure.modelops.usecases.jobs import (
+    CancelTrainingJob,
+    JobCancelled,
+    JobReport,
+    MonitorTrainingJob,
+)
+from agent_orchestrator.agents.infrastructure.modelops.usecases.models import (
+    AgentModels,
+    ListAgentModels,
+)
+from agent_orchestrator.agents.infrastructure.modelops.usecases.rollouts import (
+    BreakerReset,
+    ResetBreaker,
+    RolloutReport,
+    RolloutStatusRequest,
+)
+from agent_orchestrator.agents.infrastructure.modelops.usecases.simulation import (
+    CanarySimulated,
+    SimulateCanary,
+)
+from agent_orchestrator.agents.infrastructure.modelops.usecases.training import (
+    TrainingStarted,
+    TrainSubagentModel,
+)
+from agent_orchestrator.domain.approvals import UseCaseName
+
+
+@dataclass(frozen=True, slots=True)
+class UseCaseSpec:
+    """One use case as the doors see it."""
+
+    request: type[Request]
+    result: type[Result]
+    changes: bool
+    """Whether it can change anything."""
+
+
+USE_CASES: Mapping[UseCaseName, UseCaseSpec] = {
+    "build_dataset": UseCaseSpec(BuildDataset, DatasetBuilt, changes=True),
+    "train_subagent_model": UseCaseSpec(TrainSubagentModel, TrainingStarted, changes=True),
+    "monitor_training_job": UseCaseSpec(MonitorTrainingJob, JobReport, changes=False),
+    "cancel_training_job": UseCaseSpec(CancelTrainingJob, JobCancelled, changes=True),
+    "evaluate_model_vs_baseline": UseCaseSpec(
+        EvaluateModelVsBaseline, EvaluationStarted, changes=True
+    ),
+    "deploy_model_to_agent": UseCaseSpec(DeployModelToAgent, Deployed, changes=True),
+    "promote_canary": UseCaseSpec(PromoteCanary, RolloutReport, changes=True),
+    "rollback_deployment": UseCaseSpec(RollbackDeployment, RolledBack, changes=True),
+    "rollout_status": UseCaseSpec(RolloutStatusRequest, RolloutReport, changes=False),
+    "reset_breaker": UseCaseSpec(ResetBreaker, BreakerReset, changes=True),
+    "simulate_canary": UseCaseSpec(SimulateCanary, CanarySimulated, changes=False),
+    "list_agent_models": UseCaseSpec(ListAgentModels, AgentModels, changes=False),
+    "convert_model_to_gguf": UseCaseSpec(ConvertModelToGguf, ConversionStarted, changes=True),
+    "list_endpoints": UseCaseSpec(ListEndpoints, EndpointList, changes=False),
+    "endpoint_status": UseCaseSpec(EndpointStatus, EndpointReport, changes=False),
+    "wake_endpoint": UseCaseSpec(WakeEndpoint, EndpointReport, changes=True),
+    "sleep_endpoint": UseCaseSpec(SleepEndpoint, EndpointReport, changes=True),
+}

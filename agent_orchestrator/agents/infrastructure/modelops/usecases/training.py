@@ -1,0 +1,42 @@
+"""Fine-tuning a model."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from agent_orchestrator.agents.infrastructure.modelops.usecases.base import ChangingRequest, Result
+from agent_orchestrator.domain.models import TrainingMethod, TrainingMode
+
+
+class TrainSubagentModel(ChangingRequest):
+    """Fine-tune a model for an agent."""
+
+    agent: str
+    dataset: str | None = None
+    """Data set id or name; the agent's newest when left out."""
+    base_model: str | None = None
+    """Model id; the model that serves the agent when it was trained here, else the default."""
+    method: TrainingMethod = "sft"
+    mode: TrainingMode = "demo"
+    max_examples: Annotated[int, Field(ge=2)] | None = None
+    """Examples to train on; the mode's number when left out."""
+    overrides: dict[str, Any] = {}
+    """Hyperparameters that replace the defaults."""
+    backend: Literal["local", "hf_space", "hf_jobs"] | None = None
+    """Where to train; CHEF_BACKEND when left out."""
+
+
+class TrainingStarted(Result):
+    """A training job."""
+
+    job_id: str
+    hub_repo: str
+    dataset: str
+    base_model: str
+    estimated_cost_usd: float
+    estimated_minutes: float
+    status_url: str
+    approval: str
+    """``none needed`` or the approval's id."""
