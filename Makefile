@@ -2,6 +2,8 @@
 # `make help` lists the targets.
 
 PYTHON ?= python3
+# AutoTrain's pins need Python 3.11: make AUTOTRAIN_PYTHON=python3.11 where PYTHON is newer.
+AUTOTRAIN_PYTHON ?= $(PYTHON)
 # Test processes. Tests share no state, so any number works; 0 runs them in one process.
 WORKERS ?= 2
 
@@ -9,13 +11,14 @@ SHELL := bash
 BIN := .venv/bin
 SETUP := .venv/.installed
 SETUP_TRAINER := .venv-trainer/.installed
+SETUP_AUTOTRAIN := .venv-autotrain/.installed
 
 # Two torch processes that fight for the cores are many times slower than two that share them.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup setup-trainer demo test postgres test-slow test-all lint format bench soak clean
+.PHONY: help setup setup-trainer setup-autotrain demo test postgres test-slow test-all lint format bench soak clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -23,6 +26,8 @@ help: ## list the targets
 setup: $(SETUP) ## make .venv: the orchestrator and the tools to work on it
 
 setup-trainer: $(SETUP_TRAINER) ## make .venv-trainer: the training engine, in an interpreter of its own
+
+setup-autotrain: $(SETUP_AUTOTRAIN) ## make .venv-autotrain: the second engine, which also knows ORPO (Python 3.11)
 
 demo: setup setup-trainer ## the whole loop on this machine: train, evaluate, canary, roll back
 	$(BIN)/python support/scripts/demo.py
@@ -33,7 +38,7 @@ test: setup setup-trainer ## the tests, offline, and their coverage
 	$(call coverage_of,agent_orchestrator/domain,--include='agent_orchestrator/domain/*',95)
 	$(call coverage_of,the rest,--omit='agent_orchestrator/domain/*$(COMMA)agent_orchestrator/trainer/*',85)
 
-test-slow: setup setup-trainer postgres ## integration and fault tests that take minutes
+test-slow: setup setup-trainer setup-autotrain postgres ## integration and fault tests that take minutes
 	$(PYTEST) -m slow
 
 postgres: ## get PostgreSQL for the tests (apt-get, as root); without it those tests are skipped
@@ -89,12 +94,23 @@ $(SETUP_TRAINER): $(TRAINER_REQUIREMENTS)
 	@.venv-trainer/bin/python -m pip install --quiet --no-deps --editable .
 	@touch $@
 
-# $(call environment,folder): a working virtual environment; one that is cut off or lost its
+# AutoTrain's own list of dependencies would bring a torchvision that does not fit this torch.
+AUTOTRAIN_REQUIREMENTS := agent_orchestrator/trainer/requirements-autotrain.txt
+$(SETUP_AUTOTRAIN): $(AUTOTRAIN_REQUIREMENTS)
+	@$(AUTOTRAIN_PYTHON) -c 'import sys; sys.version_info[:2] == (3, 11) or sys.exit("AutoTrain needs Python 3.11; this is " + sys.version.split()[0] + ". Name one with: make setup-autotrain AUTOTRAIN_PYTHON=/path/to/python3.11")'
+	$(call environment,.venv-autotrain,$(AUTOTRAIN_PYTHON))
+	@echo 'Installing the AutoTrain engine into .venv-autotrain (1.4 GB, some minutes) …'
+	@.venv-autotrain/bin/python -m pip install --quiet "$$(grep '^torch==' $(AUTOTRAIN_REQUIREMENTS))"
+	@.venv-autotrain/bin/python -m pip install --quiet --requirement $(AUTOTRAIN_REQUIREMENTS)
+	@.venv-autotrain/bin/python -m pip install --quiet --no-deps autotrain-advanced==0.8.36 --editable .
+	@touch $@
+
+# $(call environment,folder[,python]): a working virtual environment; one that is cut off or lost its
 # interpreter is made anew. Dependency groups need pip 25.1.
 define environment
 	@$(1)/bin/python -m pip --version >/dev/null 2>&1 || { \
-		$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("code/chef needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Name another with: make PYTHON=/path/to/python3.11")' \
-		&& echo 'Making $(1) …' && $(PYTHON) -m venv --clear $(1); }
+		$(or $(2),$(PYTHON)) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("code/chef needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Name another with: make PYTHON=/path/to/python3.11")' \
+		&& echo 'Making $(1) …' && $(or $(2),$(PYTHON)) -m venv --clear $(1); }
 	@$(1)/bin/python -m pip install --quiet --upgrade 'pip>=25.1'
 endef
 
