@@ -18,7 +18,7 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfil
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup setup-trainer setup-autotrain demo test postgres test-slow test-all lint format bench soak clean
+.PHONY: help setup setup-trainer setup-autotrain demo test postgres test-slow test-all test-live lint format bench soak clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -45,6 +45,10 @@ postgres: ## get PostgreSQL for the tests (apt-get, as root); without it those t
 	@support/scripts/postgres_for_tests.sh install >/dev/null || [ -z "$(CI)" ]
 
 test-all: test test-slow ## every test
+
+# They make data sets, projects and repositories under names of their own and take them away again.
+test-live: setup ## the contract tests against the real services whose keys are set; others are skipped
+	$(BIN)/python -m pytest --live -m live -v support/tests/contracts
 
 lint: setup ## style, types, import contracts, security
 	$(BIN)/ruff check

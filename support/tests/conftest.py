@@ -1,4 +1,8 @@
-"""What tests of several rooms share: hypothesis' settings, and a PostgreSQL server."""
+"""What tests of several rooms share: hypothesis' settings, a PostgreSQL server, a LangSmith.
+
+Tests marked ``live`` talk to a real service. They are collected with ``--live`` only, so that keys
+in the environment never make the ordinary tests spend or send anything.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +10,34 @@ from collections.abc import Iterator
 
 import hypothesis
 import pytest
+from tests.doubles.langsmith import LangSmith
 from tests.postgres import PostgresServer
 
 # How long an example takes is the machine's matter, not the test's.
 hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add ``--live``."""
+    parser.addoption("--live", action="store_true", help="run the contract tests' live half too")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what is live, unless it is asked for."""
+    if config.getoption("--live"):
+        return
+    live = [item for item in items if item.get_closest_marker("live")]
+    items[:] = [item for item in items if item not in live]
+    if live:
+        config.hook.pytest_deselected(items=live)
+
+
+@pytest.fixture
+def langsmith() -> Iterator[LangSmith]:
+    """Return a LangSmith of this test's own on loopback."""
+    with LangSmith() as service:
+        yield service
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,347 @@
+"""What we rely on of LangSmith, through its own client: data sets, runs, feedback, experiments."""
+
+from __future__ import annotations
+
+import asyncio
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any
+
+import pytest
+from langsmith import Client, aevaluate, evaluate, traceable, tracing_context
+from langsmith.evaluation import evaluate_comparative
+from langsmith.schemas import Example, Run
+from langsmith.utils import LangSmithConflictError
+from tests.contracts.peers import LangSmithPeer
+
+TASKS = [
+    {"inputs": {"task": "2 + 2"}, "reference_outputs": {"answer": "4"}, "split": "train",
+     "metadata": {"agent": "feature_dev", "success": True}},
+    {"inputs": {"task": "3 + 3"}, "reference_outputs": {"answer": "6"}, "split": "eval",
+     "metadata": {"agent": "feature_dev", "success": False}},
+    {"inputs": {"task": "Review it"}, "reference_outputs": {"answer": "Fine"}, "split": "eval",
+     "metadata": {"agent": "code_review", "success": True}},
+]  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def _quiet(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Pass over what the client says about its own future."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", category=DeprecationWarning, message=".*list_runs.*")
+        warnings.filterwarnings("ignore", category=DeprecationWarning, message=".*deprecated.*")
+        yield
+
+
+def filled(peer: LangSmithPeer) -> str:
+    """Make the data set of ``TASKS``; return its name."""
+    name = peer.dataset()
+    peer.client.create_dataset(name, metadata={"dataset_hash": "abc123", "owner": name})
+    peer.client.create_examples(dataset_name=name, examples=TASKS)
+    return name
+
+
+def tasks(examples: Any) -> set[str]:
+    """Return the examples' tasks."""
+    return {example.inputs["task"] for example in examples}
+
+
+# -- data sets ------------------------------------------------------------------------------------
+
+
+def test_a_data_set_is_created_with_its_examples(langsmith_peer: LangSmithPeer):
+    """A data set keeps the examples, splits and metadata that it was given."""
+    name = filled(langsmith_peer)
+    dataset = langsmith_peer.client.read_dataset(dataset_name=name)
+    examples = list(langsmith_peer.client.list_examples(dataset_id=dataset.id))
+    assert dataset.example_count == len(examples) == 3
+    assert tasks(examples) == {"2 + 2", "3 + 3", "Review it"}
+    [first] = [example for example in examples if example.inputs["task"] == "2 + 2"]
+    assert first.outputs == {"answer": "4"}
+    assert first.metadata["agent"] == "feature_dev"
+    assert first.metadata["dataset_split"] == ["train"]
+
+
+def test_a_data_set_is_found_by_its_metadata(langsmith_peer: LangSmithPeer):
+    """Data sets can be listed by what their metadata says."""
+    name = filled(langsmith_peer)
+    [found] = langsmith_peer.client.list_datasets(metadata={"owner": name})
+    assert found.name == name
+    assert list(langsmith_peer.client.list_datasets(metadata={"owner": "nobody"})) == []
+
+
+def test_a_data_set_that_is_not_there_is_not_found(langsmith_peer: LangSmithPeer):
+    """A name that nobody gave is not a data set."""
+    assert not langsmith_peer.client.has_dataset(dataset_name=langsmith_peer.dataset())
+
+
+def test_a_data_sets_name_is_taken_once(langsmith_peer: LangSmithPeer):
+    """A second data set of the same name is a conflict."""
+    name = filled(langsmith_peer)
+    with pytest.raises(LangSmithConflictError):
+        langsmith_peer.client.create_dataset(name)
+
+
+@pytest.mark.parametrize(
+    ("choice", "expected"),
+    [
+        ({"splits": ["eval"]}, {"3 + 3", "Review it"}),
+        ({"metadata": {"agent": "feature_dev"}}, {"2 + 2", "3 + 3"}),
+        ({"metadata": {"agent": "feature_dev", "success": True}}, {"2 + 2"}),
+        ({"filter": 'has(metadata, \'{"agent": "code_review"}\')'}, {"Review it"}),
+        ({"filter": 'not(has(metadata, \'{"agent": "code_review"}\'))'}, {"2 + 2", "3 + 3"}),
+        ({"filter": 'exists(metadata, "nothing")'}, set()),
+        ({"limit": 2}, None),
+    ],
+)
+def test_examples_are_filtered(
+    langsmith_peer: LangSmithPeer, choice: dict[str, Any], expected: set[str] | None
+):
+    """Examples are listed by split, by metadata, by a filter and up to a limit."""
+    name = filled(langsmith_peer)
+    found = list(langsmith_peer.client.list_examples(dataset_name=name, **choice))
+    if expected is None:
+        assert len(found) == 2
+    else:
+        assert tasks(found) == expected
+
+
+def test_many_examples_are_read_page_by_page(langsmith_peer: LangSmithPeer):
+    """More examples than a page holds all come back."""
+    name = langsmith_peer.dataset()
+    langsmith_peer.client.create_dataset(name)
+    many = [{"inputs": {"task": f"Task {number}"}} for number in range(230)]
+    langsmith_peer.client.create_examples(dataset_name=name, examples=many)
+    assert len(tasks(langsmith_peer.client.list_examples(dataset_name=name))) == 230
+
+
+# -- runs and feedback ----------------------------------------------------------------------------
+
+
+def traced(peer: LangSmithPeer) -> tuple[str, dict[str, Run]]:
+    """Trace three calls, one that fails, and rate two; return the project and its roots."""
+    project = peer.project()
+    with tracing_context(enabled=True, client=peer.client, project_name=project):
+        _answer("2 + 2", langsmith_extra=_extra("feature_dev", "good"))
+        _answer("3 + 3", langsmith_extra=_extra("feature_dev", "poor"))
+        with pytest.raises(ZeroDivisionError):
+            _answer("1 / 0", langsmith_extra=_extra("code_review", "failed"))
+    peer.client.flush()
+    runs = {run.name: run for run in peer.eventually(lambda: _roots(peer, project, 3))}
+    session = peer.client.read_project(project_name=project).id
+    for name, score in (("good", 5.0), ("poor", 2.0)):
+        peer.client.create_feedback(
+            run_id=runs[name].id,
+            key="user_score",
+            score=score,
+            trace_id=runs[name].id,
+            session_id=session,
+        )
+    peer.client.create_feedback(
+        run_id=runs["poor"].id,
+        key="politeness",
+        score=5.0,
+        trace_id=runs["poor"].id,
+        session_id=session,
+    )
+    peer.client.flush()
+    peer.eventually(lambda: _rated(peer, runs.values(), 3))
+    return project, runs
+
+
+@traceable
+def _answer(task: str) -> str:
+    return str(_reckon(task))
+
+
+@traceable(run_type="tool")
+def _reckon(task: str) -> float:
+    left, operation, right = task.split()
+    if operation == "/":
+        return int(left) / int(right)
+    return int(left) + int(right)
+
+
+def _extra(agent: str, name: str) -> dict[str, Any]:
+    metadata = {"agent": agent, "model_version": "v1.0.0"}
+    return {"name": name, "metadata": metadata, "tags": [f"quality:{name}"]}
+
+
+def _roots(peer: LangSmithPeer, project: str, number: int, **choice: Any) -> list[Run]:
+    """Return a project's finished roots once there are so many."""
+    if not peer.client.has_project(project):
+        return []
+    found = list(peer.client.list_runs(project_name=project, is_root=True, **choice))
+    return found if len(found) >= number and all(run.end_time for run in found) else []
+
+
+def _rated(peer: LangSmithPeer, runs: Iterable[Run], number: int) -> bool:
+    found = list(peer.client.list_feedback(run_ids=[run.id for run in runs]))
+    return len(found) == number
+
+
+FILTERS = [
+    ('eq(status, "success")', {"good", "poor"}),
+    ('eq(status, "error")', {"failed"}),
+    ('has(tags, "quality:poor")', {"poor"}),
+    ('and(eq(feedback_key, "user_score"), gte(feedback_score, 4.0))', {"good"}),
+    ('and(eq(feedback_key, "politeness"), gte(feedback_score, 4))', {"poor"}),
+    ('and(eq(metadata_key, "agent"), eq(metadata_value, "feature_dev"))', {"good", "poor"}),
+    ('or(eq(name, "good"), eq(name, "failed"))', {"good", "failed"}),
+    ('and(neq(name, "good"), eq(status, "success"))', {"poor"}),
+    ('gt(start_time, "2020-01-01T00:00:00Z")', {"good", "poor", "failed"}),
+    ('lt(start_time, "2020-01-01T00:00:00Z")', set()),
+]
+
+
+def test_runs_are_filtered(langsmith_peer: LangSmithPeer):
+    """Filters choose runs by status, tag, metadata, name, time and by one and the same feedback."""
+    project, _ = traced(langsmith_peer)
+    for expression, expected in FILTERS:
+        look = partial(_roots, langsmith_peer, project, len(expected), filter=expression)
+        found = langsmith_peer.eventually(look) if expected else look()
+        assert {run.name for run in found} == expected, expression
+
+
+def test_runs_are_queried_by_the_newer_interface(langsmith_peer: LangSmithPeer):
+    """``client.runs.query`` gives the same runs with what was selected of them."""
+    project, runs = traced(langsmith_peer)
+    session = langsmith_peer.client.read_project(project_name=project).id
+
+    async def query() -> dict[str, Any]:
+        page = langsmith_peer.client.runs.query(
+            project_ids=[str(session)],
+            is_root=True,
+            filter='and(eq(feedback_key, "user_score"), gte(feedback_score, 4.0))',
+            min_start_time=datetime.now(UTC) - timedelta(hours=1),
+            selects=["ID", "NAME", "INPUTS", "OUTPUTS", "EXTRA", "FEEDBACK_STATS"],
+        )
+        found = {run.name: run async for run in page}
+        await langsmith_peer.client.runs._client.close()  # its connections are this loop's
+        return found
+
+    found = asyncio.run(query())
+    assert found.keys() == {"good"}
+    assert found["good"].id == str(runs["good"].id)
+    assert found["good"].inputs == {"task": "2 + 2"}
+    assert found["good"].outputs == {"output": "4"}
+    assert found["good"].extra["metadata"]["agent"] == "feature_dev"
+    assert found["good"].feedback_stats["user_score"].avg == 5.0
+
+
+def test_a_run_shows_what_was_traced(langsmith_peer: LangSmithPeer):
+    """A run carries its inputs, outputs, error, metadata and its children."""
+    project, runs = traced(langsmith_peer)
+    assert runs["good"].inputs == {"task": "2 + 2"}
+    assert runs["good"].outputs == {"output": "4"}
+    assert runs["good"].metadata["model_version"] == "v1.0.0"
+    assert "ZeroDivisionError" in runs["failed"].error
+    children = langsmith_peer.client.list_runs(project_name=project, is_root=False)
+    parents = {child.parent_run_id for child in children if child.name == "_reckon"}
+    assert parents == {run.id for run in runs.values()}
+
+
+def test_feedback_is_read_by_run_and_key(langsmith_peer: LangSmithPeer):
+    """Feedback comes back for its run, of the key that was asked for."""
+    _, runs = traced(langsmith_peer)
+    poor = langsmith_peer.client.list_feedback(run_ids=[runs["poor"].id])
+    assert {one.key: one.score for one in poor} == {"user_score": 2.0, "politeness": 5.0}
+    [rating] = langsmith_peer.client.list_feedback(
+        run_ids=[runs["poor"].id], feedback_key=["user_score"]
+    )
+    assert rating.score == 2.0
+
+
+# -- experiments ----------------------------------------------------------------------------------
+
+
+def arm(peer: LangSmithPeer, dataset: str, answer: str) -> str:
+    """Upload an experiment whose model gives one answer to everything; return its name."""
+
+    def target(inputs: dict[str, Any]) -> dict[str, Any]:
+        return {"answer": answer}
+
+    results = evaluate(
+        target,
+        data=dataset,
+        evaluators=[_right],
+        experiment_prefix=f"answers-{answer}",
+        metadata={"agent": "feature_dev", "experiment_type": "baseline_vs_candidate"},
+        client=peer.client,
+        max_concurrency=0,
+    )
+    peer.own(results.experiment_name)
+    peer.client.flush()
+    return results.experiment_name
+
+
+def _right(run: Run, example: Example) -> dict[str, Any]:
+    return {"key": "accuracy", "score": float(run.outputs["answer"] == example.outputs["answer"])}
+
+
+def _first(runs: Sequence[Run], example: Example | None) -> dict[str, Any]:
+    """Prefer the first arm."""
+    return {"key": "preferred", "scores": {run.id: float(at == 0) for at, run in enumerate(runs)}}
+
+
+def test_an_experiment_is_uploaded(langsmith_peer: LangSmithPeer):
+    """An experiment is a project of the data set's, with a run an example and its scores."""
+    name = filled(langsmith_peer)
+    dataset = langsmith_peer.client.read_dataset(dataset_name=name)
+    experiment = arm(langsmith_peer, name, "4")
+    runs = langsmith_peer.eventually(lambda: _roots(langsmith_peer, experiment, 3))
+    project = langsmith_peer.client.read_project(project_name=experiment)
+    assert project.reference_dataset_id == dataset.id
+    assert project.metadata["experiment_type"] == "baseline_vs_candidate"
+    assert len({run.reference_example_id for run in runs}) == 3
+    langsmith_peer.eventually(lambda: _rated(langsmith_peer, runs, 3))
+    scores = langsmith_peer.client.list_feedback(run_ids=[run.id for run in runs])
+    assert sorted(one.score for one in scores) == [0.0, 0.0, 1.0]
+
+
+def test_two_experiments_are_compared(langsmith_peer: LangSmithPeer):
+    """A comparative experiment sets two arms' runs side by side and keeps who was preferred."""
+    name = filled(langsmith_peer)
+    arms = [arm(langsmith_peer, name, answer) for answer in ("4", "6")]
+    for one in arms:
+        langsmith_peer.eventually(partial(_roots, langsmith_peer, one, 3))
+    results = evaluate_comparative(
+        tuple(arms),
+        evaluators=[_first],
+        client=langsmith_peer.client,
+        max_concurrency=0,
+    )
+    assert len(list(results)) == 3
+
+
+async def test_an_asynchronous_experiment_is_uploaded(langsmith_peer: LangSmithPeer):
+    """``aevaluate`` over examples that were listed uploads like ``evaluate``."""
+    name = filled(langsmith_peer)
+    examples = list(langsmith_peer.client.list_examples(dataset_name=name, splits=["eval"]))
+
+    async def target(inputs: dict[str, Any]) -> dict[str, Any]:
+        return {"answer": "6"}
+
+    results = await aevaluate(
+        target,
+        data=examples,
+        evaluators=[_right],
+        experiment_prefix="asynchronous",
+        client=langsmith_peer.client,
+    )
+    langsmith_peer.own(results.experiment_name)
+    langsmith_peer.client.flush()
+    found = await asyncio.to_thread(
+        langsmith_peer.eventually, lambda: _roots(langsmith_peer, results.experiment_name, 2)
+    )
+    assert {run.inputs["task"] for run in found} == {"3 + 3", "Review it"}
+
+
+def test_a_wrong_key_is_refused(langsmith_peer: LangSmithPeer):
+    """A key that nobody gave out opens nothing."""
+    client = Client(api_url=langsmith_peer.client.api_url, api_key="lsv2_pt_wrong")
+    with pytest.raises(Exception, match=r"40[13]"):
+        client.create_dataset(langsmith_peer.dataset())
+    client.close()
