@@ -140,10 +140,7 @@ class LangSmith:
 
     @web.middleware
     async def _received(self, request: web.Request, handler: Any) -> web.StreamResponse:
-        body = await request.read()
-        if request.headers.get("Content-Encoding") == "zstd":
-            body = zstandard.ZstdDecompressor().stream_reader(io.BytesIO(body)).read()
-        request["body"] = body
+        body = await _body(request)
         self.requests.append(Seen(request.method, request.path, dict(request.headers), body))
         await asyncio.sleep(self.slow_by)
         if self.failing is not None and not request.path.endswith("/info"):
@@ -202,7 +199,7 @@ class LangSmith:
         return _page([self._with_statistics(row) for row in rows], request)
 
     async def _create_session(self, request: web.Request) -> web.Response:
-        body = json.loads(request["body"])
+        body = json.loads(await _body(request))
         same = [row for row in self.sessions.values() if row["name"] == body["name"]]
         if same and "upsert" in request.query:
             return web.json_response(same[0])
@@ -215,7 +212,8 @@ class LangSmith:
 
     async def _update_session(self, request: web.Request) -> web.Response:
         row = self.sessions[request.match_info["id"]]
-        row |= {key: value for key, value in json.loads(request["body"]).items() if value}
+        given = json.loads(await _body(request))
+        row |= {key: value for key, value in given.items() if value}
         return web.json_response(row)
 
     async def _delete_session(self, request: web.Request) -> web.Response:
@@ -240,7 +238,7 @@ class LangSmith:
         return _page([self._counted(row) for row in rows], request)
 
     async def _create_dataset(self, request: web.Request) -> web.Response:
-        body = json.loads(request["body"])
+        body = json.loads(await _body(request))
         if any(row["name"] == body["name"] for row in self.datasets.values()):
             return _error(409, "Dataset with this name already exists.")
         row = {
@@ -274,13 +272,13 @@ class LangSmith:
     async def _create_examples(self, request: web.Request) -> web.Response:
         dataset = self.datasets[request.match_info["id"]]["id"]
         given: dict[str, Row] = defaultdict(dict)
-        for name, value in _parts(request).items():
+        for name, value in (await _parts(request)).items():
             example, _, key = name.partition(".")
             given[example] |= {key: value} if key else value
         return self._add_examples(dataset, [{"id": key, **row} for key, row in given.items()])
 
     async def _create_examples_in_bulk(self, request: web.Request) -> web.Response:
-        rows = json.loads(request["body"])
+        rows = json.loads(await _body(request))
         answer = self._add_examples(self.datasets[rows[0]["dataset_id"]]["id"], rows)
         return web.json_response([self.examples[row["id"]] for row in rows], status=answer.status)
 
@@ -328,7 +326,7 @@ class LangSmith:
         return web.json_response(self.examples[request.match_info["id"]])
 
     async def _create_comparative(self, request: web.Request) -> web.Response:
-        body = json.loads(request["body"])
+        body = json.loads(await _body(request))
         row = {**body, "tenant_id": TENANT, "modified_at": _now()}
         row["experiments_info"] = [self.sessions[one] for one in body["experiment_ids"]]
         self.comparatives[row["id"]] = row
@@ -338,7 +336,7 @@ class LangSmith:
 
     async def _ingest(self, request: web.Request) -> web.Response:
         rows: dict[tuple[str, str], Row] = defaultdict(dict)
-        for name, value in _parts(request).items():
+        for name, value in (await _parts(request)).items():
             operation, key, *part = name.split(".")
             rows[operation, key] |= {part[0]: value} if part else value
         for (operation, _), row in rows.items():
@@ -349,11 +347,11 @@ class LangSmith:
         return web.json_response({"message": "Runs batch ingested"}, status=202)
 
     async def _create_run(self, request: web.Request) -> web.Response:
-        self._take(json.loads(request["body"]))
+        self._take(json.loads(await _body(request)))
         return web.json_response({"message": "Run created"}, status=202)
 
     async def _update_run(self, request: web.Request) -> web.Response:
-        self._take({"id": request.match_info["id"], **json.loads(request["body"])})
+        self._take({"id": request.match_info["id"], **json.loads(await _body(request))})
         return web.json_response({"message": "Run updated"}, status=202)
 
     async def _read_run(self, request: web.Request) -> web.Response:
@@ -419,7 +417,7 @@ class LangSmith:
     async def _query(self, request: web.Request) -> web.Response:
         if not self.click_house:
             return _error(501, "Use /api/v2/runs/query")
-        body = json.loads(request["body"])
+        body = json.loads(await _body(request))
         page, following = _cut(self._selected(body), body.get("cursor"), body.get("limit") or 100)
         wanted = {*(body.get("select") or []), "id", "name", "run_type", "start_time", "trace_id"}
         if not body.get("select"):
@@ -430,7 +428,7 @@ class LangSmith:
     async def _query_v2(self, request: web.Request) -> web.Response:
         if not self.smith_db:
             return _error(404, "Not found")
-        body = json.loads(request["body"])
+        body = json.loads(await _body(request))
         since = body.get("min_start_time") or (datetime.now(UTC) - timedelta(days=1)).isoformat()
         older = {
             "session": body.get("project_ids"),
@@ -462,7 +460,7 @@ class LangSmith:
         return row
 
     async def _create_feedback(self, request: web.Request) -> web.Response:
-        return web.json_response(self._add_feedback(json.loads(request["body"])))
+        return web.json_response(self._add_feedback(json.loads(await _body(request))))
 
     async def _list_feedback(self, request: web.Request) -> web.Response:
         query = request.query
@@ -475,6 +473,14 @@ class LangSmith:
         return _page(rows, request)
 
 
+async def _body(request: web.Request) -> bytes:
+    """Return a request's body, decompressed."""
+    body = await request.read()
+    if request.headers.get("Content-Encoding") != "zstd":
+        return body
+    return zstandard.ZstdDecompressor().stream_reader(io.BytesIO(body)).read()
+
+
 def _error(status: int, detail: str) -> web.Response:
     return web.json_response({"detail": detail}, status=status)
 
@@ -484,11 +490,11 @@ def _now() -> str:
     return datetime.now(UTC).isoformat()
 
 
-def _parts(request: web.Request) -> dict[str, Any]:
+async def _parts(request: web.Request) -> dict[str, Any]:
     """Return the JSON of a multipart body's parts by their names; attachments are left out."""
     boundary = request.headers["Content-Type"].partition("boundary=")[2].strip('"').encode()
     found = {}
-    for part in request["body"].split(b"--" + boundary)[1:-1]:
+    for part in (await _body(request)).split(b"--" + boundary)[1:-1]:
         head, _, body = part.partition(b"\r\n\r\n")
         name = _NAME.search(head)
         if name is not None and b"application/json" in head:
