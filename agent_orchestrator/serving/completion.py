@@ -33,8 +33,14 @@ class Completion:
     @property
     def text(self) -> str:
         """The first choice's content; empty when it has none."""
-        content = self.answer.data["choices"][0]["message"].get("content")
+        content = self.message.get("content")
         return content if isinstance(content, str) else ""
+
+    @property
+    def message(self) -> Mapping[str, Any]:
+        """The first choice's message."""
+        found: Mapping[str, Any] = self.answer.data["choices"][0]["message"]
+        return found
 
     @property
     def said(self) -> Said:

@@ -182,6 +182,8 @@ class EvaluationDefaults(_Strict):
     target_tokens: Positive = 2000
     latency_limit_s: Positive = 5.0
     max_completion_tokens: Annotated[int, Field(ge=1)] = 512
+    max_turns: Annotated[int, Field(ge=1)] = 8
+    """Model calls of a run on an example that brings tools, at most."""
     concurrency: Annotated[int, Field(ge=1)] = 2
     max_age_hours: Positive = 168
     usd_per_call: Annotated[float, Field(ge=0)] = 0.01

@@ -211,6 +211,7 @@ def _compose_jobs(settings: Settings, stores: _Stores, catalogue: Catalogue) -> 
             openrouter_models(settings),
             usd_per_call=evaluation.usd_per_call,
             completion_tokens=evaluation.max_completion_tokens,
+            max_turns=evaluation.max_turns,
         ),
     )
     # The desk settles what these two make, and they start their jobs at the desk.

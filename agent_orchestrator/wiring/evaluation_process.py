@@ -14,7 +14,6 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -27,7 +26,6 @@ from agent_orchestrator.agents.infrastructure.modelops.evaluation_jobs import (
     registry_scores,
     summarise,
 )
-from agent_orchestrator.agents.infrastructure.modelops.evaluators import ModelAnswer
 from agent_orchestrator.agents.infrastructure.modelops.jobs import failure_of
 from agent_orchestrator.agents.infrastructure.modelops.report import write_report
 from agent_orchestrator.domain.evaluation import EvalReport
@@ -37,6 +35,7 @@ from agent_orchestrator.settings import Settings, load_settings
 from agent_orchestrator.stores.defaults import load_evaluation_defaults
 from agent_orchestrator.stores.files import replace_atomically
 from agent_orchestrator.wiring.model_access import direct_access
+from agent_orchestrator.wiring.model_answers import model_caller
 
 _FAILED = 1
 _CANCELLED = 128 + signal.SIGTERM
@@ -68,17 +67,8 @@ async def evaluate(settings: Settings, spec: EvaluationSpec, log: JobLog) -> Eva
         log.event("step", "calling the models", step=done, total_steps=total, eta_seconds=eta)
 
     async with direct_access(settings, endpoints) as complete:
-
-        async def ask(model: str, body: Mapping[str, Any], /) -> ModelAnswer:
-            found = await complete(model, body)
-            return ModelAnswer(
-                text=found.text,
-                latency_s=found.latency_ms / 1000,
-                prompt_tokens=found.usage.prompt_tokens,
-                completion_tokens=found.usage.completion_tokens,
-            )
-
-        runner = EvalRunner(ask, load_evaluation_defaults(settings.config_dir))
+        defaults = load_evaluation_defaults(settings.config_dir)
+        runner = EvalRunner(model_caller(complete), defaults)
         baseline = spec.baseline
         return await runner.run(
             spec.agent,

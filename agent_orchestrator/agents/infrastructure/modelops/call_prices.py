@@ -34,12 +34,21 @@ class CallPrices:
     """OpenRouter's prices are those of its list; for others there is a configured guess."""
 
     def __init__(
-        self, openrouter: OpenRouterModels, *, usd_per_call: float, completion_tokens: int
+        self,
+        openrouter: OpenRouterModels,
+        *,
+        usd_per_call: float,
+        completion_tokens: int,
+        max_turns: int = 1,
     ) -> None:
-        """``usd_per_call`` is the guess; ``completion_tokens`` is the most that an answer has."""
+        """``usd_per_call`` is the guess; ``completion_tokens`` is the most that an answer has.
+
+        ``max_turns`` is how often an example that brings tools may ask the model.
+        """
         self._openrouter = openrouter
         self._usd_per_call = usd_per_call
         self._completion_tokens = completion_tokens
+        self._max_turns = max_turns
 
     def most(self, endpoint: Endpoint, examples: Sequence[Example], count: int) -> CallCost:
         """Return what asking a model ``count`` of the examples may cost: the longest.
@@ -54,13 +63,21 @@ class CallPrices:
         if price is None:
             said = f"The price of {endpoint.model} is not known ({why}): "
             return CallCost(
-                count * self._usd_per_call,
+                sum(nlargest(count, map(self._turns, examples))) * self._usd_per_call,
                 f"{said}${self._usd_per_call:g} a call is assumed.",
             )
-        lengths = (len(json.dumps(example.messages)) for example in examples)
-        characters = sum(nlargest(count, lengths))
-        completions = count * self._completion_tokens
-        return CallCost(price.of(characters / _CHARACTERS_A_TOKEN, completions))
+        costs = (self._cost(price, example) for example in examples)
+        return CallCost(sum(nlargest(count, costs)))
+
+    def _turns(self, example: Example) -> int:
+        return self._max_turns if example.inputs.get("tools") else 1
+
+    def _cost(self, price: Price, example: Example) -> float:
+        """Return the most that a run on the example costs: every turn sends all before it again."""
+        turns, answer = self._turns(example), self._completion_tokens
+        given = (example.messages, example.inputs.get("tools"), example.inputs.get("tool_results"))
+        tokens = len(json.dumps(given)) / _CHARACTERS_A_TOKEN
+        return price.of(turns * tokens + answer * turns * (turns - 1) / 2, turns * answer)
 
     def _price(self, model: str) -> tuple[Price | None, str]:
         """Return the listed price, or why there is none."""

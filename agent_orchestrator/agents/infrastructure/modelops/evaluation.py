@@ -20,7 +20,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any, Final, Literal, Protocol
+from typing import Any, Final, Literal
 
 from agent_orchestrator.agents.infrastructure.modelops.datasets import Dataset, stratified
 from agent_orchestrator.agents.infrastructure.modelops.evaluators import (
@@ -38,6 +38,12 @@ from agent_orchestrator.agents.infrastructure.modelops.experiments import (
     Scored,
     run_experiment,
 )
+from agent_orchestrator.agents.infrastructure.modelops.tool_replay import (
+    ModelCaller,
+    RecordedTools,
+    play,
+    recorded_tools,
+)
 from agent_orchestrator.domain.evaluation import CallRecord, EvalReport, ModelResult
 from agent_orchestrator.domain.scoring import compare
 from agent_orchestrator.domain.statistics import PairedDifference, paired_difference
@@ -50,16 +56,6 @@ CONFIDENCE: Final = 0.95
 
 Progress = Callable[[int, int], None]
 """Called with (calls done, calls in all)."""
-
-
-class ModelCaller(Protocol):
-    """The serving code: asks one model directly, without a choice of arms or a fallback."""
-
-    async def __call__(self, model: str, body: Mapping[str, Any], /) -> ModelAnswer:
-        """Return the model's answer to an OpenAI chat-completions body.
-
-        Raises UnavailableError (UpstreamError …) when the model gave none.
-        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +113,7 @@ class EvalRunner:
             dataset=dataset,
             examples=examples,
             expected=expected,
+            tools={example.id: recorded_tools(example) for example in examples},
             metrics=wanted,
             turns=_Turns(len(subjects), self._defaults.concurrency),
             tick=_counter(len(examples) * len(subjects), progress),
@@ -146,7 +143,7 @@ class EvalRunner:
                 if len(failures) > allowed:  # hopeless: spare the rest
                     return CallFailure("not asked: too many calls had failed")
                 try:
-                    answer = await self._complete(subject.model, self._body(example))
+                    answer = await self._answer(subject.model, example, plan.tools[example.id])
                     reply: Reply = replace(answer, text=_storable(answer.text))
                 except UnavailableError as error:
                     failures.append(str(error))
@@ -169,6 +166,14 @@ class EvalRunner:
                 remedy="See that the model is served, then evaluate again.",
             )
         return _model_result(subject, [_record(row) for row in rows])
+
+    async def _answer(
+        self, model: str, example: Example, tools: RecordedTools | None
+    ) -> ModelAnswer:
+        body = self._body(example)
+        if tools is None:
+            return await self._complete(model, body)
+        return await play(self._complete, model, body, tools, max_turns=self._defaults.max_turns)
 
     def _body(self, example: Example) -> dict[str, Any]:
         """Return the request; greedy, so that the same model gives the same answer again."""
@@ -252,6 +257,8 @@ class _Plan:
     dataset: Dataset
     examples: Sequence[Example]
     expected: Mapping[str, Expectation]
+    """By example id."""
+    tools: Mapping[str, RecordedTools | None]
     """By example id."""
     metrics: tuple[str, ...]
     turns: _Turns

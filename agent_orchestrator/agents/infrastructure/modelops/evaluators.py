@@ -56,11 +56,23 @@ class ToolCall:
     """For a failed call: whether the run went on sensibly; None when that was not recorded."""
 
 
+@dataclass(frozen=True, slots=True)
+class ToolRequest:
+    """A call of a tool that an answer asks for."""
+
+    id: str
+    name: str
+    arguments: str
+    """JSON, as the model wrote it."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelAnswer:
     """What one run answered and recorded. None: not recorded."""
 
     text: str
+    requests: tuple[ToolRequest, ...] = ()
+    """Calls that wait for their results; a finished run has none."""
     latency_s: float | None = None
     """From sending the request to the last byte, seconds."""
     prompt_tokens: int | None = None
