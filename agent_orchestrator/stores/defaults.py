@@ -175,6 +175,16 @@ class TrainingDefaults(_Strict):
             raise InputError(f"modes.{name}.{key}: {message}.") from None
 
 
+class SandboxDefaults(_Strict):
+    """Where code that a model wrote is tested."""
+
+    seconds: Positive = 10.0
+    """Wall-clock and processor time of a program."""
+    memory_mb: Annotated[int, Field(ge=64)] = 512
+    without_isolation: bool = False
+    """Whether code may run where the kernel offers no isolation; only its limits hold then."""
+
+
 class EvaluationDefaults(_Strict):
     """evaluation_defaults.yaml."""
 
@@ -187,6 +197,7 @@ class EvaluationDefaults(_Strict):
     concurrency: Annotated[int, Field(ge=1)] = 2
     max_age_hours: Positive = 168
     usd_per_call: Annotated[float, Field(ge=0)] = 0.01
+    sandbox: SandboxDefaults = SandboxDefaults()
 
 
 class EndpointDefaults(_Strict):

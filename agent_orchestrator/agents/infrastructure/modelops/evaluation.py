@@ -131,6 +131,7 @@ class EvalRunner:
             example,
             target_tokens=self._defaults.target_tokens,
             latency_limit_s=self._defaults.latency_limit_s,
+            sandbox=self._defaults.sandbox,
         )
 
     async def _result(self, plan: _Plan, subject: Subject) -> ModelResult:

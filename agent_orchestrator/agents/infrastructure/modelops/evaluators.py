@@ -4,7 +4,10 @@ Each evaluator is a pure function ``(Expectation, ModelAnswer) → score``, or N
 sets no expectation or the run recorded nothing to judge: what was not measured has no score.
 
 ==========================  =============================================================
-accuracy                    1 when the normalised answer equals the expected one, else 0
+accuracy                    1 when the answer is right, else 0: it passes ``outputs.tests``
+                            where there are some; else its final answer is an accepted one
+                            (``metadata.check: final_answer``); else it equals
+                            ``outputs.answer`` after normalising
 token_efficiency            min(1, target tokens / tokens used)
 latency_threshold           min(1, limit / seconds)
 agent_routing_accuracy      |expected ∩ actual| / |expected ∪ actual| agents
@@ -14,26 +17,34 @@ mcp_integration_quality     ½ tool calls that succeeded + ¼ tool results that 
                             left out and the rest renormalised
 risk_assessment_accuracy    1 when approval was asked for exactly if required, ½ when asked
                             for needlessly, 0 when missed
+code_compiles               1 when the answer's Python parses, else 0
+code_lints                  max(0, 1 − findings of ruff / lines of code)
+code_passes_tests           1 when the answer's Python passes ``outputs.tests``, else 0
 ==========================  =============================================================
 
 Targets come from the example's metadata (``target_tokens``, ``latency_limit_s``,
-``expected_agents``, ``expected_steps``, ``approval_required``), else from the configuration.
+``expected_agents``, ``expected_steps``, ``approval_required``), else from the configuration. An
+example asks for code when its outputs have ``code`` or ``tests``. What a run did with tools is read
+by ``tool_replay``.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final
 
+from agent_orchestrator.agents.infrastructure.modelops import code_checks
 from agent_orchestrator.agents.infrastructure.modelops.examples import (
     Example,
     normalised,
     wrong_type,
 )
+from agent_orchestrator.agents.infrastructure.modelops.final_answers import is_right
 from agent_orchestrator.errors import InputError
+from agent_orchestrator.stores.defaults import SandboxDefaults
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +107,13 @@ class Expectation:
     """What a run on an example should do. None: the example does not say."""
 
     answer: str | None = None
+    final_answers: tuple[str, ...] = ()
+    """Accepted final answers of a text that may reason first; empty: the whole text counts."""
+    asks_for_code: bool = False
+    tests: str | None = None
+    """Python statements that raise nothing when the answer's code is right."""
+    sandbox: SandboxDefaults = field(default_factory=SandboxDefaults)
+    """Where the tests run."""
     target_tokens: float | None = None
     latency_limit_s: float | None = None
     agents: frozenset[str] | None = None
@@ -103,14 +121,28 @@ class Expectation:
     approval_required: bool | None = None
 
 
-def expectation(example: Example, *, target_tokens: float, latency_limit_s: float) -> Expectation:
-    """Return what the example expects; the arguments are the configuration's targets.
+def expectation(
+    example: Example,
+    *,
+    target_tokens: float,
+    latency_limit_s: float,
+    sandbox: SandboxDefaults | None = None,
+) -> Expectation:
+    """Return what the example expects; the arguments are the configuration's.
 
     Raises DatasetError that names the metadata key with a wrong value.
     """
     meta, where = example.metadata, f"Example {example.id!r}"
+    outputs = example.outputs
+    tests = outputs.get("tests") or None
+    if not isinstance(tests, str | None):
+        raise wrong_type(where, "outputs.tests", "Python statements as one text", tests)
     return Expectation(
-        answer=example.outputs.get("answer") or None,
+        answer=outputs.get("answer") or None,
+        final_answers=_final_answers(example, where),
+        asks_for_code=bool(outputs.get("code") or tests),
+        tests=tests,
+        sandbox=sandbox or SandboxDefaults(),
         target_tokens=_positive(meta, "target_tokens", where) or target_tokens,
         latency_limit_s=_positive(meta, "latency_limit_s", where) or latency_limit_s,
         agents=_names(meta, "expected_agents", where),
@@ -123,7 +155,11 @@ def expectation(example: Example, *, target_tokens: float, latency_limit_s: floa
 
 
 def accuracy(expected: Expectation, run: ModelAnswer) -> float | None:
-    """Exact match after NFKC, case folding and collapsing white space."""
+    """Whether the answer is right: by its tests, its final answer, or word for word."""
+    if expected.tests is not None:
+        return code_passes_tests(expected, run)
+    if expected.final_answers:
+        return float(is_right(run.text, expected.final_answers))
     if expected.answer is None:
         return None
     return float(normalised(run.text) == normalised(expected.answer))
@@ -185,6 +221,23 @@ def risk_assessment_accuracy(expected: Expectation, run: ModelAnswer) -> float |
     return 0.5 if run.approval_asked else 0.0
 
 
+def code_compiles(expected: Expectation, run: ModelAnswer) -> float | None:
+    """Whether the answer's Python parses."""
+    return float(code_checks.compiles(run.text)) if expected.asks_for_code else None
+
+
+def code_lints(expected: Expectation, run: ModelAnswer) -> float | None:
+    """max(0, 1 − findings / lines of code), by ruff where it is installed."""
+    return code_checks.lint_score(run.text) if expected.asks_for_code else None
+
+
+def code_passes_tests(expected: Expectation, run: ModelAnswer) -> float | None:
+    """Whether the answer's Python passes the example's tests in the sandbox."""
+    if expected.tests is None:
+        return None
+    return float(code_checks.passes_tests(run.text, expected.tests, expected.sandbox))
+
+
 Evaluator = Callable[[Expectation, ModelAnswer], float | None]
 
 EVALUATORS: Final[Mapping[str, Evaluator]] = MappingProxyType(
@@ -198,6 +251,9 @@ EVALUATORS: Final[Mapping[str, Evaluator]] = MappingProxyType(
             mcp_integration_quality,
             risk_assessment_accuracy,
             agent_routing_accuracy,
+            code_compiles,
+            code_lints,
+            code_passes_tests,
         )
     }
 )
@@ -226,7 +282,8 @@ def score_failed_call(expected: Expectation, metrics: Iterable[str]) -> dict[str
     It counts as wrong, so that failing cannot raise a model's accuracy: whoever asked had no
     answer. Everything else was not measured and has no score.
     """
-    return {"accuracy": 0.0} if "accuracy" in metrics and expected.answer is not None else {}
+    says_what_is_right = expected.answer or expected.tests or expected.final_answers
+    return {"accuracy": 0.0} if "accuracy" in metrics and says_what_is_right else {}
 
 
 # ---------------------------------------------------------------- reading
@@ -235,6 +292,20 @@ def score_failed_call(expected: Expectation, metrics: Iterable[str]) -> dict[str
 def _share(flags: Iterable[bool | None]) -> float | None:
     known = [flag for flag in flags if flag is not None]
     return sum(known) / len(known) if known else None
+
+
+def _final_answers(example: Example, where: str) -> tuple[str, ...]:
+    """Return what is accepted when ``metadata.check`` says that the final answer counts."""
+    check = example.metadata.get("check", "exact")
+    if check not in {"exact", "final_answer"}:
+        raise wrong_type(where, "metadata.check", "exact or final_answer", check)
+    answer = example.outputs.get("answer")
+    if check == "exact" or not answer:
+        return ()
+    also = example.metadata.get("accept", [])
+    if not isinstance(also, list) or not all(isinstance(other, str) for other in also):
+        raise wrong_type(where, "metadata.accept", "a list of texts", also)
+    return (answer, *also)
 
 
 def _positive(metadata: Mapping[str, Any], key: str, where: str) -> float | None:
