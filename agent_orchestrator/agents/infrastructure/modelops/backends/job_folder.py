@@ -18,7 +18,7 @@ import signal
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Final, cast, get_args
 
@@ -81,13 +81,36 @@ class JobFolder:
         return True
 
     def start(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
-        """Start the job's process, detached, unless it was started before.
+        """Start the job's process, detached, unless it was started or cancelled before.
 
         Raises ConfigurationError when there is no such program, StorageError.
         """
         with self._starting():
-            if self._pid() is None:
+            if self._pid() is None and not self._is_cancelled():
                 self._start(command, environment)
+
+    def resume(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
+        """Start the process again after it was cut off; the worker goes on from its checkpoint.
+
+        One that lives or was cancelled is left alone. Raises as ``start``.
+        """
+        with self._starting():
+            if self._process() is None and not self._is_cancelled():
+                self._start(command, environment)
+
+    def is_started(self) -> bool:
+        """Tell whether a process was ever started."""
+        return self._pid() is not None
+
+    def is_alive(self) -> bool:
+        """Tell whether the process lives."""
+        return self._process() is not None
+
+    def fail(self, failure: Failure) -> None:
+        """Write down why the job failed, unless it says so itself. Raises StorageError."""
+        path = self.path / "failure.json"
+        if not path.exists():
+            replace_atomically(path, json.dumps(asdict(failure)).encode())
 
     @contextlib.contextmanager
     def _starting(self) -> Iterator[None]:
@@ -123,9 +146,7 @@ class JobFolder:
         Raises NotFoundError when the folder is gone.
         """
         if not self.path.is_dir():
-            raise NotFoundError(
-                f"The folder of job {self.path.name} is gone.", remedy="Start the job again."
-            )
+            raise self._gone()
         events = self.path / "tensorboard"
         url = events.as_uri() if events.is_dir() else None
         return replace(self._progress(), tensorboard_url=url)
@@ -142,15 +163,40 @@ class JobFolder:
         return self._ended(events)
 
     def cancel(self) -> None:
-        """Ask the process to stop; it is killed when it has not in time."""
+        """Ask the process to stop; it is killed when it has not in time. One never started stays so.
+
+        Raises NotFoundError when the folder is gone, StorageError.
+        """
+        if not self.path.is_dir():
+            raise self._gone()
+        with self._starting():
+            process = self._process()
+            if process is None and self.is_started():
+                return
+            if not self._is_cancelled():
+                asked = json.dumps({"at": time.time()}).encode()
+                replace_atomically(self.path / "cancel.json", asked)
+        if process is not None:
+            self._terminate(process)
+
+    def interrupt(self) -> None:
+        """Ask the process to write a checkpoint and end, in order to be resumed later."""
         process = self._process()
-        if process is None:
-            return
-        asked = self.path / "cancel.json"
-        if not asked.exists():
-            replace_atomically(asked, json.dumps({"at": time.time()}).encode())
+        if process is not None:
+            self._terminate(process)
+
+    @staticmethod
+    def _terminate(process: psutil.Process) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGTERM)
+
+    def _is_cancelled(self) -> bool:
+        return (self.path / "cancel.json").exists()
+
+    def _gone(self) -> NotFoundError:
+        return NotFoundError(
+            f"The folder of job {self.path.name} is gone.", remedy="Start the job again."
+        )
 
     def log(self, tail: int) -> list[str]:
         """Return the last lines of the process's output."""
@@ -165,16 +211,17 @@ class JobFolder:
 
     def _ended(self, events: list[dict[str, Any]]) -> Progress:
         """Return how a job without process and manifest ended."""
-        if (self.path / "cancel.json").exists():
+        if self._is_cancelled():
             return _progress("cancelled", events)
-        written = _read_json(self.path / "failure.json") or _last(events, "failed")
+        told = _since_start(events)
+        written = _read_json(self.path / "failure.json") or _last(told, "failed")
         if written is not None:
             return _progress("failed", events, failure=_failure(written))
         if self._pid() is None:
             if time.time() - self.path.stat().st_mtime < _START_SECONDS:
                 return _progress("pending", events)
             return _progress("failed", events, failure=_NEVER_STARTED)
-        if _last(events, "cancelled") is not None:
+        if _last(told, "cancelled") is not None:
             return _progress("cancelled", events)
         return _progress("failed", events, failure=self._post_mortem())
 
@@ -285,6 +332,12 @@ def _read_json(path: Path) -> dict[str, Any] | None:
 
 def _last(events: Sequence[dict[str, Any]], name: str) -> dict[str, Any] | None:
     return next((event for event in reversed(events) if event.get("event") == name), None)
+
+
+def _since_start(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return what the last process told: one that was resumed may have been cut off before."""
+    starts = [n for n, event in enumerate(events) if event.get("event") == "started"]
+    return events[starts[-1] :] if starts else events
 
 
 def _failure(written: Mapping[str, Any]) -> Failure:

@@ -63,37 +63,57 @@ class LocalBackend:
 
         Raises ModelIdError, and InputError for a job id that is not a plain name.
         """
-        if not _JOB_ID.fullmatch(job_id):
-            raise InputError(f"Not a job id: {job_id!r}.", remedy="Use letters, digits, - and _.")
+        folder = self.folder(job_id)
+        self.prepare(job_id, spec)
+        folder.start(self.command(), self.worker_environment())
+        return {"folder": str(folder.path)}
+
+    def prepare(
+        self, job_id: str, spec: TrainingSpec, notes: Mapping[str, bytes] | None = None
+    ) -> bool:
+        """Make the job's folder, with ``notes`` as further files; return whether it is new.
+
+        Raises as ``submit``.
+        """
         check_model_id(spec.output_model)
         if not self.trainer_python.exists():
             raise ConfigurationError(
                 f"No interpreter at CHEF_TRAINER_PYTHON={str(self.trainer_python)!r}.",
                 remedy="Run `make setup-trainer`.",
             )
-        folder = JobFolder(self.jobs_dir / job_id)
         files = {"spec.json": json.dumps(self._spec(job_id, spec), indent=2).encode()}
         files["train.jsonl"] = _lines(spec.rows)
         if spec.validation_rows:
             files["validation.jsonl"] = _lines(spec.validation_rows)
-        folder.create(files)
-        command = (str(self.trainer_python), "-m", "agent_orchestrator.trainer")
-        folder.start(command, self._environment())
-        return {"folder": str(folder.path)}
+        return self.folder(job_id).create({**files, **(notes or {})})
+
+    def folder(self, job_id: str) -> JobFolder:
+        """Return a job's folder, there or not. Raises InputError: the id is no plain name."""
+        if not _JOB_ID.fullmatch(job_id):
+            raise InputError(f"Not a job id: {job_id!r}.", remedy="Use letters, digits, - and _.")
+        return JobFolder(self.jobs_dir / job_id, grace_seconds=self.grace_seconds)
+
+    def command(self) -> tuple[str, ...]:
+        """Return what starts the worker."""
+        return (str(self.trainer_python), "-m", "agent_orchestrator.trainer")
+
+    def worker_environment(self) -> dict[str, str]:
+        """Return what the worker may know of our environment."""
+        return {name: self.environment[name] for name in _ENVIRONMENT if name in self.environment}
 
     def poll(self, ref: Ref) -> Progress:
         """See ``TrainerBackend``."""
-        return self._folder(ref).progress()
+        return self._find(ref).progress()
 
     def cancel(self, ref: Ref) -> None:
         """See ``TrainerBackend``; a process that does not stop is killed after a while."""
-        self._folder(ref).cancel()
+        self._find(ref).cancel()
 
     def logs(self, ref: Ref, tail: int) -> list[str]:
         """See ``TrainerBackend``."""
-        return self._folder(ref).log(tail)
+        return self._find(ref).log(tail)
 
-    def _folder(self, ref: Ref) -> JobFolder:
+    def _find(self, ref: Ref) -> JobFolder:
         folder = Path(ref["folder"]) if "folder" in ref else self.jobs_dir / ref["job_id"]
         return JobFolder(folder, grace_seconds=self.grace_seconds)
 
@@ -122,9 +142,6 @@ class LocalBackend:
         own = self.artifacts_dir / model
         inside = own.resolve().is_relative_to(self.artifacts_dir.resolve())
         return str(own) if inside and (own / "config.json").is_file() else model
-
-    def _environment(self) -> dict[str, str]:
-        return {name: self.environment[name] for name in _ENVIRONMENT if name in self.environment}
 
 
 def _lines(rows: Sequence[Row]) -> bytes:
