@@ -96,6 +96,12 @@ class Settings(BaseModel):
     space_url: str | None = Field(default=None, alias="MODELOPS_SPACE_URL")
     space_token: SecretStr | None = Field(default=None, alias="MODELOPS_SPACE_TOKEN")
     use_space: bool = Field(default=False, alias="MODELOPS_USE_SPACE")
+    space_host: str = Field(default="127.0.0.1", alias="CHEF_SPACE_HOST")
+    space_port: int = Field(default=7860, ge=0, le=65535, alias="CHEF_SPACE_PORT")
+    space_upload_mb: int = Field(default=256, ge=1, alias="CHEF_SPACE_UPLOAD_MB")
+    """Largest training request that the Space's app takes, MiB."""
+    space_queue: int = Field(default=100, ge=1, alias="CHEF_SPACE_QUEUE")
+    """Most jobs that may wait there."""
 
     _environment: Mapping[str, str] = PrivateAttr(default_factory=dict)
 
@@ -130,6 +136,11 @@ class Settings(BaseModel):
     def jobs_dir(self) -> Path:
         """Working folders of jobs on this machine, ``<job_id>/``."""
         return self.state_dir / "jobs"
+
+    @property
+    def space_dir(self) -> Path:
+        """Jobs and artifacts of the Space's app, apart from those of this orchestrator."""
+        return self.state_dir / "space"
 
     @property
     def reports_dir(self) -> Path:

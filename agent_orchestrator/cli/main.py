@@ -49,6 +49,7 @@ COMMANDS: Mapping[str, tuple[str, str, str]] = {
     "registry": ("registry", "registry", "Look into the model registry, or mend it."),
     "audit": ("overview", "audit", "Show who did what, newest last."),
     "gateway": ("gateway", "gateway", "Control who may ask the gateway."),
+    "space": ("space", "space", "Train on a Hugging Face Space: run, deploy and watch its app."),
     "serve": ("serve", "serve", "Run the gateway, the local model server and the rollout timer."),
 }
 

@@ -8,6 +8,8 @@ from typing import Any
 
 from agent_orchestrator.domain.models import TrainingMethod
 
+_FORBID_EXTRA = {"extra": "forbid"}
+
 Row = Mapping[str, Any]
 """One training example: ``messages`` whose last is the assistant's answer."""
 
@@ -15,6 +17,8 @@ Row = Mapping[str, Any]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingSpec:
     """A training job."""
+
+    __pydantic_config__ = _FORBID_EXTRA
 
     agent: str
     method: TrainingMethod

@@ -11,9 +11,7 @@ from functools import partial
 from typing import Any
 
 from agent_orchestrator.agents.infrastructure.modelops.authorisation import Authorisation
-from agent_orchestrator.agents.infrastructure.modelops.backends import TrainerBackend
 from agent_orchestrator.agents.infrastructure.modelops.backends.job_folder import JobFolder
-from agent_orchestrator.agents.infrastructure.modelops.backends.local import LocalBackend
 from agent_orchestrator.agents.infrastructure.modelops.base_models import BaseModels
 from agent_orchestrator.agents.infrastructure.modelops.breakers import BreakerResets
 from agent_orchestrator.agents.infrastructure.modelops.call_prices import CallPrices
@@ -64,6 +62,7 @@ from agent_orchestrator.stores.outcomes import OutcomeStore
 from agent_orchestrator.stores.rollouts import RolloutStore
 from agent_orchestrator.stores.serving import ServingBoard
 from agent_orchestrator.wiring import processes
+from agent_orchestrator.wiring.backends import compose_backends, pushing_backends
 from agent_orchestrator.wiring.targets import (
     compose_targets,
     hub_size,
@@ -171,14 +170,7 @@ class _JobParts:
 
 
 def _compose_jobs(settings: Settings, stores: _Stores, catalogue: Catalogue) -> _JobParts:
-    backends: dict[str, TrainerBackend] = {
-        "local": LocalBackend(
-            jobs_dir=settings.jobs_dir,
-            artifacts_dir=settings.artifacts_dir,
-            trainer_python=settings.trainer_python,
-            environment=settings.child_environment(),
-        )
-    }
+    backends = compose_backends(settings)
     settlers: dict[JobKind, Settler] = {}
     desk = Jobs(stores.jobs, backends, settlers, stores.audit)
     training_defaults = defaults.load_training_defaults(settings.config_dir)
@@ -196,8 +188,9 @@ def _compose_jobs(settings: Settings, stores: _Stores, catalogue: Catalogue) -> 
         registry=stores.registry,
         datasets=stores.datasets,
         defaults=training_defaults,
-        default_backend=settings.default_backend,
+        default_backend="hf_space" if settings.use_space else settings.default_backend,
         owner=settings.hub_org,
+        pushing=pushing_backends(settings),
     )
     evaluation = defaults.load_evaluation_defaults(settings.config_dir)
     evaluations = Evaluations(

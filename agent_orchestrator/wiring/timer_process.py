@@ -56,8 +56,8 @@ def _say_once(line: str, said: str) -> str:
 def _tick_until(stop: threading.Event, settings: Settings, check_lease: Callable[[], None]) -> None:
     """Tick until ``stop`` is set.
 
-    Endpoints and old outcomes are looked after in a thread of its own: nothing that takes long may
-    hold a verdict up.
+    Jobs, which may be far away, and endpoints and old outcomes are looked after in threads of their
+    own: nothing that takes long may hold a verdict up.
     Raises UnavailableError when the lease was lost with the connection to a database server.
     """
     embedded = compose(settings)
@@ -65,10 +65,12 @@ def _tick_until(stop: threading.Event, settings: Settings, check_lease: Callable
     ended = threading.Event()
     care = (embedded.endpoint_care.tick, embedded.retention.tick)
     threading.Thread(target=_every, args=(ended, _CARE_SECONDS, *care), daemon=True).start()
+    jobs = (ended, settings.timer_seconds, embedded.job_desk.refresh_all)
+    threading.Thread(target=_every, args=jobs, daemon=True).start()
     try:
         while not stop.wait(settings.timer_seconds):
             check_lease()
-            _do(embedded.timer.tick, embedded.job_desk.refresh_all)
+            _do(embedded.timer.tick)
     finally:
         ended.set()
 

@@ -2,13 +2,16 @@
 
 ``python stub_trainer.py SCENARIO.json -m MODULE …`` is the worker for ``…trainer JOB_DIR`` and the
 model server for ``…trainer.model_server``. The scenario: ``steps``, ``seconds`` between two steps,
-``failure`` (written instead of a manifest), ``answer`` of the served models.
+``failure`` (written instead of a manifest), ``answer`` of the served models; ``broken``, the last
+line of an interpreter's traceback that has no engine, and its ``gpus``. Like the worker it goes on
+where it was cut off.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import hashlib
 import json
 import os
 import signal
@@ -28,6 +31,8 @@ def main() -> int:
     module, arguments = sys.argv[3], sys.argv[4:]
     if module == "agent_orchestrator.trainer":
         return train(Path(arguments[0]), scenario)
+    if module == "agent_orchestrator.trainer.probe":
+        return probe(scenario)
     asyncio.run(serve(arguments, scenario))
     return 0
 
@@ -47,8 +52,8 @@ def train(folder: Path, scenario: dict[str, Any]) -> int:
     signal.signal(signal.SIGTERM, cancel)
     event("started", "starting", pid=os.getpid())
     steps = scenario["steps"]
-    (folder / "tensorboard").mkdir()
-    for step in range(1, steps + 1):
+    (folder / "tensorboard").mkdir(exist_ok=True)
+    for step in range(last_step(folder) + 1, steps + 1):
         time.sleep(scenario["seconds"])
         event("step", "training", step=step, total_steps=steps, loss=2.0 / step, eta_seconds=1.0)
     if scenario["failure"]:
@@ -61,11 +66,40 @@ def train(folder: Path, scenario: dict[str, Any]) -> int:
     weights = struct.pack("<Q", len(header)) + header + bytes(4)
     (output / "model.safetensors").write_bytes(weights)
     (output / "config.json").write_text("{}", encoding="utf-8")
-    manifest = {"protocol": 1, "status": "completed", "weights_sha256": "ab" * 32}
+    manifest = {
+        "protocol": 1,
+        "status": "completed",
+        "weights_sha256": "ab" * 32,
+        "output_dir": str(output),
+        "files": [
+            {
+                "path": path.name,
+                "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+                "bytes": path.stat().st_size,
+            }
+            for path in sorted(output.iterdir())
+        ],
+    }
     event("completed", "completed")
     (folder / ".manifest").write_text(json.dumps(manifest), encoding="utf-8")
     (folder / ".manifest").rename(folder / "manifest.json")
     return 0
+
+
+def probe(scenario: dict[str, Any]) -> int:
+    """Say what the interpreter can train with, or fail as an import does."""
+    if "broken" in scenario:
+        sys.stderr.write(f"Traceback (most recent call last):\n{scenario['broken']}\n")
+        return 1
+    print(json.dumps({"engine": {"torch": "2.0", "trl": "1.0"}, "gpus": scenario.get("gpus", [])}))
+    return 0
+
+
+def last_step(folder: Path) -> int:
+    """Return the step that a job had come to when it was cut off; 0 for a new one."""
+    path = folder / "progress.jsonl"
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    return max((json.loads(line).get("step", 0) for line in lines), default=0)
 
 
 async def serve(arguments: list[str], scenario: dict[str, Any]) -> None:

@@ -1,5 +1,6 @@
 """What every training backend must do, checked on the fake and with real workers."""
 
+import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,6 +9,7 @@ from typing import Any
 
 import pytest
 from tests.doubles import workshop
+from tests.doubles.space import running_space
 from tests.doubles.workshop import local_backend, training_spec
 
 from agent_orchestrator.agents.infrastructure.modelops.backends import Ref, TrainerBackend
@@ -83,11 +85,37 @@ def local_bench(request: pytest.FixtureRequest, folder: Path) -> Bench:
     )
 
 
-@pytest.fixture(params=["fake", pytest.param("local", marks=pytest.mark.trainer)])
+def space_bench(request: pytest.FixtureRequest, folder: Path) -> Bench:
+    """Return jobs of real workers behind the Space's app."""
+    factory: pytest.TempPathFactory = request.getfixturevalue("tmp_path_factory")
+    offline = {name: workshop.environment()[name] for name in ("OMP_NUM_THREADS", "HF_HUB_OFFLINE")}
+    running = running_space(folder / "space", workshop.trainer_python(), variables=offline)
+    space = running.__enter__()
+    request.addfinalizer(lambda: running.__exit__(None, None, None))
+    base = workshop.tiny_base(factory.getbasetemp().parent)
+    shutil.copytree(base, space.artifacts / "local" / "tiny")
+    backend = space.backend(folder / "artifacts")
+    return Bench(
+        good=Case(backend, training_spec()),
+        endless=Case(backend, training_spec(hyperparameters={"max_steps": 100_000})),
+        failing=Case(backend, training_spec("./no-such-folder")),
+        ref_of_nobody={"job_id": "job_nobody"},
+    )
+
+
+KINDS = {"fake": fake_bench, "local": local_bench, "hf_space": space_bench}
+
+
+@pytest.fixture(
+    params=[
+        "fake",
+        pytest.param("local", marks=pytest.mark.trainer),
+        pytest.param("hf_space", marks=[pytest.mark.trainer, pytest.mark.slow]),
+    ]
+)
 def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Bench:
     """Return each kind of backend in turn."""
-    make = {"fake": fake_bench, "local": local_bench}[request.param]
-    return make(request, tmp_path)
+    return KINDS[request.param](request, tmp_path)
 
 
 def test_a_job_runs_to_its_manifest(bench: Bench):

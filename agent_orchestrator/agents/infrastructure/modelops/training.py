@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -11,7 +11,10 @@ from typing import Any
 import anyio.to_thread
 
 from agent_orchestrator.agents.infrastructure.modelops.authorisation import Caller
-from agent_orchestrator.agents.infrastructure.modelops.backends import TrainerBackend
+from agent_orchestrator.agents.infrastructure.modelops.backends import (
+    KeepsArtifacts,
+    TrainerBackend,
+)
 from agent_orchestrator.agents.infrastructure.modelops.base_models import BaseModels
 from agent_orchestrator.agents.infrastructure.modelops.catalogue import Catalogue
 from agent_orchestrator.agents.infrastructure.modelops.datasets import (
@@ -37,6 +40,8 @@ from agent_orchestrator.stores.defaults import Hyperparameters, TrainingDefaults
 _CHARACTERS_PER_TOKEN = 3.5
 #: Until the worker has started and read the model: the import of the engine dominates.
 _STARTUP_MINUTES = 0.3
+#: What makes a backend available.
+_NEEDS = {"hf_space": "Set MODELOPS_SPACE_URL and MODELOPS_SPACE_TOKEN."}
 _ON_THIS_MACHINE = frozenset({"local", "fake"})
 
 
@@ -68,8 +73,10 @@ class Training:
         defaults: TrainingDefaults,
         default_backend: str,
         owner: str,
+        pushing: Container[str] = (),
         clock: Callable[[], float] = time.time,
     ) -> None:
+        """``pushing``: the backends whose models are pushed to the Hub."""
         self._jobs = jobs
         self._backends = backends
         self._catalogue = catalogue
@@ -79,6 +86,7 @@ class Training:
         self._defaults = defaults
         self._default_backend = default_backend
         self._owner = owner
+        self._pushing = pushing
         self._clock = clock
 
     def plan(self, request: TrainSubagentModel, caller: Caller) -> Plan:
@@ -122,8 +130,14 @@ class Training:
         )
 
     def register(self, job: Job, manifest: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Register the model that a completed job made; once, however often it is called."""
+        """Register the model that a completed job made; once, however often it is called.
+
+        One that stayed with its backend is fetched first. Raises as ``KeepsArtifacts.fetch``.
+        """
         request = job.request
+        backend: object = self._backends.get(job.backend)
+        if isinstance(backend, KeepsArtifacts) and not manifest.get("hub_url"):
+            backend.fetch(job.ref or {"job_id": job.id}, request["hub_repo"])
         version = self._registry.add_model_version(
             job.agent,
             model_id=request["hub_repo"],
@@ -144,8 +158,8 @@ class Training:
         backend = request.backend or self._default_backend
         if backend not in self._backends:
             raise NotAvailable(
-                f"Training backend {backend!r} is not available in this build.",
-                remedy=f"Use {' or '.join(sorted(self._backends))}.",
+                f"Training backend {backend!r} is not available here.",
+                remedy=f"{_NEEDS.get(backend, '')} Use {' or '.join(sorted(self._backends))}.",
             )
         if request.method == "orpo":
             raise NotAvailable(
@@ -278,7 +292,7 @@ class Training:
             rows=prepared.rows,
             dataset=prepared.dataset.id,
             hyperparameters=prepared.hyperparameters.model_dump(mode="json"),
-            push_to_hub=prepared.backend not in _ON_THIS_MACHINE,
+            push_to_hub=prepared.backend in self._pushing,
             max_seconds=self._defaults.limits.max_hours * 3600,
         )
 

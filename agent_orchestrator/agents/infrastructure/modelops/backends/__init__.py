@@ -7,7 +7,7 @@ there and what became of it back.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from agent_orchestrator.domain.jobs import Progress
 from agent_orchestrator.domain.training import TrainingSpec
@@ -40,3 +40,14 @@ class TrainerBackend(Protocol):
 
     def logs(self, ref: Ref, tail: int) -> list[str]:
         """Return the last ``tail`` lines of the job's log."""
+
+
+@runtime_checkable
+class KeepsArtifacts(Protocol):
+    """A backend with which a finished model stays, unless it was pushed to the Hub."""
+
+    def fetch(self, ref: Ref, model: str) -> None:
+        """Bring a completed job's model to the artifacts folder, under this id. Idempotent.
+
+        Raises UnavailableError, StorageError, FailedError; then the folder has not appeared.
+        """

@@ -163,9 +163,10 @@ class JobFolder:
         return self._ended(events)
 
     def cancel(self) -> None:
-        """Ask the process to stop; it is killed when it has not in time. One never started stays so.
+        """Ask the process to stop; it is killed when it has not in time.
 
-        Raises NotFoundError when the folder is gone, StorageError.
+        One that was never started will not be. Raises NotFoundError when the folder is gone,
+        StorageError.
         """
         if not self.path.is_dir():
             raise self._gone()

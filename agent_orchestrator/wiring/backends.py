@@ -1,0 +1,46 @@
+"""The training backends that the settings make available."""
+
+from __future__ import annotations
+
+from agent_orchestrator.agents.infrastructure.modelops.backends import TrainerBackend
+from agent_orchestrator.agents.infrastructure.modelops.backends.local import LocalBackend
+from agent_orchestrator.settings import Settings
+
+#: Owner of models that are never published.
+_NOBODY = "local"
+
+
+def compose_backends(settings: Settings) -> dict[str, TrainerBackend]:
+    """Return the backends by their names."""
+    backends: dict[str, TrainerBackend] = {
+        "local": LocalBackend(
+            jobs_dir=settings.jobs_dir,
+            artifacts_dir=settings.artifacts_dir,
+            trainer_python=settings.trainer_python,
+            environment=settings.child_environment(),
+        )
+    }
+    if settings.space_url:
+        backends["hf_space"] = space_backend(settings, settings.space_url)
+    return backends
+
+
+def space_backend(settings: Settings, url: str) -> TrainerBackend:
+    """Return the backend of the Space at ``url``; its HTTP client loads slowly."""
+    from agent_orchestrator.agents.infrastructure.modelops.backends.hf_space import HfSpaceBackend
+    from agent_orchestrator.agents.infrastructure.modelops.backends.space_client import SpaceClient
+
+    token, hub_token = settings.space_token, settings.huggingface_token
+    client = SpaceClient(
+        url,
+        token.get_secret_value() if token else None,
+        hub_token.get_secret_value() if hub_token else None,
+    )
+    return HfSpaceBackend(client, settings.artifacts_dir)
+
+
+def pushing_backends(settings: Settings) -> frozenset[str]:
+    """Return the backends whose models go to the Hub: a Space keeps them where we have no owner."""
+    if settings.huggingface_token is None or settings.hub_org == _NOBODY:
+        return frozenset({"hf_jobs"})
+    return frozenset({"hf_jobs", "hf_space"})
