@@ -337,7 +337,8 @@ def test_rented_hardware_has_a_price(school: School):
 @pytest.mark.parametrize(
     ("request_", "said"),
     [
-        ({"backend": "hf_jobs"}, "backend 'hf_jobs' is not available in this build. Use fake"),
+        ({"backend": "hf_jobs"}, "backend 'hf_jobs' is not available here. Use fake"),
+        ({"backend": "hf_space"}, "'hf_space' is not available here. Set MODELOPS"),
         ({"method": "orpo"}, "method 'orpo' is not available in this build. Use sft"),
     ],
 )

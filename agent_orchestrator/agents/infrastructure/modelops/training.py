@@ -159,7 +159,7 @@ class Training:
         if backend not in self._backends:
             raise NotAvailable(
                 f"Training backend {backend!r} is not available here.",
-                remedy=f"{_NEEDS.get(backend, '')} Use {' or '.join(sorted(self._backends))}.",
+                remedy=_NEEDS.get(backend, f"Use {' or '.join(sorted(self._backends))}."),
             )
         if request.method == "orpo":
             raise NotAvailable(
