@@ -8,6 +8,7 @@
     │   ├── VersionNotFoundError       no such version in the registry
     │   ├── ModelIdError               not a model id
     │   ├── DatasetError               a data set that cannot be used
+    │   │   └── EmptyRowError              a row that asks nothing
     │   └── NotFoundError              no such job, approval, rollout …
     ├── ConfigurationError         fix a file or a variable             exit 2
     │   ├── ModelsYamlError            config/agents/models.yaml
@@ -75,6 +76,10 @@ class ModelIdError(InputError):
 
 class DatasetError(InputError):
     """A data set that cannot be used as asked."""
+
+
+class EmptyRowError(DatasetError):
+    """A row of a data set that asks nothing."""
 
 
 class NotFoundError(InputError):

@@ -105,7 +105,8 @@ def _(result: DatasetBuilt) -> None:
     click.echo(f"Data set {result.dataset} for {result.agent}: {counts}.")
     click.echo(f"sha256 {result.dataset_hash}")
     for finding in result.findings:
-        click.echo(f"- {finding.message} {finding.suggestion}".rstrip())
+        done = "" if finding.action == "kept" else f" [{finding.action}]"
+        click.echo(f"- {finding.message}{done} {finding.suggestion}".rstrip())
 
 
 @_show.register

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import click
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from agent_orchestrator.agents.infrastructure.modelops.usecases.base import (
@@ -121,7 +121,7 @@ def _parameter(use_case: UseCaseName, field: str, info: FieldInfo) -> click.Para
         return click.Option([flag, field], type=path, metavar="FILE.svg", help=info.description)
     if info.annotation is bool:
         return click.Option([flag, field], is_flag=True, help=info.description)
-    if typing.get_origin(info.annotation) is dict:
+    if _takes_pairs(info.annotation):
         return click.Option(
             [flag, field],
             multiple=True,
@@ -140,6 +140,12 @@ def _parameter(use_case: UseCaseName, field: str, info: FieldInfo) -> click.Para
     return click.Option(
         [flag, field], help=shown, required=info.is_required(), metavar=_metavar(info.annotation)
     )
+
+
+def _takes_pairs(annotation: Any) -> bool:
+    """Return whether a field is a mapping, or a model that is written as one."""
+    is_model = isinstance(annotation, type) and issubclass(annotation, BaseModel)
+    return is_model or typing.get_origin(annotation) is dict
 
 
 def _saved(path: Path, result: Result) -> Result:

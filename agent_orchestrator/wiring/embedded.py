@@ -39,6 +39,7 @@ from agent_orchestrator.agents.infrastructure.modelops.retention import Retentio
 from agent_orchestrator.agents.infrastructure.modelops.rollback import Rollbacks
 from agent_orchestrator.agents.infrastructure.modelops.rollout_timer import RolloutTimer
 from agent_orchestrator.agents.infrastructure.modelops.smoke_test import BATCH
+from agent_orchestrator.agents.infrastructure.modelops.sources.opening import Sources
 from agent_orchestrator.agents.infrastructure.modelops.training import Training
 from agent_orchestrator.agents.infrastructure.modelops.transitions import Transitions
 from agent_orchestrator.agents.infrastructure.modelops.usecases.simulation import (
@@ -320,7 +321,9 @@ def _compose_coordinator(
             "endpoint_status": endpoints.status,
         },
         planners={
-            "build_dataset": DatasetBuilding(catalogue, stores.datasets, stores.audit).plan,
+            "build_dataset": DatasetBuilding(
+                catalogue, stores.datasets, Sources(), stores.audit
+            ).plan,
             "train_subagent_model": jobs.training.plan,
             "cancel_training_job": jobs.desk.plan_cancel,
             "evaluate_model_vs_baseline": jobs.evaluations.plan,

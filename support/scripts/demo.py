@@ -34,7 +34,10 @@ from rich.syntax import Syntax
 from agent_orchestrator.agents.infrastructure.modelops.authorisation import Caller
 from agent_orchestrator.agents.infrastructure.modelops.coordinator import Coordinator
 from agent_orchestrator.agents.infrastructure.modelops.datasets import DatasetStore
-from agent_orchestrator.agents.infrastructure.modelops.stdlib_defects import Row, shuffle_labels
+from agent_orchestrator.agents.infrastructure.modelops.sources.stdlib_defects import (
+    Row,
+    shuffle_labels,
+)
 from agent_orchestrator.agents.infrastructure.modelops.usecases.rollouts import (
     RolloutReport,
     RolloutStatusRequest,

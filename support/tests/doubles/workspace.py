@@ -14,10 +14,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+from tests.doubles.sources import open_local
+
 from agent_orchestrator.agents.infrastructure.modelops.datasets import (
     Dataset,
     DatasetStore,
-    load_source,
 )
 from agent_orchestrator.settings import Settings, load_settings
 
@@ -109,7 +110,7 @@ class Workspace:
 
     def build_dataset(self) -> Dataset:
         """Build ``reviews`` for code_review."""
-        source = load_source(str(self.write_examples()), "code_review")
+        source = open_local(self.write_examples())
         return DatasetStore(self.settings().datasets_dir).build("code_review", source)
 
     def add_artifact(self, model: str) -> None:

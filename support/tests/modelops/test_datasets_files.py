@@ -7,8 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.doubles.sources import open_local, read
 
-from agent_orchestrator.agents.infrastructure.modelops.dataset_files import read_examples
+from agent_orchestrator.agents.infrastructure.modelops.datasets import DatasetStore
 from agent_orchestrator.errors import DatasetError
 
 Write = Callable[[str, str | bytes], Path]
@@ -48,7 +49,7 @@ def test_langsmith_examples_are_taken_as_they_stand(write: Write) -> None:
             {"inputs": {"task": "Write f."}, "outputs": {"code": "def f(): ..."}},
         ),
     )
-    first, second = read_examples(path)
+    first, second = read(open_local(path))
     assert (first.id, first.task, first.label, first.group, first.category) == (
         "a1",
         "Say a.",
@@ -67,7 +68,7 @@ def test_conversations_end_with_the_answer(write: Write) -> None:
     path = write(
         "c.jsonl", jsonl({"messages": [system, user, answer]}, {"messages": [user, answer]})
     )
-    first, second = read_examples(path)
+    first, second = read(open_local(path))
     assert first.messages == [system, user]
     assert (first.task, first.label) == ("Say a.", "a")
     assert second.messages == [user]
@@ -79,8 +80,9 @@ def test_prompt_and_completion_with_other_columns_as_metadata(write: Write) -> N
     path = write(
         "p.jsonl", jsonl({**OK, "group": "g1", "stars": 5}, {"prompt": "?", "completion": None})
     )
-    first, second = read_examples(path)
-    assert (first.task, first.label, first.metadata) == ("Say b.", "b", {"group": "g1", "stars": 5})
+    first, second = read(open_local(path))
+    assert (first.task, first.label) == ("Say b.", "b")
+    assert first.metadata == {"group": "g1", "stars": 5, "agent": "code_review"}
     assert second.label is None
 
 
@@ -91,7 +93,7 @@ def test_the_csv_form(write: Write) -> None:
         b'\xef\xbb\xbftext,response,success\r\n"Fix, please:\n x == None",comparison,true\r\n'
         b"Say \xc3\xbc.,\xc3\xbc,false\r\n",
     )
-    first, second = read_examples(path)
+    first, second = read(open_local(path))
     assert (first.task, first.label) == ("Fix, please:\n x == None", "comparison")
     assert (second.task, second.label) == ("Say ü.", "ü")
     assert (first.successful, second.successful) == (True, False)
@@ -100,7 +102,7 @@ def test_the_csv_form(write: Write) -> None:
 def test_blank_lines_are_passed_over(write: Write) -> None:
     """Empty lines in between and at the end are no rows."""
     path = write("b.jsonl", "\n" + jsonl(OK) + "\n\n" + jsonl({**OK, "prompt": "Say c."}) + "\n")
-    assert [example.id for example in read_examples(path)] == ["b-2", "b-5"]
+    assert [example.id for example in read(open_local(path))] == ["b-2", "b-5"]
 
 
 DEEP = "[" * 100_000 + "]" * 100_000
@@ -121,8 +123,8 @@ DEEP = "[" * 100_000 + "]" * 100_000
             r"d.jsonl, line 1, column 'rejected': missing",
         ),
         ("d.jsonl", jsonl({"problem": "x"}, OK), r"d.jsonl, line 1, column 'solution': missing"),
-        ("d.csv", "text,label\na,b\nc,d\n", r"d.csv, line 1, column 'response': missing"),
-        ("d.csv", "a,b\n1,2\n3,4\n", r"d.csv, line 1, column 'text': missing"),
+        ("d.csv", "text,label\na,b\nc,d\n", r"d.csv, line 2, column 'response': missing"),
+        ("d.csv", "a,b\n1,2\n3,4\n", r"d.csv, line 1: no known columns .*'a', 'b'"),
         (
             "d.csv",
             "text,text,response\na,b,c\n",
@@ -161,11 +163,6 @@ DEEP = "[" * 100_000 + "]" * 100_000
             "d.jsonl",
             jsonl({"prompt": "a", "completion": ""}, {"prompt": "b", "completion": None}),
             r"d.jsonl: no example has an answer",
-        ),
-        (
-            "d.jsonl",
-            jsonl({**OK, "id": "x"}, {**OK, "id": "x"}),
-            r"line 2, column 'id': 'x' .*line 1",
         ),
         ("d.jsonl", jsonl({**OK, "id": 7}, OK), r"line 1, column 'id': expected text, got 7"),
         ("d.jsonl", jsonl({"inputs": "t", "outputs": {}}, OK), r"'inputs': expected an object"),
@@ -212,11 +209,11 @@ DEEP = "[" * 100_000 + "]" * 100_000
     ],
 )
 def test_a_bad_file_is_refused_by_file_line_and_column(
-    write: Write, name: str, content: str | bytes, message: str
+    write: Write, tmp_path: Path, name: str, content: str | bytes, message: str
 ) -> None:
     """One clear line that names the place, and a remedy."""
     with pytest.raises(DatasetError, match=message) as caught:
-        read_examples(write(name, content))
+        DatasetStore(tmp_path).build("code_review", open_local(write(name, content)))
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 400
     assert caught.value.remedy
@@ -225,6 +222,6 @@ def test_a_bad_file_is_refused_by_file_line_and_column(
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     """A path without a file is an error that shows the path."""
     with pytest.raises(DatasetError, match=r"no data file '.*/no\.jsonl'"):
-        read_examples(tmp_path / "no.jsonl")
+        read(open_local(tmp_path / "no.jsonl"))
     with pytest.raises(DatasetError, match="cannot be read: File name too long"):
-        read_examples(tmp_path / ("x" * 300 + ".jsonl"))
+        read(open_local(tmp_path / ("x" * 300 + ".jsonl")))

@@ -20,11 +20,11 @@ from tests.doubles.planted_models import PlantedModels, example
 from agent_orchestrator.agents.infrastructure.modelops.datasets import (
     Dataset,
     DatasetStore,
-    Source,
 )
 from agent_orchestrator.agents.infrastructure.modelops.evaluation import EvalRunner, Subject
 from agent_orchestrator.agents.infrastructure.modelops.evaluators import ModelAnswer, Step
 from agent_orchestrator.agents.infrastructure.modelops.examples import Example
+from agent_orchestrator.agents.infrastructure.modelops.sources import Source
 from agent_orchestrator.errors import ConfigurationError, DatasetError, InputError, UpstreamError
 from agent_orchestrator.stores.defaults import EvaluationDefaults
 

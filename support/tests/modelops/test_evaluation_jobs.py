@@ -5,10 +5,11 @@ from typing import Any
 
 import pytest
 from tests.doubles.model_servers import ModelServer
+from tests.doubles.sources import open_local
 from tests.doubles.workspace import Workspace
 
 from agent_orchestrator.agents.infrastructure.modelops.authorisation import Caller
-from agent_orchestrator.agents.infrastructure.modelops.datasets import DatasetStore, load_source
+from agent_orchestrator.agents.infrastructure.modelops.datasets import DatasetStore
 from agent_orchestrator.agents.infrastructure.modelops.usecases.base import PlannedChange
 from agent_orchestrator.agents.infrastructure.modelops.usecases.evaluation import (
     EvaluateModelVsBaseline,
@@ -137,7 +138,7 @@ async def test_the_data_of_another_agent_are_refused(workspace: Workspace, embed
         }
         for n in range(9)
     ]
-    source = load_source(str(workspace.write_rows(rows, "builds")), "cicd")
+    source = open_local(workspace.write_rows(rows, "builds"), "cicd")
     DatasetStore(workspace.settings().datasets_dir).build("cicd", source)
     with pytest.raises(DatasetError, match="belongs to cicd, not to code_review") as error:
         await plan(embedded, dataset="builds")

@@ -23,12 +23,12 @@ from agent_orchestrator.agents.infrastructure.modelops.base_models import (
 from agent_orchestrator.agents.infrastructure.modelops.catalogue import Catalogue
 from agent_orchestrator.agents.infrastructure.modelops.datasets import (
     DatasetStore,
-    Source,
     training_rows,
 )
 from agent_orchestrator.agents.infrastructure.modelops.jobs import Jobs
 from agent_orchestrator.agents.infrastructure.modelops.plans import Plan
 from agent_orchestrator.agents.infrastructure.modelops.registry import ModelRegistry
+from agent_orchestrator.agents.infrastructure.modelops.sources import Source
 from agent_orchestrator.agents.infrastructure.modelops.training import Training
 from agent_orchestrator.agents.infrastructure.modelops.usecases.jobs import MonitorTrainingJob
 from agent_orchestrator.agents.infrastructure.modelops.usecases.training import (

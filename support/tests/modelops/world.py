@@ -36,6 +36,7 @@ from agent_orchestrator.agents.infrastructure.modelops.promotion import Promotio
 from agent_orchestrator.agents.infrastructure.modelops.registry import ModelRegistry
 from agent_orchestrator.agents.infrastructure.modelops.rollback import Rollbacks
 from agent_orchestrator.agents.infrastructure.modelops.rollout_timer import RolloutTimer
+from agent_orchestrator.agents.infrastructure.modelops.sources.opening import Sources
 from agent_orchestrator.agents.infrastructure.modelops.targets.as_listed import AsListed
 from agent_orchestrator.agents.infrastructure.modelops.targets.inference_endpoints import (
     InferenceEndpoints,
@@ -370,7 +371,9 @@ class World:
     def _coordinator(self, requester_may_approve: bool) -> Coordinator:
         inventory = Inventory(self.catalogue, self.registry)
         resets = BreakerResets(self.catalogue, self.health, self.audit, clock=self.clock)
-        building = DatasetBuilding(self.catalogue, self.datasets, self.audit, clock=self.clock)
+        building = DatasetBuilding(
+            self.catalogue, self.datasets, Sources(), self.audit, clock=self.clock
+        )
         endpoints = EndpointControl(lambda: self.endpoints, self.yaml, self.audit, clock=self.clock)
         return Coordinator(
             readers={

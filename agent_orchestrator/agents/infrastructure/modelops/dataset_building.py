@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import Any
 
 import anyio.to_thread
 
 from agent_orchestrator.agents.infrastructure.modelops.authorisation import Caller
 from agent_orchestrator.agents.infrastructure.modelops.catalogue import Catalogue
-from agent_orchestrator.agents.infrastructure.modelops.datasets import DatasetStore, load_source
+from agent_orchestrator.agents.infrastructure.modelops.dataset_drafts import Recipe
+from agent_orchestrator.agents.infrastructure.modelops.datasets import Dataset, DatasetStore
 from agent_orchestrator.agents.infrastructure.modelops.plans import Plan
+from agent_orchestrator.agents.infrastructure.modelops.sources import Source, Wanted
+from agent_orchestrator.agents.infrastructure.modelops.sources.opening import Sources
 from agent_orchestrator.agents.infrastructure.modelops.usecases.datasets import (
     BuildDataset,
     DatasetBuilt,
@@ -26,49 +30,79 @@ class DatasetBuilding:
         self,
         catalogue: Catalogue,
         datasets: DatasetStore,
+        sources: Sources,
         audit: AuditLog,
         *,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._catalogue = catalogue
         self._datasets = datasets
+        self._sources = sources
         self._audit = audit
         self._clock = clock
 
     def plan(self, request: BuildDataset, caller: Caller) -> Plan:
-        """Read the source and plan the data set. Raises UnknownAgentError, DatasetError."""
+        """Open the source and plan the data set; a dry run reads and checks it.
+
+        Raises UnknownAgentError, and what opening the source raises.
+        """
         agent = self._catalogue.check_agent(request.agent)
-        source = load_source(request.source, agent, filters=request.filters, seed=request.seed)
-        examples = len(source.examples) + len(source.held_out or ())
+        source = self._open(request, agent)
 
         def build() -> DatasetBuilt:
-            dataset = self._datasets.build(agent, source, name=request.name, seed=request.seed)
+            dataset = self._datasets.build(
+                agent, source, name=request.name, recipe=_recipe(request)
+            )
             self._audit.append(
                 self._clock(), caller.name, "dataset_built", agent, {"dataset": dataset.id}
             )
-            return DatasetBuilt(
-                dataset=dataset.id,
-                agent=agent,
-                counts=dataset.counts,
-                dataset_hash=dataset.hash,
-                findings=[
-                    Finding(
-                        kind=finding.kind,
-                        count=finding.count,
-                        message=finding.message,
-                        suggestion=finding.suggestion,
-                        examples=list(finding.examples),
-                    )
-                    for finding in dataset.findings
-                ],
-                path=str(dataset.folder),
-            )
+            return _built(dataset)
 
         async def act(_approval_id: str | None) -> DatasetBuilt:
             return await anyio.to_thread.run_sync(build)
 
         return Plan(
-            summary=f"Build a data set for {agent} from {examples} examples of {source.origin}.",
+            summary=f"Build a data set for {agent} from {source.origin}.",
             act=act,
-            details={"examples": examples},
+            details=self._checked(source, request) if request.dry_run else {},
         )
+
+    def _open(self, request: BuildDataset, agent: str) -> Source:
+        wanted = Wanted(agent=agent, filters=request.filters.selected(), seed=request.seed)
+        return self._sources.open(request.source, wanted).source
+
+    def _checked(self, source: Source, request: BuildDataset) -> dict[str, Any]:
+        """Return what building would find and make; raise why it could not."""
+        draft = self._datasets.check(source, recipe=_recipe(request))
+        if draft.fault is not None:
+            raise draft.fault
+        return {
+            "examples": draft.profile.examples,
+            "counts": {name: split.count for name, split in draft.splits.items()},
+            "findings": [finding.message for finding in draft.findings],
+        }
+
+
+def _recipe(request: BuildDataset) -> Recipe:
+    return Recipe(seed=request.seed, clean=not request.as_is, method=request.method)
+
+
+def _built(dataset: Dataset) -> DatasetBuilt:
+    return DatasetBuilt(
+        dataset=dataset.id,
+        agent=dataset.agent,
+        counts=dataset.counts,
+        dataset_hash=dataset.hash,
+        findings=[
+            Finding(
+                kind=finding.kind,
+                count=finding.count,
+                message=finding.message,
+                suggestion=finding.suggestion,
+                examples=list(finding.examples),
+                action=finding.action,
+            )
+            for finding in dataset.findings
+        ],
+        path=str(dataset.folder),
+    )

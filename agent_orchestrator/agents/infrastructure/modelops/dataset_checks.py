@@ -1,18 +1,35 @@
-"""What is wrong with a data set's content: leaks, duplicates, contradictions, missing answers."""
+"""What is wrong with a data set's content, and what cleaning does about it.
+
+Each check is a question to the index of rows. ``e`` is a held-out row, ``t`` one to train on.
+"""
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
-from agent_orchestrator.agents.infrastructure.modelops.examples import Example, normalised
+from agent_orchestrator.agents.infrastructure.modelops.dataset_index import RowIndex
 
 FindingKind = Literal[
-    "leak_exact", "leak_normalised", "duplicate", "contradiction", "missing_answer", "shared_group"
+    "leak_exact",
+    "leak_normalised",
+    "leak_near",
+    "shared_group",
+    "secret",
+    "personal_data",
+    "bad_row",
+    "empty_row",
+    "duplicate_id",
+    "contradiction",
+    "duplicate",
+    "near_duplicate",
+    "missing_answer",
+    "wrong_for_method",
+    "too_long",
+    "unusable",
 ]
-_SHOWN = 5
+SHOWN: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,102 +43,163 @@ class Finding:
     suggestion: str
     examples: tuple[str, ...]
     """Ids of the first few."""
+    action: Literal["kept", "removed", "scrubbed"] = "kept"
+    """What cleaning did: removed the examples (of a leak: those to train on), or scrubbed them."""
 
 
-def check_splits(train: Sequence[Example], held_out: Sequence[Example]) -> list[Finding]:
-    """Return the findings of a split data set, the gravest first."""
-    exact, near = leaks(train, held_out)
-    everything = [*train, *held_out]
-    candidates = [
-        _finding(
-            "leak_exact",
-            exact,
-            "held-out tasks also stand in the training split; their training rows were left out",
-            "Give such rows one metadata.group, or remove them from the source.",
-        ),
-        _finding(
-            "leak_normalised",
-            near,
-            "held-out tasks differ from a training task in case or white space only; "
-            "their training rows were left out",
-            "Give such rows one metadata.group, or remove them from the source.",
-        ),
-        _finding(
-            "shared_group",
-            _shared_groups(train, held_out),
-            "held-out examples belong to a group that is also trained on",
-            "Split the source by group, or leave the split to build_dataset.",
-        ),
-        _finding(
-            "contradiction",
-            _contradictions(everything),
-            "examples have the same task and different answers",
-            "Keep the right answer and remove the others.",
-        ),
-        _finding(
-            "duplicate",
-            [*_duplicates(train), *_duplicates(held_out)],
-            "examples repeat a task of their own split",
-            "Remove the copies: they count the same task twice.",
-        ),
-        _finding(
-            "missing_answer",
-            [example for example in everything if example.label is None],
-            "examples have no answer; they are neither trained on nor scored for accuracy",
-            "Fill outputs.answer or remove the rows.",
-        ),
-    ]
-    return [finding for finding in candidates if finding is not None]
+@dataclass(frozen=True, slots=True)
+class Check:
+    """A question to the index, and what its answer means."""
+
+    kind: FindingKind
+    message: str
+    suggestion: str
+    found: str | None = None
+    """Query of the rows concerned; None where they were marked as they came."""
+    removes: str | None = None
+    """Query of the rows that cleaning removes; None: those that are concerned."""
+    always: bool = False
+    """Whether these rows are left out even when nobody asked for cleaning."""
+    cleans: bool = True
+    """Whether cleaning removes anything."""
 
 
-def leaks(
-    train: Sequence[Example], held_out: Sequence[Example]
-) -> tuple[list[Example], list[Example]]:
-    """Return the held-out examples whose task is trained on: as it stands, and normalised only."""
-    tasks = {example.task for example in train}
-    forms = {normalised(task) for task in tasks}
-    exact = [example for example in held_out if example.task in tasks]
-    near = [e for e in held_out if e.task not in tasks and normalised(e.task) in forms]
-    return exact, near
+def _trained(condition: str) -> str:
+    """Return the query of held-out rows of which a trained row is so and so."""
+    return f"""SELECT e.n FROM rows e WHERE e.held_out = 1 AND EXISTS (
+        SELECT 1 FROM rows t WHERE {condition} AND t.held_out = 0)"""  # noqa: S608 - our own text
 
 
-def without_leaks(train: Sequence[Example], held_out: Sequence[Example]) -> list[Example]:
-    """Return the training examples whose normalised task is not held out."""
-    forms = {normalised(example.task) for example in held_out}
-    return [example for example in train if normalised(example.task) not in forms]
+def _held_out(condition: str) -> str:
+    """Return the query of trained rows of which a held-out row is so and so."""
+    return f"""SELECT t.n FROM rows t WHERE t.held_out = 0 AND EXISTS (
+        SELECT 1 FROM rows e WHERE {condition} AND e.held_out = 1)"""  # noqa: S608 - our own text
 
 
-def _shared_groups(train: Sequence[Example], held_out: Sequence[Example]) -> list[Example]:
-    """Held-out examples of a trained group, other than leaks, which have findings of their own."""
-    groups = {example.group for example in train}
-    leaked = {example.id for found in leaks(train, held_out) for example in found}
-    return [e for e in held_out if e.group in groups and e.id not in leaked]
+_SAME_FORM: Final = "t.form = e.form"
+#: The gravest first.
+CHECKS: Final = (
+    Check(
+        "leak_exact",
+        "held-out tasks also stand in the training split; their training rows were left out",
+        "Give such rows one metadata.group, or remove them from the source.",
+        _trained(f"{_SAME_FORM} AND t.task = e.task"),
+        _held_out(_SAME_FORM),
+        always=True,
+    ),
+    Check(
+        "leak_normalised",
+        "held-out tasks differ from a training task in case or white space only; "
+        "their training rows were left out",
+        "Give such rows one metadata.group, or remove them from the source.",
+        f"{_trained(_SAME_FORM)} AND e.n NOT IN leaked",
+        _held_out(_SAME_FORM),
+        always=True,
+    ),
+    Check(
+        "leak_near",
+        "held-out examples are nearly the same as one to train on, task and answer",
+        "Give such rows one metadata.group, or let cleaning remove those to train on.",
+        """SELECT n FROM clusters WHERE held_out = 1
+            AND root IN (SELECT root FROM clusters WHERE held_out = 0) AND n NOT IN leaked""",
+        """SELECT n FROM clusters WHERE held_out = 0
+            AND root IN (SELECT root FROM clusters WHERE held_out = 1)""",
+    ),
+    Check(
+        "shared_group",
+        "held-out examples belong to a group that is also trained on",
+        "Split the source by group, or leave the split to build_dataset.",
+        f"{_trained('t.grp = e.grp')} AND e.n NOT IN leaked",
+        _held_out("t.grp = e.grp"),
+    ),
+    Check(
+        "secret",
+        "examples hold secrets",
+        "Withdraw these keys where they were issued, and build with cleaning.",
+        cleans=False,
+    ),
+    Check(
+        "personal_data",
+        "examples hold personal data",
+        "Build with cleaning, or remove it from the source.",
+        cleans=False,
+    ),
+    Check(
+        "duplicate_id",
+        "examples have an id that an earlier one has; they were left out",
+        "Give every example an id of its own, or leave the column out.",
+        """SELECT n FROM (SELECT n, ROW_NUMBER() OVER (PARTITION BY id ORDER BY n) AS k FROM rows)
+            WHERE k > 1""",
+        always=True,
+    ),
+    Check(
+        "contradiction",
+        "examples have the same task and different answers",
+        "Keep the right answer and remove the others; cleaning, which cannot know it, removes all.",
+        """SELECT n FROM rows WHERE pair = 0 AND form IN (
+            SELECT form FROM rows WHERE pair = 0 AND answer IS NOT NULL
+            GROUP BY form HAVING MIN(answer) <> MAX(answer))""",
+    ),
+    Check(
+        "duplicate",
+        "examples repeat a task of their own split, and its answer",
+        "Remove the copies: they count the same task twice.",
+        """SELECT n FROM (SELECT n, ROW_NUMBER() OVER (
+            PARTITION BY held_out, form, answer ORDER BY n) AS k FROM rows) WHERE k > 1""",
+    ),
+    Check(
+        "near_duplicate",
+        "examples are nearly the same as an earlier one of their own split, task and answer",
+        "Remove them: they count the same task twice.",
+        """SELECT n FROM (SELECT n, ROW_NUMBER() OVER (
+            PARTITION BY held_out, root ORDER BY n) AS k FROM clusters)
+            WHERE k > 1 AND n NOT IN (SELECT n FROM found WHERE kind = 'duplicate')""",
+    ),
+    Check(
+        "missing_answer",
+        "examples have no answer; they are neither trained on nor scored for accuracy",
+        "Fill outputs.answer or remove the rows.",
+    ),
+    Check(
+        "wrong_for_method",
+        "examples lack what the method needs; they are not trained on",
+        "Choose the method that fits the columns, or add what it needs.",
+        cleans=False,
+    ),
+    Check(
+        "too_long",
+        "examples are longer than max_length; training cuts their end off",
+        "Shorten them, split them up, or raise max_length.",
+        cleans=False,
+    ),
+)
 
 
-def _contradictions(examples: Sequence[Example]) -> list[Example]:
-    answers: dict[str, set[str]] = defaultdict(set)
-    for example in examples:
-        if example.label is not None:
-            answers[normalised(example.task)].add(normalised(example.label))
-    return [e for e in examples if len(answers[normalised(e.task)]) > 1]
+def run_checks(
+    index: RowIndex,
+    *,
+    clean: bool,
+    name_of: Callable[[int], str],
+    details: Mapping[FindingKind, str],
+) -> list[Finding]:
+    """Ask every check, leave out what is to be left out, and return the findings.
 
-
-def _duplicates(examples: Sequence[Example]) -> list[Example]:
-    """Every example but the first with its task."""
-    seen: Counter[str] = Counter()
-    copies = []
-    for example in examples:
-        form = normalised(example.task)
-        if seen[form]:
-            copies.append(example)
-        seen[form] += 1
-    return copies
-
-
-def _finding(
-    kind: FindingKind, examples: Sequence[Example], message: str, suggestion: str
-) -> Finding | None:
-    if not examples:
-        return None
-    shown = tuple(example.id for example in examples[:_SHOWN])
-    return Finding(kind, len(examples), f"{len(examples)} {message}.", suggestion, shown)
+    ``name_of`` gives a row's id; ``details`` are added to the messages.
+    """
+    findings: list[Finding] = []
+    for check in CHECKS:
+        count = index.find(check.kind, check.found) if check.found else index.count(check.kind)
+        if not count:
+            continue
+        removes = check.cleans and (clean or check.always)
+        shown = tuple(name_of(n) for n in index.first(check.kind, SHOWN))
+        if removes:
+            marked = f"SELECT n FROM found WHERE kind = '{check.kind}'"  # noqa: S608
+            index.remove(check.removes or marked)
+        action: Literal["kept", "removed", "scrubbed"] = "removed" if removes else "kept"
+        if clean and check.kind in {"secret", "personal_data"}:
+            action = "scrubbed"
+        detail = f" ({details[check.kind]})" if check.kind in details else ""
+        message = f"{count} {check.message}{detail}."
+        findings.append(Finding(check.kind, count, message, check.suggestion, shown, action))
+    return findings

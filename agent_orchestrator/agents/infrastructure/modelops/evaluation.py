@@ -22,7 +22,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
-from agent_orchestrator.agents.infrastructure.modelops.datasets import Dataset, stratified
+from agent_orchestrator.agents.infrastructure.modelops.datasets import Dataset
 from agent_orchestrator.agents.infrastructure.modelops.evaluators import (
     Expectation,
     ModelAnswer,
@@ -44,6 +44,7 @@ from agent_orchestrator.agents.infrastructure.modelops.tool_replay import (
     play,
     recorded_tools,
 )
+from agent_orchestrator.agents.infrastructure.modelops.training_rows import stratified
 from agent_orchestrator.domain.evaluation import CallRecord, EvalReport, ModelResult
 from agent_orchestrator.domain.scoring import compare
 from agent_orchestrator.domain.statistics import PairedDifference, paired_difference

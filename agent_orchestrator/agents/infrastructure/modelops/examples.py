@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, TypedDict
 
-from agent_orchestrator.errors import DatasetError
+from agent_orchestrator.errors import DatasetError, EmptyRowError
 
 ROLES: Final = ("system", "user", "assistant", "tool")
 _ANSWERS: Final = ("answer", "code", "chosen")
@@ -116,7 +116,7 @@ def parse_example(row: Mapping[str, Any], where: str, *, default_id: str = "") -
     if not isinstance(task, str):
         raise wrong_type(where, "inputs.task", "text", task)
     if not task.strip():
-        raise DatasetError(f"{where}, column 'inputs.task': the task is empty.", remedy=_FIX_ROW)
+        raise EmptyRowError(f"{where}, column 'inputs.task': the task is empty.", remedy=_FIX_ROW)
     for key in (*_ANSWERS, "rejected"):
         if not isinstance(outputs.get(key, ""), str | None):
             raise wrong_type(where, f"outputs.{key}", "text", outputs[key])

@@ -24,7 +24,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Final, TypedDict
 
-from agent_orchestrator.agents.infrastructure.modelops.defect_rules import (
+from agent_orchestrator.agents.infrastructure.modelops.sources.defect_rules import (
     DEFECTS,
     Function,
     defects_of,
