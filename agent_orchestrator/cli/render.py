@@ -163,6 +163,10 @@ def _(result: EvaluationResult) -> None:
         click.echo(f"- {reason}")
     for name, path in result.reports.items():
         click.echo(f"{name}: {path}")
+    if result.experiment_url:
+        click.echo(f"LangSmith: {result.experiment_url}")
+    if result.upload_error:
+        click.echo(f"Not uploaded: {result.upload_error}")
 
 
 @_show.register

@@ -30,6 +30,8 @@ class CallRecord:
     error: str | None = None
     scores: Mapping[str, float] = field(default_factory=dict)
     """Metric → score 0..1. What was not measured is absent."""
+    ended_at: str | None = None
+    """ISO 8601: when the answer was there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +62,9 @@ class EvalReport:
     examples_needed: int | None
     """Further examples that would settle an undecided accuracy change; None when it is settled."""
     experiment_url: str | None = None
+    """LangSmith's page that compares the arms; None when nothing was uploaded."""
+    upload_error: str | None = None
+    """Why LangSmith did not take the experiments; None when it did, or was not to."""
     evaluated_at: str = ""
     """ISO 8601, UTC."""
     tasks: Mapping[str, str] = field(default_factory=dict)

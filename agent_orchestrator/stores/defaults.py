@@ -197,6 +197,8 @@ class EvaluationDefaults(_Strict):
     concurrency: Annotated[int, Field(ge=1)] = 2
     max_age_hours: Positive = 168
     usd_per_call: Annotated[float, Field(ge=0)] = 0.01
+    upload: bool = True
+    """Whether experiments go to LangSmith when a key is set."""
     sandbox: SandboxDefaults = SandboxDefaults()
 
 

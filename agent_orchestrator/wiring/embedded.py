@@ -207,6 +207,9 @@ def _compose_jobs(settings: Settings, stores: _Stores, catalogue: Catalogue) -> 
             completion_tokens=evaluation.max_completion_tokens,
             max_turns=evaluation.max_turns,
         ),
+        langsmith=settings.langsmith_endpoint
+        if evaluation.upload and settings.langsmith_api_key
+        else None,
     )
     # The desk settles what these two make, and they start their jobs at the desk.
     settlers["training"] = training.register

@@ -14,9 +14,12 @@ import signal
 import sys
 import time
 import traceback
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
+
+import anyio
+import anyio.to_thread
 
 from agent_orchestrator.agents.infrastructure.modelops.datasets import DatasetStore
 from agent_orchestrator.agents.infrastructure.modelops.evaluation import EvalRunner, Subject
@@ -25,6 +28,10 @@ from agent_orchestrator.agents.infrastructure.modelops.evaluation_jobs import (
     EvaluationSpec,
     registry_scores,
     summarise,
+)
+from agent_orchestrator.agents.infrastructure.modelops.experiment_upload import (
+    LangSmithAccount,
+    upload,
 )
 from agent_orchestrator.agents.infrastructure.modelops.jobs import failure_of
 from agent_orchestrator.agents.infrastructure.modelops.report import write_report
@@ -40,6 +47,7 @@ from agent_orchestrator.wiring.model_answers import model_caller
 _FAILED = 1
 _CANCELLED = 128 + signal.SIGTERM
 _LONGEST_TEXT = 500
+_UPLOAD_SECONDS = 600.0
 
 
 class JobLog:
@@ -90,6 +98,9 @@ async def _carry_out(folder: Path, log: JobLog) -> dict[str, Any]:
     report = await evaluate(load_settings(), spec, log)
     log.event("saving", "writing the report")
     paths = write_report(report, spec.report_dir)
+    if spec.upload:  # only now that the result is safe
+        report = await _uploaded(load_settings(), report, folder.name, log)
+        paths = write_report(report, spec.report_dir)
     named = {name: str(path) for name, path in asdict(paths).items()}
     return {
         "protocol": 1,
@@ -97,6 +108,26 @@ async def _carry_out(folder: Path, log: JobLog) -> dict[str, Any]:
         "evaluation": summarise(report, named).model_dump(mode="json"),
         "scores": registry_scores(report, str(paths.html)),
     }
+
+
+async def _uploaded(settings: Settings, report: EvalReport, job_id: str, log: JobLog) -> EvalReport:
+    """Upload the experiments; return the report with their page, or with why there is none."""
+    key = settings.langsmith_api_key
+    if key is None:
+        return replace(report, upload_error="LANGSMITH_API_KEY is not set any more.")
+    log.event("uploading", f"uploading the experiments to {settings.langsmith_endpoint}")
+    account = LangSmithAccount(settings.langsmith_endpoint, key.get_secret_value())
+    dataset = DatasetStore(settings.datasets_dir).get(report.dataset)
+    try:
+        with anyio.fail_after(_UPLOAD_SECONDS):
+            url = await anyio.to_thread.run_sync(
+                upload, account, report, dataset, job_id, abandon_on_cancel=True
+            )
+    except (ChefError, TimeoutError) as error:
+        why = str(error) or f"LangSmith did not take the experiments in {_UPLOAD_SECONDS:g} s."
+        log.event("upload_failed", why)
+        return replace(report, upload_error=why)
+    return replace(report, experiment_url=url)
 
 
 def run(folder: Path) -> int:

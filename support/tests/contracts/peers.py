@@ -47,6 +47,10 @@ class LangSmithPeer:
         """Take a project away afterwards, too."""
         self._projects.append(project)
 
+    def own_dataset(self, name: str) -> None:
+        """Take a data set away afterwards, too."""
+        self._datasets.append(name)
+
     def eventually(self, look: Callable[[], T]) -> T:
         """Return what ``look`` finds once it is something; fails when it stays nothing."""
         return eventually(look, self.patience)

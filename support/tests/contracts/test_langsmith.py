@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +16,21 @@ from langsmith.evaluation import evaluate_comparative
 from langsmith.schemas import Example, Run
 from langsmith.utils import LangSmithConflictError
 from tests.contracts.peers import LangSmithPeer
+
+from agent_orchestrator.agents.infrastructure.modelops.datasets import (
+    Dataset,
+    DatasetStore,
+    Source,
+)
+from agent_orchestrator.agents.infrastructure.modelops.evaluation import EvalRunner, Subject
+from agent_orchestrator.agents.infrastructure.modelops.evaluators import ModelAnswer
+from agent_orchestrator.agents.infrastructure.modelops.examples import parse_example
+from agent_orchestrator.agents.infrastructure.modelops.experiment_upload import (
+    LangSmithAccount,
+    upload,
+)
+from agent_orchestrator.domain.evaluation import EvalReport
+from agent_orchestrator.stores.defaults import EvaluationDefaults
 
 TASKS = [
     {"inputs": {"task": "2 + 2"}, "reference_outputs": {"answer": "4"}, "split": "train",
@@ -345,3 +361,65 @@ def test_a_wrong_key_is_refused(langsmith_peer: LangSmithPeer):
     with pytest.raises(Exception, match=r"40[13]"):
         client.create_dataset(langsmith_peer.dataset())
     client.close()
+
+
+# -- our own use of it ----------------------------------------------------------------------------
+
+
+async def test_an_evaluation_becomes_experiments(langsmith_peer: LangSmithPeer, tmp_path: Path):
+    """``upload`` leaves two experiments of one data set, their scores, and a page about both."""
+    report, dataset = await evaluated(tmp_path, langsmith_peer.dataset())
+    await asyncio.to_thread(_check_upload, langsmith_peer, report, dataset)
+
+
+def _check_upload(peer: LangSmithPeer, report: EvalReport, dataset: Dataset) -> None:
+    peer.own_dataset(dataset.id)
+    account = LangSmithAccount(peer.client.api_url, str(peer.client.api_key))
+    url = upload(account, report, dataset, "job_contract")
+    uploaded = peer.client.read_dataset(dataset_name=dataset.id)
+    arms = list(peer.client.list_projects(reference_dataset_id=uploaded.id))
+    for arm_ in arms:
+        peer.own(arm_.name)
+        assert str(arm_.id) in url
+    assert {arm_.metadata["arm"] for arm_ in arms} == {"candidate", "baseline"}
+    [candidate] = [arm_.name for arm_ in arms if arm_.metadata["arm"] == "candidate"]
+    runs = peer.eventually(partial(_roots, peer, candidate, 2))
+    assert {run.outputs["answer"] for run in runs} == {"4", "6"}
+    assert [(run.end_time - run.start_time).total_seconds() for run in runs] == [0.25, 0.25]
+    correct = peer.eventually(lambda: _scores(peer, runs, "accuracy", 2))
+    assert correct == [1.0, 1.0]
+    preferred = peer.eventually(lambda: _scores(peer, runs, "more_correct", 2))
+    assert preferred == [0.5, 1.0]
+
+
+def _scores(peer: LangSmithPeer, runs: list[Run], key: str, number: int) -> list[float]:
+    """Return the runs' scores of a key, lowest first, once there are so many."""
+    ids = [run.id for run in runs]
+    found = list(peer.client.list_feedback(run_ids=ids, feedback_key=[key]))
+    return sorted(float(one.score) for one in found) if len(found) == number else []
+
+
+async def evaluated(folder: Path, name: str) -> tuple[EvalReport, Dataset]:
+    """Return an evaluation of a model that can add against one that says 4, and its data set."""
+    rows = {
+        kind: tuple(
+            parse_example(
+                {"id": task, "inputs": {"task": task}, "outputs": {"answer": answer},
+                 "metadata": {"made_for": name}},
+                name,
+            )
+            for task, answer in tasks.items()
+        )
+        for kind, tasks in {"train": {"1 + 1": "2"}, "eval": {"2 + 2": "4", "3 + 3": "6"}}.items()
+    }  # fmt: skip
+    source = Source(name, "contract test", rows["train"], held_out=rows["eval"])
+    dataset = DatasetStore(folder).build("feature_dev", source)
+
+    async def ask(model: str, body: Mapping[str, Any], /) -> ModelAnswer:
+        left, _, right = body["messages"][-1]["content"].split()
+        text = str(int(left) + int(right)) if model == "acme/adds" else "4"
+        return ModelAnswer(text=text, latency_s=0.25, prompt_tokens=3, completion_tokens=1)
+
+    runner = EvalRunner(ask, EvaluationDefaults(weights={"accuracy": 30}))
+    subjects = Subject("acme/adds", "v1.0.0"), Subject("acme/says-4")
+    return await runner.run("feature_dev", dataset, *subjects), dataset

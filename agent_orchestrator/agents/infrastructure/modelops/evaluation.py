@@ -340,6 +340,7 @@ def _record(row: Scored) -> CallRecord:
         completion_tokens=answered.completion_tokens if answered else None,
         error=reply.message if isinstance(reply, CallFailure) else None,
         scores=row.scores,
+        ended_at=row.ended_at.isoformat() if row.ended_at else None,
     )
 
 

@@ -48,6 +48,8 @@ class EvaluationSpec:
     metrics: tuple[str, ...]
     max_examples: int | None
     report_dir: Path
+    upload: bool = False
+    """Whether the experiments go to LangSmith."""
 
 
 SPEC: TypeAdapter[EvaluationSpec] = TypeAdapter(EvaluationSpec)
@@ -85,8 +87,10 @@ class Evaluations:
         datasets: DatasetStore,
         reports_dir: Path,
         prices: CallPrices,
+        langsmith: str | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
+        """``langsmith`` is the address that experiments are uploaded to, if they are."""
         self._jobs = jobs
         self._start_process = start
         self._catalogue = catalogue
@@ -94,6 +98,7 @@ class Evaluations:
         self._datasets = datasets
         self._reports_dir = reports_dir
         self._prices = prices
+        self._langsmith = langsmith
         self._clock = clock
 
     def plan(self, request: EvaluateModelVsBaseline, caller: Caller) -> Plan:
@@ -108,6 +113,8 @@ class Evaluations:
             f"Evaluate {spec.candidate} {against} on {prepared.examples} held-out examples of "
             f"{dataset.id}: at most ${prepared.cost_usd:.2f}. {prepared.assumptions}"
         ).rstrip()
+        if spec.upload:
+            summary += f" Examples and answers go to LangSmith ({self._langsmith})."
 
         async def act(approval_id: str | None) -> EvaluationStarted:
             return await anyio.to_thread.run_sync(
@@ -123,7 +130,11 @@ class Evaluations:
                 "candidate": spec.candidate.model,
                 "baseline": spec.baseline.model if spec.baseline else None,
             },
-            details={"dataset": dataset.id, "examples": prepared.examples},
+            details={
+                "dataset": dataset.id,
+                "examples": prepared.examples,
+                "uploads_to": self._langsmith if spec.upload else None,
+            },
         )
 
     def record(self, job: Job, manifest: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -150,6 +161,7 @@ class Evaluations:
             metrics=choose_metrics(request.metrics) if request.metrics else (),
             max_examples=request.max_examples,
             report_dir=self._reports_dir,
+            upload=self._langsmith is not None and not request.offline,
         )
         held_out = dataset.counts["eval"]
         examples = min(held_out, request.max_examples or held_out)
@@ -230,6 +242,7 @@ class Evaluations:
             dataset=spec.dataset,
             n_examples=prepared.examples,
             estimated_cost_usd=prepared.cost_usd,
+            uploads_to=self._langsmith if spec.upload else None,
         )
 
 
@@ -260,6 +273,7 @@ def summarise(report: EvalReport, reports: Mapping[str, str]) -> EvaluationResul
         failed_calls={side: result.failed_calls for side, result in sides.items() if result},
         examples_needed=report.examples_needed,
         experiment_url=report.experiment_url,
+        upload_error=report.upload_error,
         reports=dict(reports),
     )
 

@@ -18,6 +18,7 @@ import uuid
 import warnings
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, ClassVar, Final
 
 from langsmith import Client, tracing_context
@@ -57,6 +58,8 @@ class Scored:
     example: Example
     reply: Reply
     scores: Mapping[str, float]
+    ended_at: datetime | None = None
+    """When the reply was there."""
 
 
 async def run_experiment(
@@ -141,7 +144,8 @@ def _reply(run: Run) -> Reply:
 
 def _scored(example: Example, run: Run, results: Sequence[EvaluationResult]) -> Scored:
     scores = {result.key: float(result.score) for result in results if result.score is not None}
-    return Scored(example, _reply(run), scores)
+    ended = run.end_time.replace(tzinfo=UTC) if run.end_time else None  # the SDK's are in UTC
+    return Scored(example, _reply(run), scores, ended)
 
 
 class _Muted:

@@ -25,6 +25,8 @@ class EvaluateModelVsBaseline(ChangingRequest):
     metrics: list[str] = []
     """Metrics to measure; all that apply when empty."""
     max_examples: Annotated[int, Field(ge=2)] | None = None
+    offline: bool = False
+    """Keep the experiments on this machine, although a LangSmith key is set."""
 
 
 class EvaluationStarted(Result):
@@ -38,6 +40,8 @@ class EvaluationStarted(Result):
     n_examples: int
     estimated_cost_usd: float
     """At most, by a guess for each call of a model that somebody else runs."""
+    uploads_to: str | None = None
+    """LangSmith's address, when the experiments will be uploaded."""
 
 
 class MetricResult(Result):
@@ -68,5 +72,8 @@ class EvaluationResult(Result):
     failed_calls: dict[str, int]
     examples_needed: int | None
     experiment_url: str | None
+    """LangSmith's page that compares the arms; None when nothing was uploaded."""
+    upload_error: str | None = None
+    """Why LangSmith did not take the experiments; the evaluation itself is complete."""
     reports: dict[str, str]
     """``json``, ``markdown``, ``html`` → path."""
