@@ -20,7 +20,6 @@ from tests.contracts.peers import LangSmithPeer
 from agent_orchestrator.agents.infrastructure.modelops.datasets import (
     Dataset,
     DatasetStore,
-    Source,
 )
 from agent_orchestrator.agents.infrastructure.modelops.evaluation import EvalRunner, Subject
 from agent_orchestrator.agents.infrastructure.modelops.evaluators import ModelAnswer
@@ -29,6 +28,7 @@ from agent_orchestrator.agents.infrastructure.modelops.experiment_upload import 
     LangSmithAccount,
     upload,
 )
+from agent_orchestrator.agents.infrastructure.modelops.sources import Source
 from agent_orchestrator.domain.evaluation import EvalReport
 from agent_orchestrator.stores.defaults import EvaluationDefaults
 
