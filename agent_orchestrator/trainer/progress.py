@@ -14,6 +14,7 @@ Event = Literal[
     "started",
     "loading",
     "tokenizing",
+    "converting",
     "step",
     "checkpoint",
     "saving",

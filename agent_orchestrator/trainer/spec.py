@@ -12,7 +12,7 @@ import types
 import typing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeVar
 
 from agent_orchestrator.trainer.diagnosis import Refused
 from agent_orchestrator.trainer.rewards import COLUMNS
@@ -34,6 +34,7 @@ _ABOVE_ZERO: Final = (
 _FEWEST_GENERATIONS: Final = 2
 """GRPO compares answers with each other."""
 
+T = TypeVar("T")
 Method = Literal["sft", "dpo", "grpo"]
 LrScheduler = Literal["linear", "cosine", "constant", "constant_with_warmup"]
 
@@ -144,19 +145,34 @@ class Spec:
 
 def read_spec(path: Path) -> Spec:
     """Read and check ``spec.json``. Raises Refused (``bad_spec``, ``unavailable``)."""
+    return parse_spec(_read_json(path))
+
+
+def read_json_as(cls: type[T], path: Path) -> T:
+    """Read the ``spec.json`` of another kind of job. Raises Refused (``bad_spec``)."""
+    data = _read_json(path)
+    _check_protocol(data)
+    return typing.cast("T", _dataclass(cls, data, ""))
+
+
+def _read_json(path: Path) -> object:
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise Refused(
             "bad_spec", f"{path.name} cannot be read: {error}.", "Submit the job again."
         ) from error
-    return parse_spec(data)
+    return data
+
+
+def _check_protocol(data: object) -> None:
+    if isinstance(data, dict) and data.get("protocol") != PROTOCOL:
+        raise _bad("protocol", data.get("protocol"), f"this worker speaks protocol {PROTOCOL}")
 
 
 def parse_spec(data: object) -> Spec:
     """Check the content of ``spec.json``. Raises Refused (``bad_spec``, ``unavailable``)."""
-    if isinstance(data, dict) and data.get("protocol") != PROTOCOL:
-        raise _bad("protocol", data.get("protocol"), f"this worker speaks protocol {PROTOCOL}")
+    _check_protocol(data)
     spec = _dataclass(Spec, data, "")
     _check_ranges(spec)
     if spec.engine != "trl":

@@ -9,7 +9,7 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from importlib import import_module
@@ -31,8 +31,12 @@ CANCELLED: Final = 128 + signal.SIGTERM
 LIBRARIES: Final = ("torch", "transformers", "trl", "peft", "datasets", "accelerate", "tokenizers")
 
 
-def run(job_dir: Path) -> int:
-    """Carry out the job in ``job_dir``; returns the exit status. Never raises."""
+def run(job_dir: Path, carry_out: CarryOut | None = None) -> int:
+    """Carry out the job in ``job_dir``, a training unless told otherwise. Never raises.
+
+    Returns the exit status.
+    """
+    carry_out = carry_out or _carry_out
     progress = ProgressLog(job_dir)
     signals = Signals()
     try:
@@ -40,7 +44,7 @@ def run(job_dir: Path) -> int:
         with _alone(job_dir):
             progress.event("started", "starting", pid=os.getpid())
             progress.reserve()
-            _carry_out(job_dir, progress, signals)
+            carry_out(job_dir, progress, signals)
     except Cancelled:
         return _cancelled(progress)
     except AlreadyRunningError as error:
@@ -120,6 +124,10 @@ class Signals:
         self._deferred = False
         if self.cancelled:
             raise Cancelled
+
+
+CarryOut = Callable[[Path, ProgressLog, Signals], None]
+"""Does what the folder's ``spec.json`` says and writes its ``manifest.json`` last."""
 
 
 @dataclass(frozen=True, slots=True)

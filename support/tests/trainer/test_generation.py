@@ -14,7 +14,7 @@ from agent_orchestrator.trainer.generation import (
     Generation,
     Loaded,
     Update,
-    _advance,
+    advance,
 )
 
 END = 0
@@ -39,7 +39,7 @@ class Tokenizer:
         return raw.decode(errors="replace")
 
 
-LOADED = Loaded(model=None, tokenizer=Tokenizer(), ends=frozenset({END}))
+LOADED = Loaded(model=None, tokenizer=Tokenizer(), end_tokens=frozenset({END}))
 
 
 def answer(
@@ -59,7 +59,7 @@ def answer(
     for number, token in enumerate(tokens):
         if number == leave_after:
             generation.cancelled.set()
-        if _advance(generation, token, LOADED):
+        if advance(generation, token, LOADED):
             return told
     return told
 
