@@ -48,6 +48,8 @@ class Settings(BaseModel):
         default=Path(".venv-autotrain/bin/python"), alias="CHEF_AUTOTRAIN_PYTHON"
     )
     """Interpreter that has the AutoTrain engine."""
+    llama_cpp: Path = Field(default=Path(".llama.cpp"), alias="CHEF_LLAMA_CPP")
+    """Folder that ``make setup-gguf`` filled: llama.cpp's converter and library."""
     gateway_host: str = Field(default="127.0.0.1", alias="CHEF_GATEWAY_HOST")
     gateway_port: int = Field(default=8130, ge=0, le=65535, alias="CHEF_GATEWAY_PORT")
     gateways: int = Field(default=1, ge=1, le=64, alias="CHEF_GATEWAYS")
@@ -185,6 +187,7 @@ class Settings(BaseModel):
             **self._environment,
             "CHEF_CONFIG": str(self.config_dir),
             "CHEF_STATE": str(self.state_dir),
+            "CHEF_LLAMA_CPP": str(self.llama_cpp),
             "CHEF_TRAINER_PYTHON": str(self.trainer_python),
             "CHEF_AUTOTRAIN_PYTHON": str(self.autotrain_python),
             **extra,
@@ -212,7 +215,7 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
         ) from None
     absolute = {
         name: Path(os.path.abspath(getattr(settings, name)))  # noqa: PTH100 - keeps venv symlinks
-        for name in ("config_dir", "state_dir", "trainer_python", "autotrain_python")
+        for name in ("config_dir", "state_dir", "llama_cpp", "trainer_python", "autotrain_python")
     }
     settings = settings.model_copy(update=absolute)
     settings._environment = merged  # noqa: SLF001 - set once, here

@@ -1,9 +1,10 @@
 """The local model server: OpenAI's chat completions over a unix socket, for finished artifacts.
 
-``python -m agent_orchestrator.trainer.model_server --artifacts DIR --socket PATH``. The socket
+``python -m agent_orchestrator.trainer.model_server --artifacts DIR --socket PATH``. A GGUF file is
+run by llama.cpp (``--llama-cpp DIR``), everything else by torch. The socket
 belongs to the user who started it (mode 0600): the operating system is the authentication, and no
 port is taken. A model id ``owner/name`` means the folder ``DIR/owner/name``; nothing else can be
-loaded, and only safetensors. One JSON line on stdout says that it is ready.
+loaded, and only safetensors and GGUF. One JSON line on stdout says that it is ready.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ from agent_orchestrator.trainer.generation import (
     BadPromptError,
     Decoder,
     Generation,
+    LoadedModel,
+    LoadGguf,
     ModelNotFoundError,
     PromptTooLongError,
     Update,
@@ -284,7 +287,21 @@ def _is_temperature(value: Any) -> bool:
     return value is None or (type(value) in {int, float} and 0 <= value <= 2)  # noqa: PLR2004
 
 
-async def serve(artifacts: Artifacts, address: Path, *, with_parent: bool = False) -> None:
+def gguf_loader(llama_cpp: Path, threads: int | None) -> LoadGguf:
+    """Return what opens GGUF files with the llama.cpp of a folder, which is loaded only then."""
+
+    def load(file: Path) -> LoadedModel:
+        from agent_orchestrator.trainer.gguf.loaded import GgufModel
+
+        wanted = threads or int(os.environ.get("OMP_NUM_THREADS", "0"))
+        return GgufModel(llama_cpp / "lib", file, threads=wanted or os.cpu_count() or 1)
+
+    return load
+
+
+async def serve(
+    artifacts: Artifacts, answers: Answers, address: Path, *, with_parent: bool = False
+) -> None:
     """Serve until SIGTERM or SIGINT. Raises OSError when the socket cannot be had.
 
     ``with_parent`` also ends it with standard input: with whoever started it and holds the other
@@ -298,7 +315,7 @@ async def serve(artifacts: Artifacts, address: Path, *, with_parent: bool = Fals
         threading.Thread(target=_wait_for_parent, args=(at_end,), daemon=True).start()
     with _owned(address):
         runner = web.AppRunner(
-            create_app(artifacts, Decoder(artifacts)),
+            create_app(artifacts, answers),
             handler_cancellation=True,
             access_log=None,
             shutdown_timeout=_SHUTDOWN_SECONDS,
@@ -344,7 +361,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="model_server", description=__doc__)
     parser.add_argument("--artifacts", type=Path, required=True, help="folder of owner/name/")
     parser.add_argument("--socket", type=Path, required=True, help="path of the unix socket")
-    parser.add_argument("--threads", type=int, help="CPU threads of torch")
+    parser.add_argument("--threads", type=int, help="CPU threads of a model")
+    parser.add_argument("--llama-cpp", type=Path, help="folder that `make setup-gguf` filled")
     parser.add_argument("--with-parent", action="store_true", help="end when standard input ends")
     arguments = parser.parse_args()
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
@@ -353,7 +371,10 @@ def main() -> int:
         os.environ["OMP_NUM_THREADS"] = str(arguments.threads)
     try:
         artifacts = Artifacts(arguments.artifacts)
-        asyncio.run(serve(artifacts, arguments.socket, with_parent=arguments.with_parent))
+        llama_cpp = arguments.llama_cpp
+        load_gguf = gguf_loader(llama_cpp, arguments.threads) if llama_cpp else None
+        answers = Decoder(artifacts, load_gguf=load_gguf)
+        asyncio.run(serve(artifacts, answers, arguments.socket, with_parent=arguments.with_parent))
     except OSError as error:
         sys.stderr.write(f"model server: {error}\n")
         return _MISCONFIGURED

@@ -46,7 +46,8 @@ def command(settings: Settings, socket: Path) -> list[str]:
     module = "agent_orchestrator.trainer.model_server"
     artifacts = str(settings.artifacts_dir)
     options = ["--artifacts", artifacts, "--socket", str(socket), WITH_PARENT]
-    return [str(python), "-m", module, *options]
+    llama_cpp = ["--llama-cpp", str(settings.llama_cpp)]
+    return [str(python), "-m", module, *options, *llama_cpp]
 
 
 def environment(settings: Settings) -> dict[str, str]:
