@@ -108,6 +108,7 @@ async def serve(arguments: list[str], scenario: dict[str, Any]) -> None:
     parser.add_argument("--artifacts", type=Path)
     parser.add_argument("--socket", type=Path)
     parser.add_argument("--with-parent", action="store_true")
+    parser.add_argument("--llama-cpp", type=Path)
     options = parser.parse_args(arguments)
 
     async def complete(request: web.Request) -> web.Response:
