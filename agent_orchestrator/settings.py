@@ -81,6 +81,8 @@ class Settings(BaseModel):
     """Whether the person who asked may also approve (the embedded mode has one user)."""
 
     huggingface_token: SecretStr | None = Field(default=None, alias="HUGGINGFACE_TOKEN")
+    hub_endpoint: str | None = Field(default=None, alias="HF_ENDPOINT")
+    """Base URL of the Hub; None for the public one."""
     huggingface_jobs_enabled: bool = Field(default=False, alias="HUGGINGFACE_JOBS_ENABLED")
     langsmith_api_key: SecretStr | None = Field(default=None, alias="LANGSMITH_API_KEY")
     langsmith_endpoint: str = Field(

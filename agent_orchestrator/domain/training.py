@@ -35,5 +35,7 @@ class TrainingSpec:
     push_to_hub: bool = False
     max_seconds: float | None = None
     """Wall-clock limit."""
+    hardware: str | None = None
+    """Name of the machine that the price is for (``t4-small`` …)."""
     card: Mapping[str, Any] = field(default_factory=dict)
     """What the model card says beside the facts: title, description, tags, license."""

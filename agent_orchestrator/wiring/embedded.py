@@ -64,9 +64,9 @@ from agent_orchestrator.stores.rollouts import RolloutStore
 from agent_orchestrator.stores.serving import ServingBoard
 from agent_orchestrator.wiring import processes
 from agent_orchestrator.wiring.backends import compose_backends, pushing_backends
+from agent_orchestrator.wiring.hub import open_hub
 from agent_orchestrator.wiring.targets import (
     compose_targets,
-    hub_size,
     inference_endpoints,
     openrouter_models,
 )
@@ -184,7 +184,7 @@ def _compose_jobs(settings: Settings, stores: _Stores, catalogue: Catalogue) -> 
             registry=stores.registry,
             defaults=training_defaults,
             default=settings.default_base_model,
-            hub_size=partial(hub_size, settings),
+            hub_facts=lambda model: open_hub(settings).base_model(model),
         ),
         registry=stores.registry,
         datasets=stores.datasets,

@@ -18,6 +18,7 @@ from agent_orchestrator.domain.routing import Endpoint, Provider
 from agent_orchestrator.settings import Settings
 from agent_orchestrator.stores.defaults import load_endpoint_defaults
 from agent_orchestrator.stores.models_yaml import ModelsYaml
+from agent_orchestrator.wiring.hub import open_hub
 
 if TYPE_CHECKING:
     from agent_orchestrator.agents.infrastructure.modelops.targets.inference_endpoints import (
@@ -70,8 +71,5 @@ def inference_endpoints(settings: Settings) -> InferenceEndpoints | None:
 
 
 def hub_size(settings: Settings, model: str) -> float:
-    """Return the number of weights of a model on the Hub; raises as ``hub.parameters``."""
-    from agent_orchestrator.agents.infrastructure.modelops import hub  # its client loads slowly
-
-    token = settings.huggingface_token
-    return hub.parameters(model, token.get_secret_value() if token else None)
+    """Return the number of weights of a model on the Hub; raises as ``Hub.base_model``."""
+    return open_hub(settings).base_model(model).parameters

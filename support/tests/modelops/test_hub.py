@@ -1,101 +1,118 @@
-"""Asking the Hub for a model's size, by its own client against a loopback double."""
+"""What is asked of the Hub before a job is priced, by its own client against the double."""
 
-import asyncio
-import json
-import os
-import sys
-from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
-from pathlib import Path
+from __future__ import annotations
+
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from aiohttp import web
+from tests.doubles.hub import FINE_GRAINED, ORG, READ, USER, WRITE, Account, HubDouble
 
-ASK = """
-import json, sys
-from agent_orchestrator.agents.infrastructure.modelops.hub import parameters
-from agent_orchestrator.errors import ChefError
-for model in sys.argv[1:]:
-    try:
-        print(json.dumps(parameters(model, "hf_secret")))
-    except ChefError as error:
-        print(json.dumps([type(error).__name__, error.message, error.remedy]))
-"""
-
-
-@dataclass
-class Hub:
-    """``GET /api/models/{id}?expand=safetensors``."""
-
-    url: str = ""
-    seen: list[tuple[str, str, str | None]] = field(default_factory=list)
-
-    async def model(self, request: web.Request) -> web.Response:
-        """Answer by the model's name."""
-        name = f"{request.match_info['owner']}/{request.match_info['name']}"
-        expand = request.query.getall("expand", [])
-        self.seen.append((name, ",".join(expand), request.headers.get("authorization")))
-        if name == "acme/absent":
-            headers = {"X-Error-Code": "RepoNotFound"}
-            return web.json_response({"error": "Repository not found"}, status=404, headers=headers)
-        if name == "acme/broken":
-            return web.json_response({"error": "internal"}, status=500)
-        if name == "acme/proxy":
-            return web.Response(text="<html>Please log in</html>", content_type="text/html")
-        answer: dict[str, Any] = {"_id": "1", "id": name}
-        if name == "acme/model":
-            answer["safetensors"] = {"parameters": {"BF16": 7_615_616_512}, "total": 7_615_616_512}
-        return web.json_response(answer)
+from agent_orchestrator.agents.infrastructure.modelops.hub import Hub
+from agent_orchestrator.errors import ConfigurationError, InputError, UnavailableError
 
 
 @pytest.fixture
-async def hub() -> AsyncIterator[Hub]:
-    """Return a running double."""
-    double = Hub()
-    app = web.Application()
-    app.router.add_get("/api/models/{owner}/{name}", double.model)
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    double.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    yield double
-    await runner.cleanup()
+def double() -> Iterator[HubDouble]:
+    """Return a running Hub."""
+    with HubDouble() as double:
+        yield double
 
 
-async def ask(home: Path, *models: str, **variables: str) -> list[Any]:
-    """Ask in a process of its own: the client reads where the Hub is when it is imported."""
-    kept = {name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ}
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-c", ASK, *models),
-        stdout=asyncio.subprocess.PIPE,
-        env={**kept, "HOME": str(home), "HF_HUB_DISABLE_TELEMETRY": "1", **variables},
-    )
-    output, _ = await process.communicate()
-    return [json.loads(line) for line in output.splitlines()]
+def hub(double: HubDouble, token: str | None = WRITE) -> Hub:
+    """Return the Hub as a token sees it."""
+    return Hub(token, double.url)
 
 
-async def test_the_size_comes_from_the_safetensors_metadata(hub: Hub, tmp_path: Path):
-    """One request with our token; what the Hub does not know is bad input, a fault is not."""
-    size, absent, plain, broken, proxy, name = await ask(
-        tmp_path,
-        *("acme/model", "acme/absent", "acme/no-weights", "acme/broken", "acme/proxy", "a--b/c"),
-        HF_ENDPOINT=hub.url,
-    )
-    assert size == 7_615_616_512
-    assert hub.seen[0] == ("acme/model", "safetensors", "Bearer hf_secret")
-    assert absent[:2] == ["InputError", "The Hub has no model 'acme/absent' that you may read."]
-    assert plain[:2] == ["InputError", "acme/no-weights has no safetensors weights."]
-    assert name[0] == "InputError"
-    for fault in (broken, proxy):
-        assert fault[0] == "UnavailableError"
-        assert "the Hub does not answer" in fault[1]
-        assert "training_defaults.yaml" in fault[2]
+def test_size_and_licence_come_from_the_models_page(double: HubDouble):
+    """One request, with our token, for what is needed only."""
+    card = {"license": "other", "license_name": "qwen-research", "license_link": "https://x/y"}
+    double.repos.add_model("acme/model", parameters=7_615_616_512, card=card)
+    facts = hub(double).base_model("acme/model")
+    assert facts.parameters == 7_615_616_512
+    assert facts.licence is not None
+    assert facts.licence.id == "other"
+    assert "qwen-research allows no commercial use" in facts.licence.notes[0]
+    (request,) = double.requests
+    assert (request.path, request.token) == ("/api/models/acme/model", WRITE)
 
 
-async def test_a_hub_that_cannot_be_reached_is_unavailable(tmp_path: Path):
-    """Nobody listens, or the user has said to stay offline."""
-    nobody = await ask(tmp_path, "acme/model", HF_ENDPOINT="http://127.0.0.1:9")
-    offline = await ask(tmp_path, "acme/model", HF_HUB_OFFLINE="1")
-    assert [answer[0][0] for answer in (nobody, offline)] == ["UnavailableError"] * 2
-    assert "a local model, a preset" in nobody[0][2]
+def test_a_model_that_cannot_be_trained_from_is_bad_input(double: HubDouble):
+    """Unknown, hidden, impossible, or without safetensors: each is said."""
+    double.repos.add_model("other/secret", private=True)
+    double.repos.add_model("acme/no-weights")
+    for name in ("acme/absent", "other/secret", "a--b/c"):
+        with pytest.raises(InputError, match=r"no model .* that you may read"):
+            hub(double).base_model(name)
+    with pytest.raises(InputError, match="no safetensors weights; pickles are never loaded"):
+        hub(double).base_model("acme/no-weights")
+
+
+def test_a_gated_model_is_explained(double: HubDouble):
+    """Where to accept the terms, with which account; who was let in may use it."""
+    double.repos.add_model("meta/gated", parameters=8_000_000_000, gated="manual")
+    with pytest.raises(InputError, match=r"gated: .* your token has no access") as error:
+        hub(double).base_model("meta/gated")
+    assert f"Open {double.url}/meta/gated, accept the terms" in error.value.remedy
+    with pytest.raises(InputError, match="there is no token") as error:
+        hub(double, None).base_model("meta/gated")
+    assert "set HUGGINGFACE_TOKEN" in error.value.remedy
+    double.accounts["hf_granted"] = Account(granted=frozenset({"meta/gated"}))
+    assert hub(double, "hf_granted").base_model("meta/gated").parameters == 8e9
+
+
+@pytest.mark.parametrize("status", [429, 500, 503, None])
+def test_a_hub_that_does_not_answer_is_unavailable(double: HubDouble, status: int | None):
+    """Too many requests, faults and broken connections pass; nothing is guessed meanwhile."""
+    double.repos.add_model("acme/model", parameters=1)
+    double.fail(status, path="/api/models")
+    with pytest.raises(UnavailableError, match="asked for 'acme/model', does not answer"):
+        hub(double).base_model("acme/model")
+    assert hub(double).base_model("acme/model").parameters == 1
+
+
+def test_a_hub_that_cannot_be_reached_is_unavailable():
+    """Nobody listens there."""
+    with pytest.raises(UnavailableError, match="ConnectError"):
+        Hub(None, "http://127.0.0.1:9").base_model("acme/model")
+
+
+def test_a_token_that_may_write_passes(double: HubDouble):
+    """For its user and for organisations where the user writes."""
+    assert hub(double).check_push(USER, jobs=True).user == USER
+    assert hub(double).check_push(ORG).namespace == ORG
+    assert hub(double, FINE_GRAINED).check_push(USER, jobs=True).namespace == USER
+
+
+@pytest.mark.parametrize(
+    ("token", "namespace", "said", "remedy"),
+    [
+        (None, USER, "HUGGINGFACE_TOKEN is not set", "Set HUGGINGFACE_TOKEN"),
+        ("hf_wrong", USER, "refused the token: Invalid credentials", "settings/tokens"),
+        (WRITE, "local", "MODELOPS_HUB_ORG='local' is neither 'acme'", "one of: acme, acme-org"),
+        (READ, USER, "may only read", "one that may write"),
+        ("hf_guest", ORG, "may only read in acme-org", "the role write"),
+        (FINE_GRAINED, ORG, "neither 'acme' nor", "one of: acme"),
+        ("hf_narrow", USER, "lacks job.write and repo.write for acme", "to start and manage Jobs"),
+    ],
+)
+def test_what_a_token_lacks_is_said_before_a_job_starts(
+    double: HubDouble, token: str | None, namespace: str, said: str, remedy: str
+):
+    """Nothing was written to find it out."""
+    double.accounts["hf_guest"] = Account(orgs={ORG: "read"})
+    double.accounts["hf_narrow"] = Account(role="fineGrained", scopes={ORG: ("repo.write",)})
+    with pytest.raises(ConfigurationError, match=said) as error:
+        hub(double, token).check_push(namespace, jobs=True)
+    assert remedy in error.value.remedy
+    assert {request.method for request in double.requests} <= {"GET"}
+
+
+def test_no_token_is_shown(double: HubDouble):
+    """Neither in a message nor in a remedy."""
+    errors: list[Any] = []
+    for token in (WRITE, READ, "hf_wrong"):
+        with pytest.raises(ConfigurationError) as error:
+            hub(double, token).check_push("stranger")
+        errors.append(str(error.value))
+    assert "hf_" not in " ".join(errors)

@@ -35,7 +35,10 @@ from agent_orchestrator.agents.infrastructure.modelops.usecases.training import 
     TrainingStarted,
     TrainSubagentModel,
 )
+from agent_orchestrator.domain.base_facts import BaseFacts
+from agent_orchestrator.domain.licences import Licence, read_licence
 from agent_orchestrator.errors import (
+    ConfigurationError,
     DatasetError,
     InputError,
     ModelIdError,
@@ -78,6 +81,8 @@ class School:
     folder: Path
     hub: float | Exception = 7.0e9
     """What the Hub says of a size."""
+    licence: Licence | None = None
+    """What it says of a licence."""
 
     def __post_init__(self) -> None:
         shutil.copytree(CONFIG, self.folder / "config")
@@ -116,15 +121,15 @@ class School:
             registry=self.registry,
             defaults=parts["defaults"],
             default="Qwen/Qwen2.5-Coder-7B",
-            hub_size=self._hub_size,
+            hub_facts=self._hub_facts,
         )
         return Training(base_models=bases, **parts)
 
-    def _hub_size(self, model: str) -> float:
+    def _hub_facts(self, model: str) -> BaseFacts:
         self.asked_hub.append(model)
         if isinstance(self.hub, Exception):
             raise self.hub
-        return self.hub
+        return BaseFacts(parameters=self.hub, licence=self.licence)
 
     def build(self, agent: str = "code_review", name: str = "reviews") -> str:
         """Build a data set of 160 training examples; return its id."""
@@ -287,10 +292,10 @@ def test_the_size_comes_from_preset_artifact_or_hub(school: School):
     """The Hub is asked last, and only for what nobody here knows."""
     school.artifact("acme/other", {"a": [200, 300], "b": [300]})
     bases = school.training._bases
-    assert bases.parameters("local/tiny-code") == 3.2e5
-    assert bases.parameters("acme/other") == 60_300
+    assert bases.facts("local/tiny-code").parameters == 3.2e5
+    assert bases.facts("acme/other").parameters == 60_300
     assert school.asked_hub == []
-    assert bases.parameters("somebody/model") == 7.0e9
+    assert bases.facts("somebody/model").parameters == 7.0e9
     assert school.asked_hub == ["somebody/model"]
 
 
@@ -332,6 +337,39 @@ def test_rented_hardware_has_a_price(school: School):
     assert "backend of your own" in error.value.remedy
     with pytest.raises(InputError, match="Train with LoRA"):
         plan("phi-3-mini", overrides={"lora": None})
+
+
+def test_a_job_elsewhere_asks_the_hub_for_the_base_and_shows_its_licence(school: School):
+    """A preset's size needs no Hub, but where the job takes its base from there, it is asked."""
+    school.licence = read_licence("cc-by-nc-4.0")
+    training = school.make({"hf_jobs": school.backend})
+    request = TrainSubagentModel(
+        agent="code_review", base_model="phi-3-mini", backend="hf_jobs", max_examples=10
+    )
+    plan = training.plan(request, ADA)
+    assert school.asked_hub == ["microsoft/Phi-3-mini-4k-instruct"]
+    assert plan.details["licence"] == "cc-by-nc-4.0"
+    assert "allows no commercial use" in plan.summary
+    school.hub = InputError("It is gated.")
+    with pytest.raises(InputError, match="gated"):
+        training.plan(request, ADA)
+
+
+class _Unready(FakeBackend):
+    """A backend that nobody may use."""
+
+    def check(self, owner: str) -> None:
+        """See ``ChecksFirst``."""
+        raise ConfigurationError(f"No right to write for {owner}.")
+
+
+def test_a_backend_that_could_not_publish_says_so_before_anything_is_priced(school: School):
+    """The refusal names the owner; nothing was looked up or started."""
+    training = school.make({"hf_jobs": _Unready()})
+    request = TrainSubagentModel(agent="code_review", base_model="x/y", backend="hf_jobs")
+    with pytest.raises(ConfigurationError, match="write for acme"):
+        training.plan(request, ADA)
+    assert not school.asked_hub
 
 
 @pytest.mark.parametrize(

@@ -6,11 +6,13 @@ import json
 import math
 import struct
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from agent_orchestrator.agents.infrastructure.modelops.catalogue import Catalogue, is_version
 from agent_orchestrator.agents.infrastructure.modelops.registry import ModelRegistry
+from agent_orchestrator.domain.base_facts import BaseFacts
 from agent_orchestrator.domain.models import check_model_id
 from agent_orchestrator.errors import InputError
 from agent_orchestrator.stores.defaults import TrainingDefaults
@@ -26,14 +28,14 @@ class BaseModels:
         registry: ModelRegistry,
         defaults: TrainingDefaults,
         default: str,
-        hub_size: Callable[[str], float],
+        hub_facts: Callable[[str], BaseFacts],
     ) -> None:
-        """``default`` is the last resort; ``hub_size`` asks the Hub for a model's weights."""
+        """``default`` is the last resort; ``hub_facts`` asks the Hub about a model."""
         self._catalogue = catalogue
         self._registry = registry
         self._defaults = defaults
         self._default = default
-        self._hub_size = hub_size
+        self._hub_facts = hub_facts
 
     def resolve(self, agent: str, name: str | None) -> str:
         """Return the model id that ``name`` means: a preset, a version of the agent, or an id.
@@ -62,24 +64,29 @@ class BaseModels:
             base_model = version.training_config.base_model
         return base_model
 
-    def parameters(self, base_model: str) -> float:
-        """Return the number of weights: from the preset, the local artifact, or the Hub.
+    def facts(self, base_model: str, *, from_hub: bool = False) -> BaseFacts:
+        """Return size and licence: from the preset, the local artifact, or the Hub.
 
-        Raises InputError when nobody knows it, UnavailableError when the Hub does not answer.
+        ``from_hub`` says that the job can take the base only from there, so that the Hub is asked
+        in any case; a preset's size counts nevertheless. Raises InputError for a model that nobody
+        knows or that may not be used, UnavailableError when the Hub does not answer.
         """
         preset = self._defaults.preset(base_model)
+        if from_hub:
+            facts = self._hub_facts(base_model)
+            return facts if preset is None else replace(facts, parameters=preset.parameters)
         if preset is not None:
-            return preset.parameters
+            return BaseFacts(parameters=preset.parameters)
         folder = self._catalogue.artifact(base_model)
         if folder is None:
-            return self._hub_size(base_model)
+            return self._hub_facts(base_model)
         weights = sum(count_parameters(path) for path in folder.glob("*.safetensors"))
         if not weights:
             raise InputError(
                 f"The artifact of {base_model!r} holds no safetensors weights.",
                 remedy=f"Mend or remove {folder}.",
             )
-        return float(weights)
+        return BaseFacts(parameters=float(weights))
 
 
 def count_parameters(path: Path) -> int:

@@ -12,6 +12,7 @@ import anyio.to_thread
 
 from agent_orchestrator.agents.infrastructure.modelops.authorisation import Caller
 from agent_orchestrator.agents.infrastructure.modelops.backends import (
+    ChecksFirst,
     KeepsArtifacts,
     TrainerBackend,
 )
@@ -30,7 +31,9 @@ from agent_orchestrator.agents.infrastructure.modelops.usecases.training import 
     TrainSubagentModel,
 )
 from agent_orchestrator.domain import cost
+from agent_orchestrator.domain.base_facts import BaseFacts
 from agent_orchestrator.domain.jobs import Job
+from agent_orchestrator.domain.licences import Licence
 from agent_orchestrator.domain.models import TrainingConfig
 from agent_orchestrator.domain.training import TrainingSpec
 from agent_orchestrator.errors import DatasetError, NotAvailable
@@ -43,6 +46,8 @@ _STARTUP_MINUTES = 0.3
 #: What makes a backend available.
 _NEEDS = {"hf_space": "Set MODELOPS_SPACE_URL and MODELOPS_SPACE_TOKEN."}
 _ON_THIS_MACHINE = frozenset({"local", "fake"})
+#: Nothing else of ours lies where these jobs run.
+_FROM_HUB = frozenset({"hf_jobs"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +61,8 @@ class _Prepared:
     hyperparameters: Hyperparameters
     backend: str
     estimate: cost.Estimate
+    licence: Licence | None
+    """Of the base model; None where it was not looked up."""
 
 
 class Training:
@@ -102,6 +109,10 @@ class Training:
             f"{len(prepared.rows)} examples of {prepared.dataset.id} ({request.mode} run, "
             f"{estimate.hardware}): about {estimate.minutes:.1f} min, ${estimate.cost_usd:.2f}."
         )
+        licence = prepared.licence
+        notes = licence.notes if licence else ()
+        if notes:
+            summary = f"{summary} Licence of the base: {' '.join(notes)}"
 
         async def act(approval_id: str | None) -> TrainingStarted:
             return await anyio.to_thread.run_sync(
@@ -126,6 +137,8 @@ class Training:
                 "minutes_range": [round(m, 2) for m in estimate.minutes_range],
                 "cost_range_usd": [round(c, 2) for c in estimate.cost_range_usd],
                 "hyperparameters": prepared.hyperparameters.model_dump(mode="json"),
+                "licence": licence.id if licence else None,
+                "licence_notes": list(notes),
             },
         )
 
@@ -166,6 +179,9 @@ class Training:
                 "Training method 'orpo' is not available in this build.",
                 remedy="Use sft, dpo or grpo.",
             )
+        chosen: object = self._backends[backend]
+        if isinstance(chosen, ChecksFirst):
+            chosen.check(self._owner)
         dataset = self._dataset(agent, request.dataset)
         base_model = self._bases.resolve(agent, request.base_model)
         root = self._bases.root(agent, base_model)
@@ -173,7 +189,8 @@ class Training:
         hyperparameters = self._hyperparameters(root, request.overrides)
         most = request.max_examples or mode.max_examples
         rows = training_rows(dataset, request.method, most, seed=hyperparameters.seed)
-        estimate = self._estimate(request, base_model, hyperparameters, rows, backend)
+        facts = self._bases.facts(base_model, from_hub=backend in _FROM_HUB)
+        estimate = self._estimate(request, facts, hyperparameters, rows, backend)
         limits = self._defaults.limits
         cost.check_limits(estimate, max_cost_usd=limits.max_cost_usd, max_hours=limits.max_hours)
         return _Prepared(
@@ -184,6 +201,7 @@ class Training:
             hyperparameters=hyperparameters,
             backend=backend,
             estimate=estimate,
+            licence=facts.licence,
         )
 
     def _dataset(self, agent: str, name: str | None) -> Dataset:
@@ -215,17 +233,16 @@ class Training:
     def _estimate(
         self,
         request: TrainSubagentModel,
-        base_model: str,
+        base: BaseFacts,
         hyperparameters: Hyperparameters,
         rows: list[dict[str, Any]],
         backend: str,
     ) -> cost.Estimate:
         characters = sum(map(_characters, rows))
-        parameters = self._bases.parameters(base_model)
         here = backend in _ON_THIS_MACHINE
-        hardware = None if here else cost.choose_hardware(parameters, self._defaults.hardware)
+        hardware = None if here else cost.choose_hardware(base.parameters, self._defaults.hardware)
         return cost.estimate(
-            parameters=parameters,
+            parameters=base.parameters,
             tokens_per_epoch=max(1, round(characters / _CHARACTERS_PER_TOKEN)),
             epochs=_epochs(hyperparameters, len(rows)),
             method=request.method,
@@ -293,8 +310,16 @@ class Training:
             dataset=prepared.dataset.id,
             hyperparameters=prepared.hyperparameters.model_dump(mode="json"),
             push_to_hub=prepared.backend in self._pushing,
+            hardware=prepared.estimate.hardware,
+            card=_card(prepared),
             max_seconds=self._defaults.limits.max_hours * 3600,
         )
+
+
+def _card(prepared: _Prepared) -> dict[str, Any]:
+    """Return what the model card says beside the facts: a fine-tune inherits its base's licence."""
+    licence = prepared.licence.id if prepared.licence else None
+    return {"license": licence} if licence else {}
 
 
 def _characters(row: Mapping[str, Any]) -> int:

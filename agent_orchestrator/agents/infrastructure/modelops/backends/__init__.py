@@ -43,6 +43,17 @@ class TrainerBackend(Protocol):
 
 
 @runtime_checkable
+class ChecksFirst(Protocol):
+    """A backend that can say before a job is priced that it could not be carried out."""
+
+    def check(self, owner: str) -> None:
+        """Raise ConfigurationError when models of ``owner`` cannot be made there.
+
+        Raises UnavailableError when that cannot be found out now.
+        """
+
+
+@runtime_checkable
 class KeepsArtifacts(Protocol):
     """A backend with which a finished model stays, unless it was pushed to the Hub."""
 
