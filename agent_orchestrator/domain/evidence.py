@@ -18,15 +18,25 @@ Each guardrail is a yes-or-no question about a request, where yes is good. Two t
 
 Of an arm that serves only a request's first attempt counts, because only that was dealt out at
 random: what fails over to an arm comes from the other arm's bad moments. Of a mirrored arm the
-copies count, of an ensemble's members what they were asked. Several candidates are compared with
-the stable arm one by one, each with its share of alpha. Requests are taken as independent; where
-the requests of a task are much alike, the evidence counts for more than it is worth.
+copies count, of an ensemble's members what they were asked. An attempt that its client abandoned
+is no error and has no answer to judge. Its latency is censored, so ``latency`` and ``slowdown``
+ask of everything that was dealt out whether it was *seen* to take longer than the limit, as an
+abandoned one was if it had been waited for longer. With answers that take T, clients that wait for
+P whichever arm they got, and the limit L, that has the probability P(T > L, P > L): no larger for a
+candidate that is not slower, so its test stays exact (support/docs/decisions/0010). A look has to
+prove something: it counts what is known, and there is no pass where clients leave the candidate
+more often than the stable arm.
+
+Several candidates are compared with the stable arm one by one, each with its share of alpha.
+Requests are taken as independent; where the requests of a task are much alike, the evidence counts
+for more than it is worth.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Literal
 
 from agent_orchestrator.domain.eprocess import split_evidence
 from agent_orchestrator.domain.latency_reference import LatencyReference
@@ -47,6 +57,7 @@ from agent_orchestrator.domain.watches import (
     PreferenceWatch,
     StepWatch,
     Tally,
+    Watch,
 )
 
 SPLIT_P_VALUE = 0.001
@@ -65,7 +76,7 @@ _MEASURED: Mapping[Role, frozenset[Guardrail]] = {
     "member": frozenset({"error", "invalid", "latency", "slowdown"}),
 }
 
-_Watch = StepWatch | PreferenceWatch | GuardWatch
+_Timed = Literal["latency", "slowdown"]
 
 
 class RolloutEvidence:
@@ -97,7 +108,7 @@ class RolloutEvidence:
         self._slow_ms = policy.latency_limit_s * 1000.0
         self._usual = LatencyReference(policy.latency_quantile, policy.latency_tolerance)
         self._rivals = len(arms) - 1
-        self._watches: dict[tuple[str, Guardrail], _Watch] = {}
+        self._watches: dict[tuple[str, Guardrail], Watch] = {}
         self.start_step(arms, now)
 
     # -- steps ----------------------------------------------------------------------------------
@@ -121,7 +132,7 @@ class RolloutEvidence:
             for name in self.policy.guardrails
             if not (self._promoted and name == "preference")
         }
-        self._of_arm: dict[str, list[_Watch]] = {name: [] for name in self._racing}
+        self._of_arm: dict[str, list[Watch]] = {name: [] for name in self._racing}
         for (arm_name, _), watch in self._watches.items():
             self._of_arm[arm_name].append(watch)
         self.step_started_at = now
@@ -129,6 +140,7 @@ class RolloutEvidence:
         self._tasks: set[str] = set()
         self._tasks_of: Counter[str] = Counter()
         self._requests: Counter[str] = Counter()
+        self._abandoned: Counter[str] = Counter()
         self._foreign: Counter[tuple[str, str]] = Counter()
 
     def _role(self, arm: Arm) -> Role:
@@ -139,7 +151,7 @@ class RolloutEvidence:
             return "member"
         return "serve" if arm.weight else "mirror"
 
-    def _watch(self, arm: Arm, name: Guardrail) -> _Watch:
+    def _watch(self, arm: Arm, name: Guardrail) -> Watch:
         """Return the watch of a step: the one of the step before goes on."""
         before = self._watches.get((arm.name, name))
         if self._promoted:
@@ -200,21 +212,32 @@ class RolloutEvidence:
         if role == "serve" and outcome.task_id not in self._tasks:
             self._tasks.add(outcome.task_id)
             self._tasks_of[outcome.arm] += 1
+        if outcome.error == "abandoned":
+            self._abandoned[outcome.arm] += 1
+            self._take_latency(outcome.arm, outcome.latency_ms, whole=False)
+            return
         answered = outcome.error is None
         self._observe("error", outcome.arm, answered)
         if answered:
-            self._observe("latency", outcome.arm, outcome.latency_ms <= self._slow_ms)
-            self._take_latency(outcome.arm, outcome.latency_ms)
+            self._take_latency(outcome.arm, outcome.latency_ms, whole=True)
             if outcome.valid_output is not None:
                 self._observe("invalid", outcome.arm, outcome.valid_output)
 
-    def _take_latency(self, arm: str, latency_ms: float) -> None:
-        """Compare an answer with the stable arm's usual time, which those of before have told."""
+    def _take_latency(self, arm: str, latency_ms: float, *, whole: bool) -> None:
+        """Compare a time with the limit, and with the stable arm's usual one, known from before.
+
+        If it is not ``whole``, the answer would have taken longer: only "too slow" is known then.
+        """
         candidate = arm != self._stable.name
-        within = self._usual.within(candidate, latency_ms)
-        if within is not None:
-            self._observe("slowdown", arm, within)
-        if not candidate and not self._promoted and self._usual.learn(latency_ms):
+        usual = self._usual.within(candidate, latency_ms)
+        asked: tuple[tuple[_Timed, bool | None], ...] = (
+            ("latency", latency_ms <= self._slow_ms),
+            ("slowdown", usual),
+        )
+        for guardrail, within in asked:
+            if within is not None:
+                self._observe(guardrail, arm, within, known=whole or not within)
+        if whole and not candidate and not self._promoted and self._usual.learn(latency_ms):
             for watch in self._watches.values():
                 if watch.name == "slowdown" and isinstance(watch, StepWatch):
                     watch.drop_waiting()
@@ -231,14 +254,20 @@ class RolloutEvidence:
             watch.observe(judged.score, this_step=this_step)
 
     def _observe(
-        self, guardrail: Guardrail, arm: str, good: bool, *, this_step: bool = True
+        self,
+        guardrail: Guardrail,
+        arm: str,
+        good: bool,
+        *,
+        this_step: bool = True,
+        known: bool = True,
     ) -> None:
         """Show an answer of a candidate to its watch, one of the stable arm to everybody's."""
         candidate = arm != self._stable.name
         for name in (arm,) if candidate else self._racing:
             watch = self._watches.get((name, guardrail))
-            if watch is not None and not isinstance(watch, PreferenceWatch):
-                watch.observe(candidate, good, this_step=this_step)
+            if isinstance(watch, StepWatch | GuardWatch):
+                watch.observe(candidate, good, this_step=this_step, known=known)
 
     # -- verdict --------------------------------------------------------------------------------
 
@@ -323,7 +352,21 @@ class RolloutEvidence:
                 f"{self.arms[name].weight} % were asked for (p = {p_value:.2g}): the split is not "
                 "trusted."
             )
-        return ""
+        return self._attrition(name)
+
+    def _attrition(self, name: str) -> str:
+        """Say that clients left the candidate's answers more often than the stable arm's."""
+        arms = (name, self._stable.name)
+        left, asked = ([counter[a] for a in arms] for counter in (self._abandoned, self._requests))
+        if not left[0] or left[0] * asked[1] <= left[1] * asked[0]:
+            return ""
+        p_value = 1.0 / max(1.0, split_evidence(left, asked))
+        if p_value >= SPLIT_P_VALUE:
+            return ""
+        return (
+            f"Clients gave up {left[0]} of {asked[0]} requests of the {name}, {left[1]} of "
+            f"{asked[1]} of the stable arm (p = {p_value:.2g}): the rest is no fair sample."
+        )
 
 
 def _together(arms: Sequence[ArmVerdict]) -> tuple[Verdict, str]:

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 ErrorKind = Literal["timeout", "connection", "status", "protocol", "breaker_open", "cut_off"]
+NoAnswer = Literal[ErrorKind, "abandoned"]
+"""Why an attempt brought no answer. One that was abandoned is not the arm's error: nobody waited
+for it any more, because the client had left, its time was over, or this process ended."""
 Role = Literal["serve", "mirror", "member"]
 """What an attempt was for: to answer the request, to be looked at only (a shadow), or to be one
 voice of several (an ensemble)."""
@@ -35,8 +38,9 @@ class Outcome:
     rollout_id: str | None
     """None when no rollout ran."""
     latency_ms: float
-    """Whole attempt, from sending to the last byte, milliseconds."""
-    error: ErrorKind | None = None
+    """Whole attempt, from sending to the last byte, milliseconds; of an abandoned one what had
+    passed until then: the answer would have taken longer (a censored latency)."""
+    error: NoAnswer | None = None
     """None when the upstream answered."""
     valid_output: bool | None = None
     """Whether the answer passed output validation; None when there was no answer."""

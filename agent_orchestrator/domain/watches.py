@@ -6,7 +6,9 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from dataclasses import replace
 
 from agent_orchestrator.domain.eprocess import OneSampleEProcess, TwoSampleEProcess, block_shape
 from agent_orchestrator.domain.rollout import FULL, Guardrail, GuardrailEvidence, RolloutPolicy
@@ -48,7 +50,60 @@ class Tally:
         return self.good / self.n if self.n else None
 
 
-class StepWatch:
+class Watch(ABC):
+    """What all watches of a guardrail say in the same way."""
+
+    def __init__(
+        self, name: Guardrail, policy: RolloutPolicy, *, arm: str = CANDIDATE, parts: int = 1
+    ) -> None:
+        """``parts`` counts the candidates, times the sides of the test, that share alpha."""
+        self.name = name
+        self.policy = policy
+        self.arm = arm
+        self.threshold = parts * len(policy.guardrails) / policy.alpha
+        """The evidence that fails the guardrail: its share of alpha, inverted."""
+
+    @property
+    @abstractmethod
+    def e_value(self) -> float:
+        """Largest evidence so far that the candidate is worse."""
+
+    @property
+    @abstractmethod
+    def passed(self) -> bool:
+        """Whether the candidate is found good enough."""
+
+    @abstractmethod
+    def evidence(self) -> GuardrailEvidence:
+        """Return what the data say."""
+
+    @abstractmethod
+    def waiting_for(self) -> str:
+        """Say why the guardrail has not passed."""
+
+    @property
+    def failed(self) -> bool:
+        """Whether the evidence that the candidate is worse has ever reached the threshold."""
+        return self.e_value >= self.threshold
+
+    def _found(
+        self, candidate: Tally, stable_n: int, stable_rate: float | None
+    ) -> GuardrailEvidence:
+        verdict = Verdict.PASS if self.passed else Verdict.INCONCLUSIVE
+        return GuardrailEvidence(
+            guardrail=self.name,
+            arm=self.arm,
+            verdict=Verdict.FAIL if self.failed else verdict,
+            candidate_n=candidate.n,
+            stable_n=stable_n,
+            candidate_rate=candidate.rate,
+            stable_rate=stable_rate,
+            e_value=self.e_value,
+            threshold=self.threshold,
+        )
+
+
+class StepWatch(Watch):
     """One guardrail of a candidate while the stable arm answers beside it.
 
     ``weight`` is the candidate's part of the requests of these two arms, percent. ``rivals`` is the
@@ -67,13 +122,10 @@ class StepWatch:
         rivals: int = 1,
         two_sided: bool = False,
     ) -> None:
-        self.name = name
-        self.policy = policy
-        self.arm = arm
+        sides = 2 if two_sided else 1
+        super().__init__(name, policy, arm=arm, parts=rivals * sides)
         self.candidate = Tally()
         self.stable = Tally()
-        sides = 2 if two_sided else 1
-        self.threshold = threshold(policy, rivals * sides)
         self.process = TwoSampleEProcess(block_shape(weight))
         self.better: TwoSampleEProcess | None = None
         self.better_threshold = rivals * sides / policy.alpha
@@ -93,14 +145,20 @@ class StepWatch:
         self.stable_each_look = math.ceil(self.policy.look_every * (FULL - weight) / weight)
         self.stable_due = self.stable_each_look
 
-    def observe(self, candidate: bool, good: bool, *, this_step: bool = True) -> None:
+    def observe(
+        self, candidate: bool, good: bool, *, this_step: bool = True, known: bool = True
+    ) -> None:
         """Take one request's answer to the guardrail's question.
 
-        One from an earlier step counts as evidence of harm, and not for this step's looks.
+        One from an earlier step counts as evidence of harm, and not for this step's looks. One that
+        is not ``known`` to be good, and only was not seen to be bad, stands in line with the others
+        for the evidence of harm; it proves nothing, so it counts in no rate and at no look.
         """
         self.process.observe(candidate, good)
         if self.better is not None:
             self.better.observe(not candidate, good)
+        if not known:
+            return
         (self.candidate if candidate else self.stable).add(good)
         if not this_step:
             return
@@ -133,9 +191,9 @@ class StepWatch:
         self.stable_due += self.stable_each_look
 
     @property
-    def failed(self) -> bool:
-        """Whether the evidence that the candidate is worse has ever reached the threshold."""
-        return self.process.peak >= self.threshold
+    def e_value(self) -> float:
+        """Largest evidence so far that the candidate is worse."""
+        return self.process.peak
 
     @property
     def passed(self) -> bool:
@@ -146,17 +204,8 @@ class StepWatch:
 
     def evidence(self) -> GuardrailEvidence:
         """Return what the data say."""
-        verdict = Verdict.PASS if self.passed else Verdict.INCONCLUSIVE
-        return GuardrailEvidence(
-            guardrail=self.name,
-            arm=self.arm,
-            verdict=Verdict.FAIL if self.failed else verdict,
-            candidate_n=self.candidate.n,
-            stable_n=self.stable.n,
-            candidate_rate=self.candidate.rate,
-            stable_rate=self.stable.rate,
-            e_value=self.process.peak,
-            threshold=self.threshold,
+        return replace(
+            self._found(self.candidate, self.stable.n, self.stable.rate),
             lower_bound=self.look.lower_bound if self.look else None,
             look=self.look.look if self.look else 0,
             better_e_value=self.better.peak if self.better else None,
@@ -190,7 +239,7 @@ class StepWatch:
         )
 
 
-class PreferenceWatch:
+class PreferenceWatch(Watch):
     """Whether a mirrored candidate's answers lose against the served ones, pair by pair.
 
     The e-process takes the decisive pairs: an equal candidate wins half of them, and ties say
@@ -202,10 +251,7 @@ class PreferenceWatch:
     def __init__(
         self, name: Guardrail, policy: RolloutPolicy, *, arm: str = CANDIDATE, rivals: int = 1
     ) -> None:
-        self.name = name
-        self.policy = policy
-        self.arm = arm
-        self.threshold = threshold(policy, rivals)
+        super().__init__(name, policy, arm=arm, parts=rivals)
         self.process = OneSampleEProcess(EVEN)
         self.decisive = Tally()
         self.start_step()
@@ -235,9 +281,9 @@ class PreferenceWatch:
             self.lower_bound = (fewest_wins - most_losses) / 2.0
 
     @property
-    def failed(self) -> bool:
-        """Whether the evidence that the candidate is worse has ever reached the threshold."""
-        return self.process.peak >= self.threshold
+    def e_value(self) -> float:
+        """Largest evidence so far that the candidate is worse."""
+        return self.process.peak
 
     @property
     def passed(self) -> bool:
@@ -246,20 +292,9 @@ class PreferenceWatch:
 
     def evidence(self) -> GuardrailEvidence:
         """Return what the data say; the reference rate is even."""
-        verdict = Verdict.PASS if self.passed else Verdict.INCONCLUSIVE
-        return GuardrailEvidence(
-            guardrail=self.name,
-            arm=self.arm,
-            verdict=Verdict.FAIL if self.failed else verdict,
-            candidate_n=self.decisive.n,
-            stable_n=self.decisive.n,
-            candidate_rate=self.decisive.rate,
-            stable_rate=None if self.decisive.rate is None else 1.0 - self.decisive.rate,
-            e_value=self.process.peak,
-            threshold=self.threshold,
-            lower_bound=self.lower_bound,
-            look=self.taken,
-        )
+        lost = None if self.decisive.rate is None else 1.0 - self.decisive.rate
+        found = self._found(self.decisive, self.decisive.n, lost)
+        return replace(found, lower_bound=self.lower_bound, look=self.taken)
 
     def waiting_for(self) -> str:
         """Say why the guardrail has not passed."""
@@ -274,7 +309,7 @@ class PreferenceWatch:
         )
 
 
-class GuardWatch:
+class GuardWatch(Watch):
     """One guardrail after promotion, when no stable traffic is left to compare with.
 
     The reference is the stable arm's rate over the rollout, frozen: its lower confidence bound, for
@@ -286,10 +321,7 @@ class GuardWatch:
     def __init__(
         self, name: Guardrail, policy: RolloutPolicy, stable: Tally, *, arm: str = CANDIDATE
     ) -> None:
-        self.name = name
-        self.policy = policy
-        self.arm = arm
-        self.threshold = threshold(policy)
+        super().__init__(name, policy, arm=arm)
         self.candidate = Tally()
         self.stable = stable
         self.process: OneSampleEProcess | None = None
@@ -299,12 +331,20 @@ class GuardWatch:
             if reference > 0.0:
                 self.process = OneSampleEProcess(reference)
 
-    def observe(self, candidate: bool, good: bool, *, this_step: bool = True) -> None:
+    def observe(
+        self, candidate: bool, good: bool, *, this_step: bool = True, known: bool = True
+    ) -> None:
         """Take one request's answer; what the stable arm still finishes no longer counts."""
         if candidate:
-            self.candidate.add(good)
+            if known:
+                self.candidate.add(good)
             if self.process is not None:
                 self.process.observe(good)
+
+    @property
+    def e_value(self) -> float:
+        """Largest evidence so far that the candidate is worse; 1 without a reference."""
+        return self.process.peak if self.process else 1.0
 
     @property
     def passed(self) -> bool:
@@ -313,19 +353,7 @@ class GuardWatch:
 
     def evidence(self) -> GuardrailEvidence:
         """Return what the data say."""
-        e_value = self.process.peak if self.process else 1.0
-        failed = e_value >= self.threshold
-        return GuardrailEvidence(
-            guardrail=self.name,
-            arm=self.arm,
-            verdict=Verdict.FAIL if failed else Verdict.INCONCLUSIVE,
-            candidate_n=self.candidate.n,
-            stable_n=self.stable.n,
-            candidate_rate=self.candidate.rate,
-            stable_rate=self.stable.rate,
-            e_value=e_value,
-            threshold=self.threshold,
-        )
+        return self._found(self.candidate, self.stable.n, self.stable.rate)
 
     def waiting_for(self) -> str:
         """Say what the guard period has seen."""
@@ -335,11 +363,3 @@ class GuardWatch:
             f"{self.name}: guard period, evidence of a loss {self.process.peak:.3g}, "
             f"{self.threshold:g} rolls back."
         )
-
-
-def threshold(policy: RolloutPolicy, parts: int = 1) -> float:
-    """Return the evidence that fails a guardrail: its share of alpha, inverted.
-
-    ``parts`` counts the candidates, times the sides of the test, that share alpha with it.
-    """
-    return parts * len(policy.guardrails) / policy.alpha

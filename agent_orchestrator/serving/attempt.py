@@ -1,4 +1,4 @@
-"""One routed request and its attempts: each is settled once, as an Outcome or as nothing."""
+"""One routed request and its attempts: each ends once, as an Outcome or as nothing."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from agent_orchestrator.domain.outcomes import ErrorKind, Feedback, Outcome, Role
+from agent_orchestrator.domain.outcomes import Feedback, NoAnswer, Outcome, Role
 from agent_orchestrator.domain.routing import Arm
 from agent_orchestrator.serving.breaker import Breaker
 from agent_orchestrator.serving.failures import UpstreamFailure
@@ -103,36 +103,64 @@ class Attempt:
         Raises ``failure`` in that case: no other arm would do better.
         """
         if not failure.retryable:
-            self.abandoned()
+            self._release()
             raise failure
         self._request.last_failure = failure
         self._settle(error=failure.kind, reason=failure.message)
 
     def abandoned(self) -> None:
-        """Nobody waits for the answer any more. Has no effect on a settled attempt."""
+        """Nobody waits for the answer any more. Has no effect on a settled attempt.
+
+        How long it had been waited for is on record; to the breaker it says nothing.
+        """
         if not self._settled and self._permit is not None:
-            self._settled = True
-            if self._flights is not None:
-                self._flights.end(self._tools.clock())
+            waited_ms = (self._tools.timer() - self._begun) * 1000
+            self._tools.recorder.record(self._outcome(self._release(), waited_ms, "abandoned"))
+
+    def _release(self) -> float:
+        """End the attempt as if it had never been made; return the time."""
+        ended = self._end()
+        if self._permit is not None:
             self._breaker.release(self._permit)
+        return ended
+
+    def _end(self) -> float:
+        """The attempt is over, which happens once; return the time, seconds since the epoch."""
+        if self._settled:
+            raise RuntimeError("An attempt is settled once.")
+        self._settled = True
+        ended = self._tools.clock()
+        if self._flights is not None:
+            self._flights.end(ended)
+        return ended
 
     def _settle(
         self,
         *,
-        error: ErrorKind | None = None,
+        error: NoAnswer | None = None,
         reason: str | None = None,
         valid: bool | None = None,
         usage: Usage | None = None,
     ) -> float:
-        if self._settled:
-            raise RuntimeError("An attempt is settled once.")
-        self._settled = True
         now = self._tools.timer()
         latency_ms = (now - self._begun) * 1000
-        ended = self._tools.clock()
-        if self._flights is not None:
-            self._flights.end(ended)
-        outcome = Outcome(
+        outcome = self._outcome(self._end(), latency_ms, error, valid, usage)
+        self._tools.recorder.record(outcome)
+        if error is not None:
+            self._request.failed.append(outcome)
+        if self._permit is not None:
+            self._report(self._permit, now, reason)
+        return latency_ms
+
+    def _outcome(
+        self,
+        ended: float,
+        latency_ms: float,
+        error: NoAnswer | None,
+        valid: bool | None = None,
+        usage: Usage | None = None,
+    ) -> Outcome:
+        return Outcome(
             request_id=self._request.id,
             attempt=self._number,
             at=ended,
@@ -149,12 +177,6 @@ class Attempt:
             completion_tokens=usage.completion_tokens if usage else None,
             role=self._role,
         )
-        self._tools.recorder.record(outcome)
-        if error is not None:
-            self._request.failed.append(outcome)
-        if self._permit is not None:
-            self._report(self._permit, now, reason)
-        return latency_ms
 
     def _report(self, permit: int, now: float, reason: str | None) -> None:
         before = self._breaker.state(now)

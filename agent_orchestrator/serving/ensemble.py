@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from agent_orchestrator.domain.answers import is_decided, majority
-from agent_orchestrator.domain.outcomes import ErrorKind, Outcome
+from agent_orchestrator.domain.outcomes import NoAnswer, Outcome
 from agent_orchestrator.domain.routing import ENSEMBLE, Arm
 from agent_orchestrator.serving.attempt import Attempt
 from agent_orchestrator.serving.background import Background
@@ -151,7 +151,7 @@ def _weights(voices: Sequence[Arm]) -> dict[str, int]:
 
 
 def _outcome(
-    call: Call, number: int, seconds: float, elected: Completion | None, error: ErrorKind | None
+    call: Call, number: int, seconds: float, elected: Completion | None, error: NoAnswer | None
 ) -> Outcome:
     """Return the outcome of the ensemble as a whole."""
     request = call.request

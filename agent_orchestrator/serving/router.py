@@ -1,8 +1,8 @@
 """Who answers a request: the sticky choice of an arm, failover, and what every shell gets back.
 
 The core under the gateway, the chat model and the evaluation. One attempt on one arm leaves one
-Outcome; an attempt that the client gave up, or that the upstream refused because of the request
-itself, leaves none: neither says anything about the arm. An answer that fails output validation is
+Outcome, also when the client gave it up; only one that the upstream refused because of the request
+itself leaves none: it says nothing about the arm. An answer that fails output validation is
 recorded as such and returned as it is: the client asked for this arm's answer and got it.
 """
 
@@ -141,7 +141,7 @@ class Router:
 
         ``body`` is a chat-completions request; all of it is passed on but ``model``. ``request_id``
         is unique. ``timeout`` (seconds) may shorten the time of all attempts together; an attempt
-        that it ends leaves no outcome. ``cache`` says whether a kept answer will do. Raises
+        that it ends is abandoned, not failed. ``cache`` says whether a kept answer will do. Raises
         UnknownAgentError, NoAnswerError, OutOfTimeError, and UpstreamFailure for a request that the
         upstream finds fault with.
         """

@@ -68,7 +68,7 @@ class StreamAccount:
     """Settles the attempt behind a stream by what passes.
 
     Args:
-        attempt: settled once: at the end, at a failure, or not at all when the reader leaves.
+        attempt: ended once: at the end, at a failure, or when the reader leaves.
         wanted: the form of the answer.
         on_whole: told the answer once it is whole; None spares collecting it. The answer is None
             when it is too long to be kept.

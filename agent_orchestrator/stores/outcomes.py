@@ -207,11 +207,12 @@ class OutcomeStore:
     def arm_counts(self, rollout_id: str) -> dict[str, ArmCount]:
         """Return arm → what it was asked in a rollout, and how much of that failed.
 
-        What only failed over to it does not count.
+        What only failed over to it does not count; what its clients abandoned is no failure.
         """
+        failed = func.nullif(_OUTCOMES.c.error, "abandoned")
         own = or_(_OUTCOMES.c.attempt == 0, _OUTCOMES.c.role != "serve")
         query = (
-            select(_OUTCOMES.c.arm, func.count(), func.count(_OUTCOMES.c.error))
+            select(_OUTCOMES.c.arm, func.count(), func.count(failed))
             .where(_OUTCOMES.c.rollout_id == rollout_id, own)
             .group_by(_OUTCOMES.c.arm)
         )

@@ -6,10 +6,11 @@ from itertools import chain, pairwise
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.doubles.records import judged, outcome
 from tests.doubles.splits import pair
 
 from agent_orchestrator.domain.evidence import RolloutEvidence
-from agent_orchestrator.domain.outcomes import ErrorKind, Judged, Outcome, Recorded
+from agent_orchestrator.domain.outcomes import Judged, Recorded
 from agent_orchestrator.domain.rollout import (
     Guardrail,
     GuardrailEvidence,
@@ -25,41 +26,6 @@ QUALITY_ONLY = replace(POLICY, guardrails=("quality",))
 ERROR_ONLY = replace(POLICY, guardrails=("error",))
 
 Record = Recorded | Judged
-
-
-def outcome(
-    seq: int,
-    arm: str,
-    *,
-    error: ErrorKind | None = None,
-    valid: bool | None = True,
-    seconds: float = 0.2,
-    attempt: int = 0,
-    task: str | None = None,
-) -> Recorded:
-    """Record one attempt; it ends at second ``seq``."""
-    return Recorded(
-        seq,
-        Outcome(
-            request_id=f"r{seq}",
-            attempt=attempt,
-            at=float(seq),
-            agent="code_review",
-            task_id=task or f"t{seq}",
-            model="a/b" if arm == STABLE else "a/c",
-            arm=arm,
-            version=None,
-            rollout_id="ro_1",
-            latency_ms=1000.0 * seconds,
-            error=error,
-            valid_output=None if error else valid,
-        ),
-    )
-
-
-def judged(seq: int, arm: str, score: float) -> Judged:
-    """Judge an answer at second ``seq``."""
-    return Judged(seq=seq, outcome_seq=seq, arm=arm, version=None, score=score, at=float(seq))
 
 
 def traffic(
@@ -500,3 +466,92 @@ def test_the_difference_has_an_interval_that_holds_at_every_moment() -> None:
     assert low < -0.2 < high < 0.05
     assert replace(found, candidate_rate=None, candidate_n=0).difference(0.05) is None
     assert replace(found, guardrail="preference").difference(0.05) is None
+
+
+def test_who_left_after_the_limit_waited_too_long_and_who_left_before_says_nothing() -> None:
+    """An abandoned attempt is dealt out and slow beyond the limit; it is never an error."""
+    records = [
+        outcome(1, CANDIDATE, error="abandoned", seconds=5.1),
+        outcome(2, CANDIDATE, error="abandoned", seconds=4.9),
+        outcome(3, CANDIDATE),
+    ]
+    verdict = fold(records).verdict(3.0)
+    counts = {g.guardrail: (g.candidate_n, g.candidate_rate) for g in verdict.guardrails}
+    none = (0, None)
+    assert counts == {
+        "error": (1, 1.0),
+        "invalid": (1, 1.0),
+        "quality": none,
+        "latency": (2, 0.5),
+    }
+    assert (verdict.candidate_requests, verdict.details["step_tasks"]) == (3, 3)
+
+
+@pytest.mark.parametrize("guardrail", ["latency", "slowdown"])
+def test_an_arm_that_hangs_until_its_clients_leave_fails(guardrail: Guardrail) -> None:
+    """Nobody ever got an answer or an error from it, and the verdict says what was seen."""
+    policy = replace(POLICY, guardrails=(guardrail,))
+    records = [
+        outcome(seq, CANDIDATE, error="abandoned", seconds=6.0)
+        if seq % 5 == 0
+        else outcome(seq, STABLE, seconds=0.2 + seq % 7 / 100)
+        for seq in range(1, 300)
+    ]
+    verdict = fold(records, policy).verdict(300.0)
+    assert verdict.verdict is Verdict.FAIL
+    assert verdict.reason.startswith(f"{guardrail}: 0.000 of ")
+
+
+def test_a_candidate_whose_clients_leave_early_never_passes() -> None:
+    """What it did answer is flawless, but those who left are missing from it."""
+    policy = replace(POLICY, guardrails=("error", "latency"))
+    records = [
+        outcome(seq, CANDIDATE if seq % 5 == 0 else STABLE)
+        if seq % 20
+        else outcome(seq, CANDIDATE, error="abandoned", seconds=2.0)
+        for seq in range(1, 2000)
+    ]
+    verdict = fold(records, policy).verdict(2000.0)
+    assert verdict.verdict is Verdict.INCONCLUSIVE
+    assert verdict.reason.startswith(
+        "Clients gave up 99 of 399 requests of the candidate, 0 of 1600 of the stable arm (p = "
+    )
+
+
+def test_clients_who_leave_both_arms_alike_hold_nothing_up() -> None:
+    """Of both arms every tenth request is abandoned early."""
+    policy = replace(POLICY, guardrails=("error", "latency"))
+    records = [
+        outcome(
+            seq,
+            CANDIDATE if seq % 5 == 0 else STABLE,
+            error="abandoned" if seq // 5 % 10 == 0 else None,
+            seconds=1.0,
+        )
+        for seq in range(1, 2000)
+    ]
+    assert fold(records, policy).verdict(2000.0).verdict is Verdict.PASS
+
+
+@pytest.mark.parametrize(
+    ("slower", "patience"),
+    [(1.0, (0.5, 2.0)), (1.25, (0.5, 60.0)), (1.25, (2.0, 2.0))],
+    ids=["equal", "at the tolerance, patient or not", "at the tolerance, leaving at the limit"],
+)
+def test_clients_who_leave_do_not_make_false_alarms(
+    slower: float, patience: tuple[float, float]
+) -> None:
+    """Of 200 rollouts whose candidate is within the tolerance at most 5 % are rolled back."""
+    policy = replace(POLICY, guardrails=("slowdown",), alpha=0.05)
+    alarms = 0
+    for run in range(200):
+        chance = random.Random(run)  # noqa: S311
+        evidence = RolloutEvidence(policy, pair(50), 0.0)
+        for seq in range(1, 301):
+            arm = chance.choice((CANDIDATE, STABLE))
+            took = chance.expovariate(1.0) * (slower if arm == CANDIDATE else 1.0)
+            waits = chance.choice(patience)
+            error = "abandoned" if took > waits else None
+            evidence.fold([outcome(seq, arm, error=error, seconds=min(took, waits))])
+        alarms += evidence.verdict(300.0).verdict is Verdict.FAIL
+    assert alarms <= 10

@@ -5,10 +5,11 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 import pytest
+from tests.doubles.records import judged, outcome
 from tests.doubles.splits import pair
 
 from agent_orchestrator.domain.evidence import RolloutEvidence
-from agent_orchestrator.domain.outcomes import ErrorKind, Judged, Outcome, Recorded, Role
+from agent_orchestrator.domain.outcomes import ErrorKind, Judged, Recorded
 from agent_orchestrator.domain.rollout import RolloutPolicy, RolloutVerdict
 from agent_orchestrator.domain.routing import Arm, Strategy
 from agent_orchestrator.domain.verdict import Verdict
@@ -22,57 +23,16 @@ THREE = (
     Arm("challenger_1", "a/c", weight=33),
     Arm("challenger_2", "a/d", weight=33),
 )
-MODELS = {"stable": "a/b", "candidate": "a/c", "challenger_1": "a/c", "challenger_2": "a/d"}
-
-
-def outcome(
-    seq: int,
-    arm: str,
-    *,
-    error: ErrorKind | None = None,
-    role: Role = "serve",
-    attempt: int = 0,
-    model: str | None = None,
-) -> Recorded:
-    """Record one attempt of a task of its own; it ends at second ``seq``."""
-    return Recorded(
-        seq,
-        Outcome(
-            request_id=f"r{seq}",
-            attempt=attempt,
-            at=float(seq),
-            agent="code_review",
-            task_id=f"t{seq}",
-            model=model or MODELS[arm],
-            arm=arm,
-            version=None,
-            rollout_id="ro_1",
-            latency_ms=10.0,
-            error=error,
-            valid_output=None if error else True,
-            role=role,
-        ),
-    )
 
 
 def preference(seq: int, score: float, outcome_seq: int | None = None) -> Judged:
     """Compare the candidate's answer with the served one."""
-    return Judged(
-        seq=seq,
-        outcome_seq=seq if outcome_seq is None else outcome_seq,
-        arm="candidate",
-        version=None,
-        score=score,
-        at=float(seq),
-        kind="preference",
-    )
+    return judged(seq, "candidate", score, outcome_seq=outcome_seq, kind="preference")
 
 
 def quality(seq: int, arm: str, good: bool, outcome_seq: int) -> Judged:
     """Judge an answer."""
-    return Judged(
-        seq=seq, outcome_seq=outcome_seq, arm=arm, version=None, score=float(good), at=float(seq)
-    )
+    return judged(seq, arm, float(good), outcome_seq=outcome_seq)
 
 
 def found(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,8 +19,8 @@ from tests.serving.harness import PATIENT, ask, settled, upstream
 
 from agent_orchestrator.agents.infrastructure.modelops.usecases.deployment import PromoteCanary
 from agent_orchestrator.domain.outcomes import Feedback, Outcome
-from agent_orchestrator.domain.routing import RoutingTable
-from agent_orchestrator.serving.router import Routed, Router
+from agent_orchestrator.domain.routing import CANDIDATE, RoutingTable
+from agent_orchestrator.serving.router import OutOfTimeError, Routed, Router
 
 JUDGE_MODEL = "acme/judge"
 ONE, TWO = "acme/one", "acme/two"
@@ -288,3 +288,33 @@ async def test_an_ensemble_outvotes_a_bad_member_and_drops_a_failing_one(world: 
         report = await world.do("promote_canary", PromoteCanary(agent=AGENT, version="v1.1.0"))
         assert report.phase == "guard"
         assert await team.round() == {TWO: 50}
+
+
+async def test_a_canary_that_hangs_until_its_clients_leave_is_rolled_back(world: World) -> None:
+    """No answer and no error ever came from it; the time that clients waited is the evidence."""
+    limit, patience = 0.1, 0.15
+    async with scene(world) as team:
+        policy = {"latency_limit_s": limit, "guardrails": ["error", "latency"]}
+        await world.deploy(strategy="canary_50pct", policy=policy)
+        team.server.answer_with(
+            lambda body: Reply(latency=60.0) if body["model"] == ONE else team.answer(body)
+        )
+        for number in range(100):
+            with suppress(OutOfTimeError):
+                await team.router.complete(
+                    AGENT,
+                    ask(messages=[{"role": "user", "content": "1"}]),
+                    task_id=f"task-{number}",
+                    request_id=f"request-{number}",
+                    timeout=patience,
+                )
+            if number % 20 == 19:
+                world.clock.pass_by(11.0)
+                world.timer.tick()
+                world.check_agreement()
+        assert team.phase == "rolled_back"
+        assert team.state.reason.startswith("latency: 0.000 of ")
+        assert "candidate answers were good" in team.state.reason
+        (candidate,) = (a for a in world.reports.report(AGENT).arms if a.arm == CANDIDATE)
+        assert (candidate.errors, candidate.latency_ms) == (0, None)
+        assert candidate.requests > 5

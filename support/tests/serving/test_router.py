@@ -356,13 +356,15 @@ async def test_a_stream_cut_after_its_first_byte_raises_and_counts(bench: Bench)
     assert bench.seen() == [("candidate", 0, "cut_off", None)]
 
 
-async def test_a_reader_that_leaves_early_leaves_no_outcome(bench: Bench):
-    """The upstream call ends, and the arm is neither praised nor blamed."""
+async def test_a_reader_that_leaves_early_leaves_how_long_it_waited(bench: Bench):
+    """The upstream call ends; on record is no failure of the arm, and no answer."""
     bench.answer(stable=Reply("a b c d", between=0.1))
     async with await bench.stream() as stream:
         await anext(stream)
     await asyncio.wait_for(bench.servers[STABLE].client_left.wait(), 5)
-    assert bench.seen() == []
+    assert bench.seen() == [("stable", 0, "abandoned", None)]
+    assert bench.recording.outcomes[0].latency_ms >= 0.0
+    assert not bench.router.health(AGENT)[0].failures
 
 
 async def test_a_reader_that_leaves_at_the_end_counts(bench: Bench):
@@ -391,7 +393,6 @@ async def test_a_cancelled_call_gives_the_trial_back(bench: Bench, *, streams: b
     bench.answer(candidate=Reply(status=500))
     for _ in range(3):
         await bench.complete()
-    counted = len(bench.recording.outcomes)
     bench.answer(candidate=Reply(latency=0.2))
     work = bench.stream() if streams else bench.complete()
     call = asyncio.create_task(work)
@@ -399,7 +400,7 @@ async def test_a_cancelled_call_gives_the_trial_back(bench: Bench, *, streams: b
     call.cancel()
     with pytest.raises(asyncio.CancelledError):
         await call
-    assert len(bench.recording.outcomes) == counted
+    assert bench.recording.outcomes[-1].error == "abandoned"
     bench.answer(candidate=Reply("well"))
     assert (await bench.complete()).completion.text == "well"
 
@@ -434,7 +435,10 @@ async def test_all_attempts_share_the_time_that_the_client_gives(bench: Bench, *
     body = ask(stream=True) if streams else ask()
     with pytest.raises(OutOfTimeError, match=r"within 1.5 s"):
         await call(AGENT, body, task_id="t", request_id="r", timeout=1.5)
-    assert bench.seen() == [("candidate", 0, "status", None)]
+    assert bench.seen() == [
+        ("candidate", 0, "status", None),
+        ("stable", 1, "abandoned", None),
+    ]
     assert bench.servers[FALLBACK].requests == []
 
 
