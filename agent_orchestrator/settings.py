@@ -192,6 +192,7 @@ class Settings(BaseModel):
             "CHEF_LLAMA_CPP": str(self.llama_cpp),
             "CHEF_TRAINER_PYTHON": str(self.trainer_python),
             "CHEF_AUTOTRAIN_PYTHON": str(self.autotrain_python),
+            **({"CHEF_GATEWAY_KEYS_FILE": str(self.gateway_keys)} if self.gateway_keys else {}),
             **extra,
         }
 
@@ -219,6 +220,8 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
         name: Path(os.path.abspath(getattr(settings, name)))  # noqa: PTH100 - keeps venv symlinks
         for name in ("config_dir", "state_dir", "llama_cpp", "trainer_python", "autotrain_python")
     }
+    if settings.gateway_keys is not None:
+        absolute["gateway_keys"] = Path(os.path.abspath(settings.gateway_keys))  # noqa: PTH100
     settings = settings.model_copy(update=absolute)
     settings._environment = merged  # noqa: SLF001 - set once, here
     return settings

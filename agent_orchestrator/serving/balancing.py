@@ -85,6 +85,8 @@ class RetryBudget:
     def __init__(self, policy: BalancePolicy, clock: Callable[[], float]) -> None:
         self._policy = policy
         self._clock = clock
+        self.spent = 0
+        """Retries that were made."""
         self._saved = 0.0
         self._reserve = policy.reserve
         self._at = clock()
@@ -104,6 +106,7 @@ class RetryBudget:
             self._reserve -= 1
         else:
             return False
+        self.spent += 1
         return True
 
 

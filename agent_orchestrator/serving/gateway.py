@@ -32,8 +32,15 @@ from aiohttp.typedefs import Handler
 from agent_orchestrator.domain.routing import RoutingTable
 from agent_orchestrator.errors import ChefError, UnknownAgentError
 from agent_orchestrator.serving.admission import Admission, Limits
-from agent_orchestrator.serving.clients import METRICS_PATH, Client, Clients, WatchedKeys
-from agent_orchestrator.serving.failures import UpstreamFailure
+from agent_orchestrator.serving.clients import METRICS_PATH, Clients, WatchedKeys
+from agent_orchestrator.serving.gateway_answers import (
+    SSE_HEADERS,
+    arm_headers,
+    forbidden,
+    http_error,
+    pass_on,
+    unauthorised,
+)
 from agent_orchestrator.serving.gateway_gauges import observe
 from agent_orchestrator.serving.gateway_requests import (
     MODEL_PREFIX,
@@ -45,14 +52,13 @@ from agent_orchestrator.serving.gateway_requests import (
 )
 from agent_orchestrator.serving.metrics import CONTENT_TYPE, Metrics
 from agent_orchestrator.serving.openai_errors import (
-    error_event,
     error_response,
     response_to,
 )
 from agent_orchestrator.serving.outcome_log import OutcomeLog
 from agent_orchestrator.serving.readiness import Readiness
 from agent_orchestrator.serving.request_ids import RequestIds
-from agent_orchestrator.serving.router import RoutedStream, Router, Served
+from agent_orchestrator.serving.router import Router
 
 log = logging.getLogger(__name__)
 
@@ -61,11 +67,6 @@ READINESS = web.AppKey("readiness", Readiness)
 _WATCH_PAUSE = 1.0
 _OPEN_PATHS = {"/health", "/ready"}
 _DRAIN_NOTICE = 0.5
-_SSE_HEADERS = {
-    "Content-Type": "text/event-stream",
-    "Cache-Control": "no-cache",
-    "X-Accel-Buffering": "no",  # a proxy in front must not collect the stream
-}
 
 
 class WatchedFile(Protocol):
@@ -214,15 +215,15 @@ class _Gateway:
             if request.path not in _OPEN_PATHS:
                 client = self._clients.of(request.headers.get("Authorization", ""))
                 if client is None:
-                    return _unauthorised()
+                    return unauthorised()
                 request[CLIENT] = client.name
                 if not client.may(request.path):
-                    return _forbidden(client)
+                    return forbidden(client)
             return await handler(request)
         except ChefError as error:
             return response_to(error)
         except web.HTTPException as error:
-            return _http_error(error)
+            return http_error(error)
         except Exception:
             client_name = request.get(CLIENT)
             log.exception("Request %s of %s failed.", request[REQUEST_ID], client_name)
@@ -260,7 +261,7 @@ class _Gateway:
         return web.Response(
             body=routed.completion.answer.raw,
             content_type="application/json",
-            headers=_arm_headers(routed.served),
+            headers=arm_headers(routed.served),
         )
 
     async def _stream(self, request: web.Request, asked: Asked) -> web.StreamResponse:
@@ -272,12 +273,12 @@ class _Gateway:
             timeout=asked.timeout,
             cache=asked.cache,
         )
-        response = web.StreamResponse(headers=_arm_headers(stream.served) | _SSE_HEADERS)
+        response = web.StreamResponse(headers=arm_headers(stream.served) | SSE_HEADERS)
         response.headers["X-Request-Id"] = request[REQUEST_ID]
         async with stream:
             with suppress(ConnectionResetError):  # the client has left
                 await response.prepare(request)
-                await _pass_on(stream, response, self._limits.write_seconds)
+                await pass_on(stream, response, self._limits.write_seconds)
         return response
 
     async def models(self, _request: web.Request) -> web.Response:
@@ -340,67 +341,3 @@ async def _follow(file: WatchedFile, name: str, _app: web.Application) -> AsyncI
     watching.cancel()
     with suppress(asyncio.CancelledError):
         await watching
-
-
-async def _pass_on(
-    stream: RoutedStream, response: web.StreamResponse, write_seconds: float
-) -> None:
-    """Write every event as it comes; an error event for a stream that breaks off.
-
-    While the client takes nothing, nothing more is read from the upstream: memory stays bounded.
-    Raises ConnectionResetError when it takes nothing for ``write_seconds``.
-    """
-    write = partial(_write, response, write_seconds)
-    try:
-        async for chunk in stream:
-            await write(chunk.raw)
-    except UpstreamFailure as failure:
-        log.warning("Request %s: %s", stream.served.request_id, failure.message)
-        await write(error_event(failure))
-    await response.write_eof()
-
-
-async def _write(response: web.StreamResponse, seconds: float, data: bytes) -> None:
-    try:
-        async with asyncio.timeout(seconds):
-            await response.write(data)
-    except TimeoutError:
-        response.force_close()
-        raise ConnectionResetError(f"The client took nothing for {seconds:g} s.") from None
-
-
-def _arm_headers(served: Served) -> dict[str, str]:
-    headers = {"X-Chef-Arm": served.arm.name}
-    if served.arm.version is not None:
-        headers["X-Chef-Version"] = served.arm.version
-    if served.cached:
-        headers["X-Chef-Cache"] = "hit"
-    return headers
-
-
-def _unauthorised() -> web.Response:
-    response = error_response(
-        401,
-        "The bearer token is missing or wrong.",
-        "authentication_error",
-        "invalid_api_key",
-        remedy="Send 'Authorization: Bearer <token or client key>'.",
-    )
-    response.headers["WWW-Authenticate"] = "Bearer"
-    return response
-
-
-def _forbidden(client: Client) -> web.Response:
-    return error_response(
-        403,
-        f"The key of {client.name!r} is for {client.scope}.",
-        "permission_error",
-        "insufficient_scope",
-        remedy="Use one with the scope that this path needs: chef gateway keys add --scope …",
-    )
-
-
-def _http_error(error: web.HTTPException) -> web.Response:
-    """Return an error of the HTTP layer (no such path, method, body too large) in OpenAI's form."""
-    code = error.reason.lower().replace(" ", "_")
-    return error_response(error.status, f"{error.reason}.", "invalid_request_error", code)

@@ -29,7 +29,20 @@ def observe(
     metrics: Metrics, router: Router, tables: Tables, outcomes: OutcomeLog, admission: Admission
 ) -> None:
     """Add a gateway's own numbers to its metrics."""
+    _load(metrics, admission)
+    _models(metrics, router)
+    _records(metrics, outcomes)
+    _routing(metrics, router, tables)
 
+
+def _load(metrics: Metrics, admission: Admission) -> None:
+    gauge, counter = metrics.gauge, metrics.counter
+    gauge("chef_gateway_in_flight", "Requests under way.", (), lambda: [((), admission.in_flight)])
+    gauge("chef_gateway_queue", "Requests that wait.", (), lambda: [((), admission.waiting)])
+    counter("chef_gateway_refused", "Requests refused as too many.", lambda: admission.refused)
+
+
+def _models(metrics: Metrics, router: Router) -> None:
     def breakers() -> list[Sample]:
         return [
             ((agent, arm.arm), _STATES[arm.state])
@@ -37,6 +50,28 @@ def observe(
             for arm in router.health(agent)
         ]
 
+    metrics.counter(
+        "chef_gateway_retries",
+        "Calls made once more for the same model: to another of its servers, or on a new "
+        "connection. What went to another model is in the attempts.",
+        lambda: router.retries,
+    )
+    help_text = "0 closed, 1 half open, 2 open."
+    metrics.gauge("chef_gateway_breaker_state", help_text, ("agent", "arm"), breakers)
+
+
+def _records(metrics: Metrics, outcomes: OutcomeLog) -> None:
+    help_text = "Outcomes not stored yet."
+    metrics.gauge("chef_gateway_outcomes_waiting", help_text, (), lambda: [((), outcomes.waiting)])
+    metrics.counter("chef_gateway_outcomes_dropped", "Outcomes lost.", lambda: outcomes.dropped)
+    metrics.counter(
+        "chef_gateway_feedback_dropped",
+        "Judgements lost, or about a request that nobody knows.",
+        lambda: outcomes.feedback_dropped,
+    )
+
+
+def _routing(metrics: Metrics, router: Router, tables: Tables) -> None:
     def ages() -> list[Sample]:
         now = time.time()
         reports = router.periods.report()
@@ -46,41 +81,19 @@ def observe(
         reports = router.periods.report()
         return [((agent, periods[-1].entry), 1.0) for agent, periods in reports.items()]
 
-    gauge, counter = metrics.gauge, metrics.counter
-    gauge("chef_gateway_in_flight", "Requests under way.", (), lambda: [((), admission.in_flight)])
-    gauge("chef_gateway_queue", "Requests that wait.", (), lambda: [((), admission.waiting)])
-    counter("chef_gateway_refused", "Requests refused as too many.", lambda: admission.refused)
-    gauge(
-        "chef_gateway_outcomes_waiting",
-        "Outcomes not stored yet.",
-        (),
-        lambda: [((), outcomes.waiting)],
-    )
-    counter("chef_gateway_outcomes_dropped", "Outcomes lost.", lambda: outcomes.dropped)
-    counter(
-        "chef_gateway_feedback_dropped",
-        "Judgements lost, or about a request that nobody knows.",
-        lambda: outcomes.feedback_dropped,
-    )
-    gauge(
-        "chef_gateway_breaker_state",
-        "0 closed, 1 half open, 2 open.",
-        ("agent", "arm"),
-        breakers,
-    )
-    gauge(
+    metrics.gauge(
         "chef_gateway_routing_entry_age_seconds",
         "Since when an agent is served by its present entry of models.yaml.",
         ("agent",),
         ages,
     )
-    gauge(
+    metrics.gauge(
         "chef_gateway_routing_entry_info",
         "The present entry: gateways that serve an agent alike show the same digest.",
         ("agent", "entry"),
         entries,
     )
-    gauge(
+    metrics.gauge(
         "chef_gateway_routing_table_broken",
         "1 while models.yaml cannot be read and the last good table serves.",
         (),

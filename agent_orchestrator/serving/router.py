@@ -127,6 +127,11 @@ class Router:
         """The event loop that everything here runs on."""
         return self._upstream.loop
 
+    @property
+    def retries(self) -> int:
+        """Calls to a model that were made once more; failovers to another are not among them."""
+        return self._upstream.retries
+
     async def complete(
         self,
         agent: str,

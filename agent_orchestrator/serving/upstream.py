@@ -97,6 +97,7 @@ class Upstream:
         self._idle_connection = idle_connection
         self._balance = balance or BalancePolicy()
         self._lanes: dict[Endpoint, _Lane] = {}
+        self._retries_of_old_lanes = 0
         limits = timeouts or Timeouts()
         self._first_byte = limits.first_byte
         self._whole = aiohttp.ClientTimeout(
@@ -120,6 +121,13 @@ class Upstream:
             raise RuntimeError("Upstream is used outside of 'async with'.")
         return self._loop
 
+    @property
+    def retries(self) -> int:
+        """Calls that were made once more, to another server or on a new connection."""
+        return self._retries_of_old_lanes + sum(
+            lane.pool.budget.spent for lane in self._lanes.values()
+        )
+
     async def __aenter__(self) -> Self:
         self._loop = asyncio.get_running_loop()
         tcp = aiohttp.TCPConnector(
@@ -138,6 +146,7 @@ class Upstream:
     async def __aexit__(self, *_: object) -> None:
         await self._closing.aclose()
         self._loop = self._remote = self._local = None
+        self._retries_of_old_lanes = self.retries
         self._lanes.clear()
 
     async def complete(self, endpoint: Endpoint, body: Mapping[str, Any]) -> Answer:
@@ -226,7 +235,7 @@ class Upstream:
         if len(self._lanes) >= _KEPT_LANES:
             idle = [e for e, lane in self._lanes.items() if not lane.is_busy()]
             for old in idle:
-                del self._lanes[old]
+                self._retries_of_old_lanes += self._lanes.pop(old).pool.budget.spent
         urls = [URL(f"{server.rstrip('/')}/{_CHAT}") for server in servers]
         lane = self._lanes[endpoint] = _Lane(
             session,

@@ -104,9 +104,16 @@ def test_relative_paths_are_made_absolute_and_keep_symbolic_links(
     """Paths mean the same after a chdir; the link to an interpreter is not followed."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "python").symlink_to(sys.executable)
-    settings = load_settings({"CHEF_STATE": "state", "CHEF_TRAINER_PYTHON": "./python"})
+    given = {
+        "CHEF_STATE": "state",
+        "CHEF_TRAINER_PYTHON": "./python",
+        "CHEF_GATEWAY_KEYS_FILE": "keys.json",
+    }
+    settings = load_settings(given)
     assert settings.state_dir == tmp_path / "state"
     assert settings.trainer_python == tmp_path / "python"
+    assert settings.gateway_keys_file == tmp_path / "keys.json"
+    assert settings.child_environment()["CHEF_GATEWAY_KEYS_FILE"] == str(tmp_path / "keys.json")
 
 
 def test_the_model_socket_lies_in_the_state_folder(tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from agent_orchestrator.agents.infrastructure.modelops.coordinator import Coordi
 from agent_orchestrator.agents.infrastructure.modelops.dataset_building import DatasetBuilding
 from agent_orchestrator.agents.infrastructure.modelops.datasets import DatasetStore
 from agent_orchestrator.agents.infrastructure.modelops.deployment import Deployment
+from agent_orchestrator.agents.infrastructure.modelops.desired import desired
 from agent_orchestrator.agents.infrastructure.modelops.drills import DrillLimits, Drills
 from agent_orchestrator.agents.infrastructure.modelops.endpoint_control import EndpointControl
 from agent_orchestrator.agents.infrastructure.modelops.hand_edits import HandEdits
@@ -41,7 +42,7 @@ from agent_orchestrator.agents.infrastructure.modelops.targets.as_listed import 
 from agent_orchestrator.agents.infrastructure.modelops.targets.inference_endpoints import (
     InferenceEndpoints,
 )
-from agent_orchestrator.agents.infrastructure.modelops.transitions import Transitions, desired
+from agent_orchestrator.agents.infrastructure.modelops.transitions import Transitions
 from agent_orchestrator.agents.infrastructure.modelops.usecases.base import Request, Result
 from agent_orchestrator.agents.infrastructure.modelops.usecases.deployment import (
     DeployModelToAgent,
@@ -269,7 +270,9 @@ class World:
         self.tripwire = tripwire or Tripwire()
         self._write_configuration()
         self._open_stores(self.tripwire)
-        self._compose()
+        self._compose_transitions()
+        self._compose_watching()
+        self._compose_deployment()
         self.coordinator = self._coordinator(requester_may_approve)
 
     def _write_configuration(self) -> None:
@@ -297,7 +300,7 @@ class World:
         self.datasets = DatasetStore(state / "datasets")
         self.catalogue = Catalogue(self.yaml, self.registry, state / "artifacts")
 
-    def _compose(self) -> None:
+    def _compose_transitions(self) -> None:
         self.transitions = Transitions(
             models_yaml=self.yaml,
             registry=self.registry,
@@ -320,6 +323,8 @@ class World:
         self.hand_edits = HandEdits(
             self.yaml, self.transitions, self.alerts.append, clock=self.clock
         )
+
+    def _compose_watching(self) -> None:
         self.monitor = RolloutMonitor(self.outcomes, self.rollouts)
         self.reports = RolloutReports(
             self.monitor,
@@ -338,6 +343,8 @@ class World:
             alert=self.alerts.append,
             clock=self.clock,
         )
+
+    def _compose_deployment(self) -> None:
         self.deployment = Deployment(
             catalogue=self.catalogue,
             rollouts=self.rollouts,

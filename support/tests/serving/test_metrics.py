@@ -35,6 +35,7 @@ async def test_attempts_latencies_and_requests_are_counted():
     assert found["chef_gateway_requests_total", ("token", "2xx")] == 1
     assert found["chef_gateway_requests_total", ("token", "4xx")] == 1
     assert found["chef_gateway_in_flight", ()] == 0
+    assert found["chef_gateway_retries_total", ()] == 0
     assert found["chef_gateway_outcomes_dropped_total", ()] == 0
     assert found["chef_gateway_feedback_dropped_total", ()] == 0
     assert found["chef_gateway_routing_table_broken", ()] == 0

@@ -246,6 +246,7 @@ async def test_retries_end_with_their_budget():
                     await models.complete(at(one.url, other.url), BODY)
     sent = len(one.requests) + len(other.requests)
     assert 20 < sent <= 20 + 2 + 4
+    assert made.retries == sent - 20  # also when its connections are gone
 
 
 async def test_the_less_busy_replica_gets_the_call():

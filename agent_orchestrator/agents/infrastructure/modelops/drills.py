@@ -15,11 +15,8 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from agent_orchestrator.agents.infrastructure.modelops.transitions import (
-    Decision,
-    Transitions,
-    desired,
-)
+from agent_orchestrator.agents.infrastructure.modelops.desired import desired
+from agent_orchestrator.agents.infrastructure.modelops.transitions import Decision, Transitions
 from agent_orchestrator.agents.infrastructure.modelops.usecases.deployment import (
     DrillReport,
     ProcessDrill,

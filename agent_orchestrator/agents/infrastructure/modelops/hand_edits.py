@@ -13,11 +13,8 @@ from dataclasses import replace
 
 from pydantic import TypeAdapter
 
-from agent_orchestrator.agents.infrastructure.modelops.transitions import (
-    Decision,
-    Transitions,
-    desired,
-)
+from agent_orchestrator.agents.infrastructure.modelops.desired import desired
+from agent_orchestrator.agents.infrastructure.modelops.transitions import Decision, Transitions
 from agent_orchestrator.domain import rollout_machine
 from agent_orchestrator.domain.rollout import FULL, RolloutState
 from agent_orchestrator.domain.routing import STABLE, Rollout, RoutingTable
