@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Literal
 
-from agent_orchestrator.domain.statistics import PairedDifference
+from agent_orchestrator.domain.paired import PairedDifference
 from agent_orchestrator.errors import InputError
 
 Recommendation = Literal["deploy", "deploy_canary", "needs_review", "reject"]

@@ -1,21 +1,19 @@
-"""Tests that are looked at when planned: non-inferiority, realised split, paired differences.
+"""Tests that are looked at when planned: non-inferiority and the realised split.
 
-What may be looked at after every outcome is in ``eprocess``.
+What may be looked at after every outcome is in ``eprocess``, paired differences are in ``paired``.
 
 Sources:
     Lan & DeMets, Discrete sequential boundaries for clinical trials (1983).
     Armitage, McPherson & Rowe, Repeated significance tests on accumulating data (1969).
     Jennison & Turnbull, Group Sequential Methods with Applications to Clinical Trials (1999).
     Farrington & Manning, Test statistics … of non-zero risk difference (1990).
-    Miller, Adding Error Bars to Evals (2411.00640).
     Abramowitz & Stegun, Handbook of Mathematical Functions (1964).
 """
 
 from __future__ import annotations
 
 import math
-from collections import defaultdict
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from statistics import NormalDist
@@ -30,8 +28,6 @@ _TAIL = 7.5  # standard deviations; beyond lies 3e-14 of the normal distribution
 _WIDEST = 50.0  # no boundary of a sum of at most 20 increments lies further out
 _STEP = 0.2  # of the quadrature, in standard deviations of one increment
 _BISECTIONS = 80
-_EXACT_DF = 200
-_NEGLIGIBLE = 1e-12  # rounding noise of means of scores in 0..1
 
 
 # --- group-sequential non-inferiority of two good rates -------------------------------------------
@@ -88,7 +84,7 @@ def non_inferiority_look(
         look=look,
         z=z(-margin),
         boundary=boundary,
-        lower_bound=_root(lambda d: z(d) - boundary, -1.0, rates[0] - rates[1]),
+        lower_bound=root(lambda d: z(d) - boundary, -1.0, rates[0] - rates[1]),
         passed=z(-margin) >= boundary,
     )
 
@@ -167,7 +163,7 @@ def _bound(points: Sequence[float], masses: Sequence[float], probability: float)
         tails = [m * _upper_tail(bound - s) for s, m in zip(points, masses, strict=True)]
         return math.fsum(tails) - probability
 
-    return _root(excess, -_WIDEST, _WIDEST)
+    return root(excess, -_WIDEST, _WIDEST)
 
 
 def _below(
@@ -192,7 +188,7 @@ def _upper_tail(z: float) -> float:
     return 0.5 * math.erfc(z / _SQRT2)
 
 
-def _root(decreasing: Callable[[float], float], low: float, high: float) -> float:
+def root(decreasing: Callable[[float], float], low: float, high: float) -> float:
     """Return where ``decreasing`` crosses 0 between ``low`` and ``high``, by bisection."""
     for _ in range(_BISECTIONS):
         middle = (low + high) / 2.0
@@ -252,124 +248,3 @@ def _chi_square_tail(x: float, df: int) -> float:
         tail += math.exp(a * math.log(y) - y - math.lgamma(a + 1.0))
         a += 1.0
     return min(1.0, tail)
-
-
-# --- paired differences ---------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class PairedDifference:
-    """Mean of candidate − baseline over the same examples, with its clustered interval."""
-
-    mean: float
-    se: float | None
-    """Cluster-robust standard error; None with a single cluster."""
-    interval: tuple[float, float] | None
-    """Two-sided confidence interval; None when the data give no standard error."""
-    n: int
-    n_clusters: int
-    examples_needed: int | None
-    """Further examples that would settle the sign if effect and clustering stay as observed; None
-    when it is settled, without an interval, and for a mean of 0, which no number would settle."""
-
-    @property
-    def supported(self) -> bool | None:
-        """Whether the interval excludes 0; None without an interval."""
-        if self.interval is None:
-            return None
-        low, high = self.interval
-        return low > 0.0 or high < 0.0
-
-
-def paired_difference(
-    differences: Sequence[float], clusters: Sequence[Hashable], confidence: float = 0.95
-) -> PairedDifference:
-    """Return the mean of ``differences`` with a t interval that is robust to clusters.
-
-    ``clusters`` names each difference's cluster (e.g. its source file). The standard error is
-    Miller's clustered one, √(Σ_clusters (Σ_i (d_i − mean))²) / n, times √(G / (G − 1)) for G
-    clusters; the t distribution has G − 1 degrees of freedom. A single cluster, or clusters that do
-    not vary at all, give no interval: the data do not tell how sure one may be.
-
-    Raises InputError for no differences, a difference that is not finite, lengths that differ, or
-    a confidence outside 0..1.
-    """
-    n = len(differences)
-    if not n or n != len(clusters) or not all(map(math.isfinite, differences)):
-        raise InputError(
-            f"{n} differences with {len(clusters)} clusters.",
-            remedy="Give one cluster for each difference, at least one, all of them finite.",
-        )
-    if not 0.0 < confidence < 1.0:
-        raise InputError(f"Confidence {confidence!r}.", remedy="It must lie between 0 and 1.")
-    mean = math.fsum(differences) / n
-    residuals: defaultdict[Hashable, float] = defaultdict(float)
-    for difference, cluster in zip(differences, clusters, strict=True):
-        residuals[cluster] += difference - mean
-    groups = len(residuals)
-    if groups == 1:
-        return PairedDifference(mean, None, None, n, groups, None)
-    squares = math.fsum(residual**2 for residual in residuals.values())
-    se = math.sqrt(squares * groups / (groups - 1)) / n
-    if se <= _NEGLIGIBLE:
-        return PairedDifference(mean, 0.0, None, n, groups, None)
-    half = t_quantile(0.5 + confidence / 2.0, groups - 1) * se
-    needed = None if abs(mean) > half else _examples_needed(mean, se, n, groups, confidence)
-    return PairedDifference(mean, se, (mean - half, mean + half), n, groups, needed)
-
-
-def _examples_needed(mean: float, se: float, n: int, groups: int, confidence: float) -> int | None:
-    """Return how many more examples make the half-width smaller than the mean."""
-    if abs(mean) <= _NEGLIGIBLE:
-        return None
-
-    def settles(total: int) -> bool:
-        df = max(1, groups * total // n - 1)
-        half = t_quantile(0.5 + confidence / 2.0, df) * se * math.sqrt(n / total)
-        return abs(mean) > half
-
-    too_few, enough = n, 2 * n
-    while not settles(enough):
-        too_few, enough = enough, 2 * enough
-    while enough - too_few > 1:
-        middle = (too_few + enough) // 2
-        too_few, enough = (too_few, middle) if settles(middle) else (middle, enough)
-    return enough - n
-
-
-@lru_cache(maxsize=1024)
-def t_quantile(p: float, df: int) -> float:
-    """Return the ``p`` quantile of Student's t with ``df`` degrees of freedom.
-
-    Up to 200 degrees by bisection of the exact distribution (A&S 26.7.3–4), beyond by the expansion
-    A&S 26.7.5, whose error is then below 1e-9. Raises InputError unless 0 < p < 1 and df ≥ 1.
-    """
-    if not 0.0 < p < 1.0 or df < 1:
-        raise InputError(f"Quantile {p!r} of t with {df!r} degrees.", remedy="0 < p < 1, df ≥ 1.")
-    if p < 0.5:  # noqa: PLR2004 - the middle
-        return -t_quantile(1.0 - p, df)
-    z = _NORMAL.inv_cdf(p)
-    if df > _EXACT_DF:
-        return (
-            z
-            + (z**3 + z) / (4 * df)
-            + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * df**2)
-            + (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / (384 * df**3)
-            + (79 * z**9 + 776 * z**7 + 1482 * z**5 - 1920 * z**3 - 945 * z) / (92160 * df**4)
-        )
-    inside = 2.0 * p - 1.0
-    # θ = atan(t / √df) runs over a finite range whatever the quantile.
-    angle = _root(lambda theta: inside - _t_inside(theta, df), 0.0, math.pi / 2.0)
-    return math.tan(angle) * math.sqrt(df)
-
-
-def _t_inside(theta: float, df: int) -> float:
-    """P(|T| ≤ t) for t = √df · tan θ, a finite sum (A&S 26.7.3 for odd df, 26.7.4 for even)."""
-    cosine, sine = math.cos(theta), math.sin(theta)
-    odd = df % 2
-    term = cosine if odd else 1.0
-    total = 0.0
-    for k in range(1 + odd, df, 2):
-        total += term
-        term *= cosine**2 * k / (k + 1)
-    return 2.0 / math.pi * (theta + sine * total) if odd else sine * total

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agent_orchestrator.domain.paired import PairedDifference, paired_difference
 from agent_orchestrator.domain.scoring import DEFAULT_WEIGHTS, compare
-from agent_orchestrator.domain.statistics import PairedDifference, paired_difference
 from agent_orchestrator.errors import InputError
 
 scores = st.floats(0.0, 1.0)

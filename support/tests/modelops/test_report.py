@@ -25,8 +25,8 @@ from agent_orchestrator.agents.infrastructure.modelops.report import (
 )
 from agent_orchestrator.agents.infrastructure.modelops.report_pictures import Picture
 from agent_orchestrator.domain.evaluation import CallRecord, EvalReport, ModelResult
+from agent_orchestrator.domain.paired import paired_difference
 from agent_orchestrator.domain.scoring import compare
-from agent_orchestrator.domain.statistics import paired_difference
 from agent_orchestrator.errors import NotFoundError, StorageError
 
 LABELS = ("bare_except", "clean", "mutable_default")

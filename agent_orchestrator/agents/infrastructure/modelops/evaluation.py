@@ -8,7 +8,8 @@ shown; when more than a tenth of a model's calls fail, the evaluation itself has
 measure the connection, not the model.
 
 A metric is compared on the examples on which both models have a score, by the mean difference of
-the pairs and its interval, clustered by the examples' groups.
+the pairs and its interval, clustered by the examples' groups and corrected for the number of
+metrics by Holm's procedure.
 """
 
 from __future__ import annotations
@@ -46,8 +47,8 @@ from agent_orchestrator.agents.infrastructure.modelops.tool_replay import (
 )
 from agent_orchestrator.agents.infrastructure.modelops.training_rows import stratified
 from agent_orchestrator.domain.evaluation import CallRecord, EvalReport, ModelResult
+from agent_orchestrator.domain.paired import Paired, PairedDifference, corrected
 from agent_orchestrator.domain.scoring import compare
-from agent_orchestrator.domain.statistics import PairedDifference, paired_difference
 from agent_orchestrator.errors import UnavailableError, UpstreamError
 from agent_orchestrator.stores.defaults import EvaluationDefaults
 
@@ -214,6 +215,7 @@ class EvalRunner:
             settings={
                 "metrics": list(plan.metrics),
                 "confidence": CONFIDENCE,
+                "correction": "Holm, over the metrics",
                 **self._defaults.model_dump(mode="json"),
             },
         )
@@ -299,22 +301,30 @@ def _pairs(baseline: ModelResult | None, candidate: ModelResult) -> dict[str, _P
     if baseline is None:
         return {}
     before = {call.example_id: call for call in baseline.calls}
-    pairs = {}
-    for metric in sorted(candidate.scores.keys() & baseline.scores.keys()):
-        both = [
+    both = {
+        metric: [
             (before[call.example_id].scores[metric], call.scores[metric], call.group)
             for call in candidate.calls
             if metric in call.scores and metric in before[call.example_id].scores
         ]
-        if both:
-            pairs[metric] = _Pair(
-                _mean([old for old, _, _ in both]),
-                _mean([new for _, new, _ in both]),
-                paired_difference(
-                    [new - old for old, new, _ in both], [g for _, _, g in both], CONFIDENCE
-                ),
-            )
-    return pairs
+        for metric in sorted(candidate.scores.keys() & baseline.scores.keys())
+    }
+    rows = {metric: found for metric, found in both.items() if found}
+    differences = corrected(
+        {
+            metric: Paired([new - old for old, new, _ in found], [g for _, _, g in found])
+            for metric, found in rows.items()
+        },
+        CONFIDENCE,
+    )
+    return {
+        metric: _Pair(
+            _mean([old for old, _, _ in found]),
+            _mean([new for _, new, _ in found]),
+            differences[metric],
+        )
+        for metric, found in rows.items()
+    }
 
 
 def _side(side: Literal["baseline", "candidate"], pairs: Mapping[str, _Pair]) -> dict[str, float]:
