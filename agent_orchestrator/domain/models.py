@@ -12,6 +12,7 @@ from annotated_types import Ge, Le
 from agent_orchestrator.errors import InputError, ModelIdError
 
 TrainingMethod = Literal["sft", "dpo", "grpo", "orpo"]
+TrainingEngine = Literal["trl", "autotrain"]
 TrainingMode = Literal["demo", "production"]
 Score = Annotated[float, Ge(0.0), Le(1.0)]
 NonNegative = Annotated[float, Ge(0.0)]

@@ -4,14 +4,37 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
-from agent_orchestrator.domain.models import TrainingMethod
+from agent_orchestrator.domain.models import TrainingEngine, TrainingMethod
+from agent_orchestrator.errors import InputError
 
 _FORBID_EXTRA = {"extra": "forbid"}
 
 Row = Mapping[str, Any]
 """One training example: ``messages`` whose last is the assistant's answer."""
+
+METHODS: Final[Mapping[TrainingEngine, tuple[TrainingMethod, ...]]] = {
+    "trl": ("sft", "dpo", "grpo"),
+    "autotrain": ("sft", "dpo", "orpo"),
+}
+"""What each engine can do."""
+
+
+def choose_engine(method: TrainingMethod, asked: TrainingEngine | None) -> TrainingEngine:
+    """Return the engine for a method: the one asked for, else the first that has it.
+
+    Raises InputError when the engine that was asked for lacks the method.
+    """
+    able = [engine for engine, methods in METHODS.items() if method in methods]
+    if asked is None:
+        return able[0]
+    if asked not in able:
+        raise InputError(
+            f"engine={asked!r} has no method {method!r}; it has {', '.join(METHODS[asked])}.",
+            remedy=f"Use engine {' or '.join(able)} for {method}.",
+        )
+    return asked
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +45,7 @@ class TrainingSpec:
 
     agent: str
     method: TrainingMethod
+    engine: TrainingEngine = "trl"
     base_model: str
     """Model id of the base."""
     output_model: str

@@ -6,14 +6,14 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from agent_orchestrator.trainer.diagnosis import Refused
-from agent_orchestrator.trainer.spec import Spec
+from agent_orchestrator.trainer.spec import ENGINES, Spec
 
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
 
@@ -63,6 +63,16 @@ def weights_sha256(model: Any) -> str:
     return digest.hexdigest()
 
 
+def check_changed(base_sha256: str, sha256: str) -> None:
+    """Refuse weights that are still the base's: a training that did nothing is no result."""
+    if sha256 == base_sha256:
+        raise Refused(
+            "unknown",
+            "The weights did not change.",
+            "Raise the learning rate or train more steps.",
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class FileEntry:
     """One file of the artifact, as the manifest lists it."""
@@ -106,8 +116,8 @@ def _sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def model_card(spec: Spec, metrics: Mapping[str, Any]) -> str:
-    """Return README.md: front matter as the Hub reads it, then what was done.
+def model_card(spec: Spec, metrics: Mapping[str, Any], notes: Sequence[str] = ()) -> str:
+    """Return README.md: front matter as the Hub reads it, then what was done, ``notes`` included.
 
     Values are written as JSON, which YAML contains.
     """
@@ -123,16 +133,16 @@ def model_card(spec: Spec, metrics: Mapping[str, Any]) -> str:
         "base_model_relation": "finetune",
         "datasets": [spec.dataset.name] if spec.dataset.name else None,
         "license": card.license,
-        "tags": ["trl", spec.method, *card.tags],
+        "tags": [spec.engine, spec.method, *card.tags],
     }
     front = "\n".join(f"{key}: {json.dumps(value)}" for key, value in matter.items() if value)
     rows = "\n".join(f"| {key} | {value} |" for key, value in metrics.items() if value is not None)
+    said = "".join(f"- {note}\n" for note in notes)
     return (
         f"---\n{front}\n---\n\n# {card.title or Path(spec.output_dir).name}\n\n"
         f"{card.description or f'A fine-tune of {base}.'}\n\n"
-        f"Trained with TRL ({spec.method}), job `{spec.job_id}`, "
-        f"seed {spec.hyperparameters.seed}.\n\n"
-        f"| Metric | Value |\n|---|---|\n{rows}\n"
+        f"Trained with {ENGINES[spec.engine]} ({spec.method}), job `{spec.job_id}`.\n\n"
+        f"| Metric | Value |\n|---|---|\n{rows}\n" + (f"\n{said}" if said else "")
     )
 
 

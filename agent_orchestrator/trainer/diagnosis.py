@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -12,6 +13,7 @@ FailureKind = Literal[
     "bad_spec",
     "disk_full",
     "gated_model",
+    "killed",
     "nan_loss",
     "no_reward",
     "no_sandbox",
@@ -60,6 +62,11 @@ _NO_MODEL_TEXT: Final = (
 )
 
 
+_RAISED: Final = re.compile(r"([A-Za-z_][\w.]*(?:Error|Exception|Interrupt|NotFound))(?:: (.*))?$")
+"""The last line of a traceback."""
+_READ: Final = "Read worker.log in the job's folder."
+
+
 @dataclass(frozen=True, slots=True)
 class Failure:
     """A diagnosed failure, as ``failure.json`` holds it."""
@@ -92,6 +99,32 @@ class TimeIsUp(Interrupted):
         super().__init__(f"The job ran longer than max_seconds = {seconds:g}.")
 
 
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What is known of an error: that it was raised here, or only what a log tells of it."""
+
+    names: frozenset[str]
+    """Of its class and its bases."""
+    text: str
+    errno: int | None = None
+
+    @classmethod
+    def by(cls, error: BaseException) -> Said:
+        """Return what ``error`` says."""
+        names = frozenset(kind.__name__ for kind in type(error).__mro__)
+        return cls(names, str(error), error.errno if isinstance(error, OSError) else None)
+
+    def line(self, name: str) -> str:
+        """Return one line that begins with the error's own name."""
+        text = " ".join(self.text.split())
+        return f"{name}: {text[:300]}" if text else name
+
+    def has(self, *texts: str) -> bool:
+        """Tell whether one of the texts is in it."""
+        said = self.text.lower().replace("’", "'")
+        return any(text in said for text in texts)
+
+
 def diagnose(error: BaseException) -> Failure:
     """Return the failure that ``error``, or what caused it, stands for."""
     for cause in _chain(error):
@@ -99,10 +132,30 @@ def diagnose(error: BaseException) -> Failure:
             return cause.failure
         if isinstance(cause, TimeIsUp):
             return Failure("timeout", str(cause), "Raise max_seconds or train fewer steps.")
-        for matches, kind, message, remedy in _TABLE:
-            if matches(cause):
-                return Failure(kind, f"{message} ({_line(cause)})", remedy)
-    return Failure("unknown", _line(error), "Read worker.log in the job's folder.")
+        found = _look_up(Said.by(cause), type(cause).__name__)
+        if found is not None:
+            return found
+    return Failure("unknown", Said.by(error).line(type(error).__name__), _READ)
+
+
+def diagnose_log(lines: Sequence[str]) -> Failure:
+    """Return the failure that tracebacks in a log stand for; the last error says it first."""
+    raised = [match.groups(default="") for line in lines if (match := _RAISED.match(line))]
+    for name, text in reversed(raised):
+        short = name.rpartition(".")[2]
+        # A log names no base classes; these are the ones that the table asks for.
+        found = _look_up(Said(frozenset({short, "OSError", "RuntimeError"}), text), short)
+        if found is not None:
+            return found
+    name, text = raised[-1] if raised else ("Error", lines[-1] if lines else "")
+    return Failure("unknown", Said(frozenset(), text).line(name.rpartition(".")[2]), _READ)
+
+
+def _look_up(said: Said, name: str) -> Failure | None:
+    for matches, kind, message, remedy in _TABLE:
+        if matches(said):
+            return Failure(kind, f"{message} ({said.line(name)})", remedy)
+    return None
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
@@ -115,41 +168,32 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
         current = current.__cause__ or current.__context__
 
 
-def _line(error: BaseException) -> str:
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text[:300]}" if text else type(error).__name__
+def _is_full(said: Said) -> bool:
+    return said.errno in _FULL or said.has(*_FULL_TEXT)
 
 
-def _says(error: BaseException, *texts: str) -> bool:
-    said = str(error).lower().replace("’", "'")
-    return any(text in said for text in texts)
-
-
-def _class_names(error: BaseException) -> set[str]:
-    return {cls.__name__ for cls in type(error).__mro__}
-
-
-def _is_full(error: BaseException) -> bool:
-    return (isinstance(error, OSError) and error.errno in _FULL) or _says(error, *_FULL_TEXT)
-
-
-def _is_memory(error: BaseException) -> bool:
-    return isinstance(error, MemoryError) or (
-        isinstance(error, OSError | RuntimeError) and _says(error, *_MEMORY_TEXT)
+def _is_memory(said: Said) -> bool:
+    return "MemoryError" in said.names or (
+        not said.names.isdisjoint({"OSError", "RuntimeError"}) and said.has(*_MEMORY_TEXT)
     )
 
 
-def _is_gated(error: BaseException) -> bool:
-    return "GatedRepoError" in _class_names(error) or _says(error, *_GATED_TEXT)
+def _is_gated(said: Said) -> bool:
+    return "GatedRepoError" in said.names or said.has(*_GATED_TEXT)
 
 
-def _is_no_model(error: BaseException) -> bool:
-    return not _class_names(error).isdisjoint(_NO_MODEL) or (
-        isinstance(error, OSError | ValueError | KeyError) and _says(error, *_NO_MODEL_TEXT)
+def _is_no_model(said: Said) -> bool:
+    return not said.names.isdisjoint(_NO_MODEL) or (
+        not said.names.isdisjoint({"OSError", "ValueError", "KeyError"})
+        and said.has(*_NO_MODEL_TEXT)
     )
 
 
-_TABLE: Final[tuple[tuple[Callable[[BaseException], bool], FailureKind, str, str], ...]] = (
+def _is_no_engine(said: Said) -> bool:
+    return "ModuleNotFoundError" in said.names
+
+
+_TABLE: Final[tuple[tuple[Callable[[Said], bool], FailureKind, str, str], ...]] = (
     (
         _is_full,
         "disk_full",
@@ -173,5 +217,11 @@ _TABLE: Final[tuple[tuple[Callable[[BaseException], bool], FailureKind, str, str
         "unknown_base_model",
         "The base model was found neither on this machine nor on the Hub.",
         "Check base_model; a private one needs HUGGINGFACE_TOKEN, a remote one the network.",
+    ),
+    (
+        _is_no_engine,
+        "unavailable",
+        "The interpreter lacks what the engine needs.",
+        "Run `make setup-trainer` (TRL) or `make setup-autotrain` (AutoTrain) again.",
     ),
 )

@@ -11,7 +11,7 @@ import sys
 from importlib import import_module
 from importlib.metadata import version
 
-from agent_orchestrator.trainer.worker import LIBRARIES
+from agent_orchestrator.trainer.trl_engine import LIBRARIES
 
 
 def main() -> int:

@@ -27,7 +27,7 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class Preference:
-    """One pair of DPO."""
+    """One pair of DPO or ORPO."""
 
     prompt: tuple[Message, ...]
     chosen: str
@@ -115,6 +115,7 @@ def _problem(data: dict[str, Any], row: int) -> Problem:
 _PARSERS: Final[Mapping[Method, Callable[[dict[str, Any], int], Row]]] = {
     "sft": _example,
     "dpo": _preference,
+    "orpo": _preference,
     "grpo": _problem,
 }
 
@@ -151,5 +152,6 @@ def _bad(column: str, row: int, why: str) -> Refused:
         "bad_column",
         f"Column {column!r}, row {row}: {why}.",
         "A row needs: for sft 'messages' (the assistant last), or 'prompt' and 'completion'; for "
-        "dpo 'prompt', 'chosen' and 'rejected'; for grpo 'problem' and what its rewards ask for.",
+        "dpo and orpo 'prompt', 'chosen' and 'rejected'; for grpo 'problem' and what its rewards "
+        "ask for.",
     )

@@ -10,6 +10,7 @@ import dataclasses
 import json
 import types
 import typing
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal, TypeVar
@@ -35,7 +36,14 @@ _FEWEST_GENERATIONS: Final = 2
 """GRPO compares answers with each other."""
 
 T = TypeVar("T")
-Method = Literal["sft", "dpo", "grpo"]
+Method = Literal["sft", "dpo", "grpo", "orpo"]
+Engine = Literal["trl", "autotrain"]
+ENGINES: Final[Mapping[Engine, str]] = {"trl": "TRL", "autotrain": "AutoTrain"}
+"""As people know them."""
+METHODS: Final[Mapping[Engine, tuple[Method, ...]]] = {
+    "trl": ("sft", "dpo", "grpo"),
+    "autotrain": ("sft", "dpo", "orpo"),
+}
 LrScheduler = Literal["linear", "cosine", "constant", "constant_with_warmup"]
 
 
@@ -129,7 +137,8 @@ class Spec:
     dataset: DatasetFiles
     output_dir: str
     """Where the artifact appears; must not exist yet."""
-    engine: str = "trl"
+    engine: Engine = "trl"
+    """Whose libraries the worker's interpreter has."""
     method: Method = "sft"
     base_revision: str | None = None
     hyperparameters: Hyperparameters = field(default_factory=Hyperparameters)
@@ -144,7 +153,7 @@ class Spec:
 
 
 def read_spec(path: Path) -> Spec:
-    """Read and check ``spec.json``. Raises Refused (``bad_spec``, ``unavailable``)."""
+    """Read and check ``spec.json``. Raises Refused (``bad_spec``)."""
     return parse_spec(_read_json(path))
 
 
@@ -171,14 +180,13 @@ def _check_protocol(data: object) -> None:
 
 
 def parse_spec(data: object) -> Spec:
-    """Check the content of ``spec.json``. Raises Refused (``bad_spec``, ``unavailable``)."""
+    """Check the content of ``spec.json``. Raises Refused (``bad_spec``)."""
     _check_protocol(data)
     spec = _dataclass(Spec, data, "")
+    if spec.method not in METHODS[spec.engine]:
+        known = ", ".join(METHODS[spec.engine])
+        raise _bad("method", spec.method, f"{ENGINES[spec.engine]} has {known}")
     _check_ranges(spec)
-    if spec.engine != "trl":
-        raise Refused(
-            "unavailable", f"Engine {spec.engine!r} is not built in yet.", "Use engine 'trl'."
-        )
     return spec
 
 

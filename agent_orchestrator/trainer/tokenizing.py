@@ -83,6 +83,7 @@ def _problem(problem: Problem, tokenizer: Any, parameters: Hyperparameters) -> T
 _MAKERS: Final[Mapping[Method, Callable[[Any, Any, Hyperparameters], TrainerRow | None]]] = {
     "sft": _answer,
     "dpo": _preference,
+    "orpo": _preference,
     "grpo": _problem,
 }
 
@@ -96,6 +97,13 @@ def _tokens(tokenizer: Any, prompt: Sequence[Message], answer: str) -> tuple[lis
 
     Apart, so that no token spans the border: the model starts from just these at inference.
     """
+    texts = list(rendered(tokenizer, prompt, answer))
+    before, after = tokenizer(texts, add_special_tokens=False).input_ids
+    return before, after
+
+
+def rendered(tokenizer: Any, prompt: Sequence[Message], answer: str) -> tuple[str, str]:
+    """Return the texts of the prompt and of its answer as the chat template writes them."""
     opening = _render(tokenizer, list(prompt), answering=True)
     text = _render(tokenizer, [*prompt, *_said(answer)], answering=False)
     if not text.startswith(opening):
@@ -104,8 +112,7 @@ def _tokens(tokenizer: Any, prompt: Sequence[Message], answer: str) -> tuple[lis
             "The base model's chat template writes a prompt differently once it is answered.",
             "Choose a base model whose template opens an answer as add_generation_prompt does.",
         )
-    before, after = tokenizer([opening, text[len(opening) :]], add_special_tokens=False).input_ids
-    return before, after
+    return opening, text[len(opening) :]
 
 
 def _render(tokenizer: Any, messages: list[Message], *, answering: bool) -> str:

@@ -11,24 +11,26 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
-from types import FrameType
 from typing import Any, Final
 
 from agent_orchestrator.trainer import artifact
-from agent_orchestrator.trainer.base_model import check_local_base, load_base
-from agent_orchestrator.trainer.diagnosis import Cancelled, Refused, TimeIsUp, diagnose
+from agent_orchestrator.trainer.base_model import check_local_base
+from agent_orchestrator.trainer.diagnosis import Cancelled, Refused, diagnose
+from agent_orchestrator.trainer.job import Job, Trained
 from agent_orchestrator.trainer.progress import ProgressLog
-from agent_orchestrator.trainer.rows import Row, read_rows
+from agent_orchestrator.trainer.rows import read_rows
+from agent_orchestrator.trainer.signals import Signals
 from agent_orchestrator.trainer.spec import Spec, read_spec
 
 COMPLETED: Final = 0
 FAILED: Final = 1
 CANCELLED: Final = 128 + signal.SIGTERM
-LIBRARIES: Final = ("torch", "transformers", "trl", "peft", "datasets", "accelerate", "tokenizers")
+CarryOut = Callable[[Path, ProgressLog, Signals], None]
+"""Does what the folder's ``spec.json`` says and writes its ``manifest.json`` last."""
 
 
 def run(job_dir: Path, carry_out: CarryOut | None = None) -> int:
@@ -83,64 +85,6 @@ def _cancelled(progress: ProgressLog) -> int:
     return CANCELLED
 
 
-class Signals:
-    """SIGTERM cancels, SIGALRM ends the time limit; both raise, except while training.
-
-    An exception in the middle of a step would leave weights that belong to no step, so that
-    training asks for ``cancelled`` between two steps instead.
-    """
-
-    def __init__(self) -> None:
-        self.cancelled = False
-        self.time_is_up: TimeIsUp | None = None
-        self._deferred = False
-        signal.signal(signal.SIGTERM, self._on_term)
-
-    def limit(self, seconds: float) -> None:
-        """Raise TimeIsUp after ``seconds``."""
-
-        def on_alarm(_signal: int, _frame: FrameType | None) -> None:
-            self.time_is_up = TimeIsUp(seconds)
-            raise self.time_is_up
-
-        signal.signal(signal.SIGALRM, on_alarm)
-        signal.setitimer(signal.ITIMER_REAL, seconds)
-
-    def _on_term(self, _signal: int, _frame: FrameType | None) -> None:
-        self.cancelled = True
-        if not self._deferred:
-            raise Cancelled
-
-    def ignore(self) -> None:
-        """The job is done but for its manifest: neither cancellation nor limit counts any more."""
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        signal.setitimer(signal.ITIMER_REAL, 0)
-
-    @contextmanager
-    def deferred(self) -> Iterator[None]:
-        """Hold cancellation back; raises Cancelled at the end when it was asked for meanwhile."""
-        self._deferred = True
-        yield
-        self._deferred = False
-        if self.cancelled:
-            raise Cancelled
-
-
-CarryOut = Callable[[Path, ProgressLog, Signals], None]
-"""Does what the folder's ``spec.json`` says and writes its ``manifest.json`` last."""
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """What the parts of a job share."""
-
-    folder: Path
-    spec: Spec
-    token: str | None
-    progress: ProgressLog
-    signals: Signals
-
-
 def _carry_out(job_dir: Path, progress: ProgressLog, signals: Signals) -> None:
     """Do what the specification says, cheap checks before heavy imports."""
     spec = read_spec(job_dir / "spec.json")
@@ -153,10 +97,11 @@ def _carry_out(job_dir: Path, progress: ProgressLog, signals: Signals) -> None:
     validation = read_rows(job_dir / held_out, spec.method) if held_out else []
     output = job_dir / spec.output_dir
     with artifact.appearing(output, spec.job_id) as partial:
-        model, tokenizer, manifest = _train(job, examples, validation)
-        progress.event("saving", "saving the model")
-        artifact.save_weights(model, tokenizer, partial)
-        card = artifact.model_card(spec, manifest["metrics"])
+        progress.event("loading", "loading the libraries")
+        _prepare_environment(job)
+        engine = import_module(f"agent_orchestrator.trainer.{spec.engine}_engine")
+        trained: Trained = engine.train(job, examples, validation, partial)
+        card = artifact.model_card(spec, trained.metrics, trained.notes)
         (partial / "README.md").write_text(card, encoding="utf-8")
         files = [asdict(entry) for entry in artifact.list_files(partial)]
     hub_url = _push(job, output)
@@ -165,73 +110,27 @@ def _carry_out(job_dir: Path, progress: ProgressLog, signals: Signals) -> None:
     progress.event("completed", "completed")
     artifact.write_json(
         job_dir / "manifest.json",
-        {**manifest, "output_dir": str(output), "files": files, "hub_url": hub_url},
+        {**_manifest(spec, trained), "output_dir": str(output), "files": files, "hub_url": hub_url},
     )
 
 
-def _train(job: Job, examples: list[Row], validation: list[Row]) -> tuple[Any, Any, dict[str, Any]]:
-    """Return the trained model, its tokenizer and the manifest as far as it is known."""
-    spec, progress = job.spec, job.progress
-    progress.event("loading", "loading the libraries")
-    _prepare_environment(job)
-    from agent_orchestrator.trainer.loop import Material, Setting
-    from agent_orchestrator.trainer.tokenizing import prepare
-
-    method = import_module(f"agent_orchestrator.trainer.{spec.method}")
-    progress.event("loading", f"loading the base model {spec.base_model}")
-    model, tokenizer = load_base(spec, job.token)
-    base_sha256, base_type = artifact.weights_sha256(model), model.dtype
-    progress.event("tokenizing", f"tokenizing {len(examples)} examples")
-    rows = prepare(spec.method, examples, tokenizer, spec.hyperparameters)
-    held_out = []
-    if validation:
-        held_out = prepare(spec.method, validation, tokenizer, spec.hyperparameters)
-
-    with job.signals.deferred():
-        setting = Setting(
-            job_dir=job.folder,
-            progress=progress,
-            cancelled=lambda: job.signals.cancelled,
-            sandbox=spec.sandbox,
-        )
-        material = Material(model=model, tokenizer=tokenizer, rows=rows, validation=held_out)
-        trained, measured = method.train(spec.hyperparameters, material, setting)
-    trained = trained.to(base_type)
-    sha256 = artifact.weights_sha256(trained)
-    if sha256 == base_sha256:
-        raise Refused(
-            "unknown",
-            "The weights did not change.",
-            "Raise the learning rate or train more steps.",
-        )
-    metrics = {
-        "train_loss_first": measured.first_loss,
-        "train_loss_final": measured.final_loss,
-        "validation_loss": measured.validation_loss,
-        "train_seconds": measured.seconds,
-        "steps": measured.steps,
-        "tokens": measured.tokens,
-        "examples": len(rows),
-        "examples_too_long": len(examples) - len(rows),
-        **measured.measures,
-    }
-    return trained, tokenizer, _manifest(spec, base_sha256, sha256, metrics)
-
-
-def _manifest(spec: Spec, base_sha256: str, sha256: str, metrics: dict[str, Any]) -> dict[str, Any]:
-    libraries = {library: version(library) for library in LIBRARIES}
+def _manifest(spec: Spec, trained: Trained) -> dict[str, Any]:
+    libraries = {library: version(library) for library in trained.libraries}
     return {
         "protocol": spec.protocol,
         "status": "completed",
         "job_id": spec.job_id,
+        "engine": spec.engine,
+        "method": spec.method,
         "finished_at": time.time(),
         "base_model": spec.base_model,
         "base_revision": spec.base_revision,
-        "base_weights_sha256": base_sha256,
-        "weights_sha256": sha256,
-        "metrics": metrics,
+        "base_weights_sha256": trained.base_sha256,
+        "weights_sha256": trained.sha256,
+        "metrics": dict(trained.metrics),
+        "notes": list(trained.notes),
         "hyperparameters": asdict(spec.hyperparameters),
-        "seed": spec.hyperparameters.seed,
+        "seed": trained.seed,
         "libraries": {"python": platform.python_version(), **libraries},
     }
 

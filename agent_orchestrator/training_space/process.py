@@ -82,6 +82,7 @@ def _backend(settings: Settings) -> LocalBackend:
         jobs_dir=settings.space_dir / "jobs",
         artifacts_dir=settings.space_dir / "artifacts",
         trainer_python=settings.trainer_python,
+        autotrain_python=settings.autotrain_python,
         environment=settings.child_environment(),
     )
 

@@ -177,7 +177,7 @@ class Queue:
         try:
             replace_atomically(folder.path / "turn.json", note)
             start = folder.resume if turn.starts > 1 else folder.start
-            start(self._backend.command(), environment)
+            start(self._backend.command(folder.path.name), environment)
         except ConfigurationError as error:
             folder.fail(Failure("unavailable", error.message, error.remedy))
 

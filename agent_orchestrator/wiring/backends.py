@@ -17,6 +17,7 @@ def compose_backends(settings: Settings) -> dict[str, TrainerBackend]:
             jobs_dir=settings.jobs_dir,
             artifacts_dir=settings.artifacts_dir,
             trainer_python=settings.trainer_python,
+            autotrain_python=settings.autotrain_python,
             environment=settings.child_environment(),
         )
     }

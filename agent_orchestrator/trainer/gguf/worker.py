@@ -22,7 +22,7 @@ from agent_orchestrator.trainer.gguf.publishing import Manners, model_card, mode
 from agent_orchestrator.trainer.gguf.spec import GgufSpec, read_spec
 from agent_orchestrator.trainer.gguf.turns import read_turns
 from agent_orchestrator.trainer.progress import ProgressLog
-from agent_orchestrator.trainer.worker import Signals
+from agent_orchestrator.trainer.signals import Signals
 
 #: Bytes a weight, rounded up: small matrices stay in wider types.
 _BYTES_A_WEIGHT: Final = {"F16": 2.0, "Q8_0": 1.2, "Q5_K_M": 0.9, "Q4_K_M": 0.8}

@@ -18,6 +18,7 @@ from agent_orchestrator.domain.training import TrainingSpec
 
 ROOT = Path(__file__).resolve().parents[3]
 PYTHON = ROOT / ".venv-trainer" / "bin" / "python"
+AUTOTRAIN_PYTHON = ROOT / ".venv-autotrain" / "bin" / "python"
 ROWS = [
     {
         "messages": [
@@ -42,6 +43,14 @@ def trainer_python() -> Path:
     if not PYTHON.exists():
         pytest.fail(f"No {PYTHON.relative_to(ROOT)}: run `make setup-trainer`.", pytrace=False)
     return PYTHON
+
+
+def autotrain_python() -> Path:
+    """Return AutoTrain's interpreter; fail with what to do when it is missing."""
+    if not AUTOTRAIN_PYTHON.exists():
+        name = AUTOTRAIN_PYTHON.relative_to(ROOT)
+        pytest.fail(f"No {name}: run `make setup-autotrain`.", pytrace=False)
+    return AUTOTRAIN_PYTHON
 
 
 def environment() -> dict[str, str]:
@@ -94,11 +103,14 @@ def job_folder(folder: Path, base: Path | str, **changes: Any) -> Path:
     return folder
 
 
-def run_worker(folder: Path, **variables: str) -> int:
-    """Run the worker on a job's folder to its end; return its exit status."""
+def run_worker(folder: Path, *, python: Path | None = None, **variables: str) -> int:
+    """Run the worker on a job's folder to its end; return its exit status.
+
+    ``python`` is the engine's interpreter, TRL's when left out.
+    """
     with (folder / "worker.log").open("wb") as log:
         return subprocess.run(
-            [trainer_python(), "-m", "agent_orchestrator.trainer", folder],
+            [python or trainer_python(), "-m", "agent_orchestrator.trainer", folder],
             env={**environment(), **variables},
             stdout=log,
             stderr=log,
@@ -117,7 +129,7 @@ def training_spec(base_model: str = "local/tiny", **changes: Any) -> TrainingSpe
     hyperparameters = {**QUICK, **changes.pop("hyperparameters", {})}
     return TrainingSpec(
         agent="code_review",
-        method="sft",
+        method=changes.pop("method", "sft"),
         base_model=base_model,
         output_model=changes.pop("output_model", "local/better"),
         rows=ROWS,
@@ -136,6 +148,7 @@ def local_backend(folder: Path, base: Path, **changes: Any) -> LocalBackend:
         "jobs_dir": folder / "jobs",
         "artifacts_dir": artifacts,
         "trainer_python": trainer_python(),
+        "autotrain_python": AUTOTRAIN_PYTHON,
         "environment": environment(),
     }
     return LocalBackend(**{**settings, **changes})

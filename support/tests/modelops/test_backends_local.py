@@ -147,6 +147,8 @@ def test_a_missing_interpreter_is_said_before_anything_starts(tmp_path: Path):
     backend = LocalBackend(tmp_path / "jobs", tmp_path, tmp_path / "none", {})
     with pytest.raises(ConfigurationError, match="make setup-trainer"):
         backend.submit("job_1", training_spec())
+    with pytest.raises(ConfigurationError, match="make setup-autotrain"):
+        backend.submit("job_1", training_spec(method="orpo", engine="autotrain"))
     assert not (tmp_path / "jobs").exists()
 
 

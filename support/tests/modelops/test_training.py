@@ -377,7 +377,6 @@ def test_a_backend_that_could_not_publish_says_so_before_anything_is_priced(scho
     [
         ({"backend": "hf_jobs"}, "backend 'hf_jobs' is not available here. Use fake"),
         ({"backend": "hf_space"}, "'hf_space' is not available here. Set MODELOPS"),
-        ({"method": "orpo"}, "method 'orpo' is not available in this build. Use sft"),
     ],
 )
 def test_what_is_not_built_says_so(school: School, request_: dict[str, Any], said: str):
@@ -385,6 +384,23 @@ def test_what_is_not_built_says_so(school: School, request_: dict[str, Any], sai
     with pytest.raises(NotAvailable) as error:
         school.plan(**request_)
     assert said in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("request_", "said"),
+    [
+        ({"method": "grpo", "engine": "autotrain"}, "engine='autotrain' has no method 'grpo'"),
+        ({"method": "orpo", "engine": "trl"}, "engine='trl' has no method 'orpo'"),
+    ],
+)
+def test_an_engine_is_not_asked_for_what_it_lacks(
+    school: School, request_: dict[str, Any], said: str
+):
+    """Before anything is priced; the remedy names the engine that has it."""
+    with pytest.raises(InputError) as error:
+        school.plan(**request_)
+    assert said in error.value.message
+    assert error.value.remedy.startswith("Use engine ")
 
 
 def test_an_unknown_agent_is_refused_first(school: School):
@@ -414,7 +430,7 @@ async def test_a_started_training_is_a_job_and_then_a_version(school: School):
     assert version.trained_by == "ada"
     assert version.weights_sha256
     assert version.training_config.base_model == "acme/v1"
-    assert version.training_config.extra == {"examples": 9}
+    assert version.training_config.extra == {"engine": "trl", "examples": 9}
 
 
 async def test_the_worker_gets_the_resolved_request(school: School):

@@ -60,7 +60,9 @@ def test_nested_objects_become_their_types():
         ({"dataset": "train.jsonl"}, "bad_spec: dataset = 'train.jsonl': must be an object"),
         ({"max_seconds": 0}, "bad_spec: max_seconds = 0.0"),
         ({"method": "ppo"}, "method = 'ppo': must be one of sft, dpo, grpo"),
-        ({"engine": "autotrain"}, "unavailable: Engine 'autotrain'"),
+        ({"engine": "axolotl"}, "engine = 'axolotl': must be one of trl, autotrain"),
+        ({"method": "orpo"}, "method = 'orpo': TRL has sft, dpo, grpo"),
+        ({"engine": "autotrain", "method": "grpo"}, "AutoTrain has sft, dpo, orpo"),
     ],
 )
 def test_a_wrong_value_is_refused_by_its_key(change: dict[str, object], said: str):

@@ -34,8 +34,8 @@ from agent_orchestrator.domain import cost
 from agent_orchestrator.domain.base_facts import BaseFacts
 from agent_orchestrator.domain.jobs import Job
 from agent_orchestrator.domain.licences import Licence
-from agent_orchestrator.domain.models import TrainingConfig
-from agent_orchestrator.domain.training import TrainingSpec
+from agent_orchestrator.domain.models import TrainingConfig, TrainingEngine
+from agent_orchestrator.domain.training import TrainingSpec, choose_engine
 from agent_orchestrator.errors import DatasetError, NotAvailable
 from agent_orchestrator.stores.defaults import Hyperparameters, TrainingDefaults
 
@@ -55,6 +55,7 @@ class _Prepared:
     """A request with everything resolved."""
 
     agent: str
+    engine: TrainingEngine
     dataset: Dataset
     rows: list[dict[str, Any]]
     base_model: str
@@ -127,12 +128,14 @@ class Training:
                 "dataset_hash": prepared.dataset.hash,
                 "base_model": prepared.base_model,
                 "backend": prepared.backend,
+                "engine": prepared.engine,
                 "hyperparameters": prepared.hyperparameters.model_dump(mode="json"),
             },
             details={
                 "dataset": prepared.dataset.id,
                 "base_model": prepared.base_model,
                 "backend": prepared.backend,
+                "engine": prepared.engine,
                 "estimated_minutes": round(estimate.minutes, 2),
                 "minutes_range": [round(m, 2) for m in estimate.minutes_range],
                 "cost_range_usd": [round(c, 2) for c in estimate.cost_range_usd],
@@ -174,11 +177,7 @@ class Training:
                 f"Training backend {backend!r} is not available here.",
                 remedy=_NEEDS.get(backend, f"Use {' or '.join(sorted(self._backends))}."),
             )
-        if request.method == "orpo":
-            raise NotAvailable(
-                "Training method 'orpo' is not available in this build.",
-                remedy="Use sft, dpo or grpo.",
-            )
+        engine = choose_engine(request.method, request.engine)
         chosen: object = self._backends[backend]
         if isinstance(chosen, ChecksFirst):
             chosen.check(self._owner)
@@ -195,6 +194,7 @@ class Training:
         cost.check_limits(estimate, max_cost_usd=limits.max_cost_usd, max_hours=limits.max_hours)
         return _Prepared(
             agent=agent,
+            engine=engine,
             dataset=dataset,
             rows=rows,
             base_model=base_model,
@@ -304,6 +304,7 @@ class Training:
         return TrainingSpec(
             agent=prepared.agent,
             method=request.method,
+            engine=prepared.engine,
             base_model=prepared.base_model,
             output_model=output_model,
             rows=prepared.rows,
@@ -352,5 +353,5 @@ def _config(request: TrainSubagentModel, prepared: _Prepared) -> TrainingConfig:
         max_length=chosen.max_length,
         seed=chosen.seed,
         mode=request.mode,
-        extra={"examples": len(prepared.rows)},
+        extra={"engine": prepared.engine, "examples": len(prepared.rows)},
     )

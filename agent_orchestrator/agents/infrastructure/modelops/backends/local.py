@@ -15,9 +15,10 @@ from agent_orchestrator.agents.infrastructure.modelops.backends.job_folder impor
     JobFolder,
 )
 from agent_orchestrator.domain.jobs import Progress
-from agent_orchestrator.domain.models import check_model_id
+from agent_orchestrator.domain.models import TrainingEngine, check_model_id
 from agent_orchestrator.domain.training import Row, TrainingSpec
 from agent_orchestrator.errors import ConfigurationError, InputError
+from agent_orchestrator.stores.files import storage_error
 
 _PROTOCOL: Final = 1
 #: A job id becomes the name of a folder.
@@ -53,8 +54,11 @@ class LocalBackend:
     artifacts_dir: Path
     """Finished models, ``<owner>/<name>/``; a base model is looked for here before the Hub."""
     trainer_python: Path
+    """Interpreter of the TRL engine."""
     environment: Mapping[str, str]
     """The environment to take the worker's part from."""
+    autotrain_python: Path | None = None
+    """Interpreter of the AutoTrain engine; None when there is none."""
     grace_seconds: float = GRACE_SECONDS
     """How long a cancelled worker may take to write its checkpoint."""
 
@@ -65,7 +69,7 @@ class LocalBackend:
         """
         folder = self.folder(job_id)
         self.prepare(job_id, spec)
-        folder.start(self.command(), self.worker_environment())
+        folder.start(self.command(job_id), self.worker_environment())
         return {"folder": str(folder.path)}
 
     def prepare(
@@ -76,11 +80,7 @@ class LocalBackend:
         Raises as ``submit``.
         """
         check_model_id(spec.output_model)
-        if not self.trainer_python.exists():
-            raise ConfigurationError(
-                f"No interpreter at CHEF_TRAINER_PYTHON={str(self.trainer_python)!r}.",
-                remedy="Run `make setup-trainer`.",
-            )
+        self._interpreter(spec.engine)
         files = {"spec.json": json.dumps(self._spec(job_id, spec), indent=2).encode()}
         files["train.jsonl"] = _lines(spec.rows)
         if spec.validation_rows:
@@ -93,9 +93,17 @@ class LocalBackend:
             raise InputError(f"Not a job id: {job_id!r}.", remedy="Use letters, digits, - and _.")
         return JobFolder(self.jobs_dir / job_id, grace_seconds=self.grace_seconds)
 
-    def command(self) -> tuple[str, ...]:
-        """Return what starts the worker."""
-        return (str(self.trainer_python), "-m", "agent_orchestrator.trainer")
+    def command(self, job_id: str) -> tuple[str, ...]:
+        """Return what starts a prepared job's worker: its engine decides the interpreter.
+
+        Raises ConfigurationError, StorageError.
+        """
+        path = self.folder(job_id).path / "spec.json"
+        try:
+            engine = json.loads(path.read_text(encoding="utf-8"))["engine"]
+        except OSError as error:
+            raise storage_error(path, error) from error
+        return (str(self._interpreter(engine)), "-m", "agent_orchestrator.trainer")
 
     def worker_environment(self) -> dict[str, str]:
         """Return what the worker may know of our environment."""
@@ -113,6 +121,18 @@ class LocalBackend:
         """See ``TrainerBackend``."""
         return self._find(ref).log(tail)
 
+    def _interpreter(self, engine: TrainingEngine) -> Path:
+        variable, python, target = {
+            "trl": ("CHEF_TRAINER_PYTHON", self.trainer_python, "setup-trainer"),
+            "autotrain": ("CHEF_AUTOTRAIN_PYTHON", self.autotrain_python, "setup-autotrain"),
+        }[engine]
+        if python is None or not python.exists():
+            raise ConfigurationError(
+                f"No interpreter at {variable}={str(python)!r} for engine {engine!r}.",
+                remedy=f"Run `make {target}`.",
+            )
+        return python
+
     def _find(self, ref: Ref) -> JobFolder:
         folder = Path(ref["folder"]) if "folder" in ref else self.jobs_dir / ref["job_id"]
         return JobFolder(folder, grace_seconds=self.grace_seconds)
@@ -122,7 +142,7 @@ class LocalBackend:
         return {
             "protocol": _PROTOCOL,
             "job_id": job_id,
-            "engine": "trl",
+            "engine": spec.engine,
             "method": spec.method,
             "base_model": base,
             "dataset": {

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from agent_orchestrator.agents.infrastructure.modelops.usecases.base import ChangingRequest, Result
-from agent_orchestrator.domain.models import TrainingMethod, TrainingMode
+from agent_orchestrator.domain.models import TrainingEngine, TrainingMethod, TrainingMode
 
 
 class TrainSubagentModel(ChangingRequest):
@@ -19,6 +19,8 @@ class TrainSubagentModel(ChangingRequest):
     base_model: str | None = None
     """Model id; the model that serves the agent when it was trained here, else the default."""
     method: TrainingMethod = "sft"
+    engine: TrainingEngine | None = None
+    """What trains: trl, or autotrain for orpo, when left out."""
     mode: TrainingMode = "demo"
     max_examples: Annotated[int, Field(ge=2)] | None = None
     """Examples to train on; the mode's number when left out."""
