@@ -202,6 +202,22 @@ class EvaluationDefaults(_Strict):
     sandbox: SandboxDefaults = SandboxDefaults()
 
 
+class LangSmithDefaults(_Strict):
+    """Where an agent's examples are in LangSmith."""
+
+    dataset: Annotated[str, Field(min_length=1)] = "code-chef-{agent}"
+    """Name of the agent's own data set."""
+    feedback_keys: Annotated[tuple[str, ...], Field(min_length=1)] = ("feedback_score",)
+    """The first of them that a run has is its score."""
+    runs_since_days: Positive = 30.0
+
+
+class DatasetDefaults(_Strict):
+    """dataset_defaults.yaml."""
+
+    langsmith: LangSmithDefaults = LangSmithDefaults()
+
+
 class EndpointDefaults(_Strict):
     """endpoint_defaults.yaml: Inference Endpoints that a deployment makes."""
 
@@ -230,6 +246,11 @@ def load_training_defaults(config_dir: Path) -> TrainingDefaults:
 def load_evaluation_defaults(config_dir: Path) -> EvaluationDefaults:
     """Read evaluation_defaults.yaml; SettingsError names the file and the key."""
     return _load(config_dir / "modelops" / "evaluation_defaults.yaml", EvaluationDefaults)
+
+
+def load_dataset_defaults(config_dir: Path) -> DatasetDefaults:
+    """Read dataset_defaults.yaml; SettingsError names the file and the key."""
+    return _load(config_dir / "modelops" / "dataset_defaults.yaml", DatasetDefaults)
 
 
 def load_endpoint_defaults(config_dir: Path) -> EndpointDefaults:

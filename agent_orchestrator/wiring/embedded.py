@@ -39,7 +39,6 @@ from agent_orchestrator.agents.infrastructure.modelops.retention import Retentio
 from agent_orchestrator.agents.infrastructure.modelops.rollback import Rollbacks
 from agent_orchestrator.agents.infrastructure.modelops.rollout_timer import RolloutTimer
 from agent_orchestrator.agents.infrastructure.modelops.smoke_test import BATCH
-from agent_orchestrator.agents.infrastructure.modelops.sources.opening import Sources
 from agent_orchestrator.agents.infrastructure.modelops.training import Training
 from agent_orchestrator.agents.infrastructure.modelops.transitions import Transitions
 from agent_orchestrator.agents.infrastructure.modelops.usecases.simulation import (
@@ -65,6 +64,7 @@ from agent_orchestrator.stores.serving import ServingBoard
 from agent_orchestrator.wiring import processes
 from agent_orchestrator.wiring.backends import compose_backends, pushing_backends
 from agent_orchestrator.wiring.hub import open_hub
+from agent_orchestrator.wiring.sources import compose_sources
 from agent_orchestrator.wiring.targets import (
     compose_targets,
     inference_endpoints,
@@ -325,7 +325,10 @@ def _compose_coordinator(
         },
         planners={
             "build_dataset": DatasetBuilding(
-                catalogue, stores.datasets, Sources(), stores.audit
+                catalogue,
+                stores.datasets,
+                compose_sources(settings, defaults.load_dataset_defaults(settings.config_dir)),
+                stores.audit,
             ).plan,
             "train_subagent_model": jobs.training.plan,
             "cancel_training_job": jobs.desk.plan_cancel,

@@ -64,7 +64,7 @@ def check(
         ("train feature_dev", 2, ("no data set for feature_dev", "chef build-dataset")),
         ("train feature_dev --backend hf_jobs", 1, ("'hf_jobs' is not available", "Use local")),
         ("build-dataset cicd --source no.jsonl", 2, ("no data file 'no.jsonl'", "Check the path")),
-        ("build-dataset cicd", 1, ("'langsmith' is not available", "JSONL")),
+        ("build-dataset cicd", 2, ("cannot be read without a key", "LANGSMITH_API_KEY")),
         ("job job_9", 2, ("No job 'job_9'.", "chef jobs")),
         ("job", 2, ("Which job?", "a job id or an agent")),
         ("cancel --agent cicd", 2, ("cicd has had no job", "chef train cicd")),

@@ -9,6 +9,7 @@ from pathlib import PurePath
 from typing import Final
 
 from agent_orchestrator.agents.infrastructure.modelops.examples import Example, parse_example
+from agent_orchestrator.agents.infrastructure.modelops.filters import NO_FILTERS
 from agent_orchestrator.agents.infrastructure.modelops.sources import (
     BadRow,
     Open,
@@ -99,5 +100,6 @@ class Selection:
             else:
                 left = True
                 yield replace(row, metadata={**row.metadata, "agent": agent})
-        if not left and (self.filtered or self.other_agents):
+        asked = self._wanted.filters != NO_FILTERS
+        if not left and (asked or self.filtered or self.other_agents):
             raise self._nothing()

@@ -76,7 +76,8 @@ class BuildDataset(ChangingRequest):
 
     agent: str
     source: str = "langsmith"
-    """``stdlib-defects``, or the path of a JSONL or CSV file."""
+    """langsmith (the agent's own data set), langsmith:<data set>, langsmith-runs:<project>,
+    stdlib-defects, or the path of a .jsonl or .csv file."""
     name: str | None = None
     filters: DatasetFilters = DatasetFilters()
     """What an example's metadata must say: success, feedback_score (at least), hitl_approved,

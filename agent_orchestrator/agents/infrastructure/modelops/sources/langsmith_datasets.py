@@ -1,0 +1,71 @@
+"""Examples from a LangSmith data set, page by page.
+
+A data set with a split ``train`` and one of ``eval``, ``test`` or ``validation`` stays split so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+from langsmith import Client
+from langsmith.schemas import Example as LangSmithExample
+
+from agent_orchestrator.agents.infrastructure.modelops.examples import Example
+from agent_orchestrator.agents.infrastructure.modelops.sources import BadRow, Source, Wanted
+from agent_orchestrator.agents.infrastructure.modelops.sources.langsmith_client import (
+    Connect,
+    reading,
+)
+from agent_orchestrator.agents.infrastructure.modelops.sources.naming import slug
+from agent_orchestrator.agents.infrastructure.modelops.sources.traces import example_of
+
+_TRAIN: Final = ("train",)
+_HELD_OUT: Final = ("eval", "test", "validation")
+
+
+class LangSmithDatasets:
+    """``langsmith:<data set>``; without a name the agent's own, by ``default_name``."""
+
+    def __init__(self, connect: Connect, *, default_name: str) -> None:
+        """``default_name`` may hold ``{agent}``."""
+        self._connect = connect
+        self._default_name = default_name
+
+    def open(self, name: str, wanted: Wanted) -> Source:
+        """Open a data set. Raises DatasetError when there is none, SettingsError, UpstreamError."""
+        name = name or self._default_name.format(agent=wanted.agent)
+        client = self._connect()
+        with reading(f"data set {name!r}"):
+            dataset = client.read_dataset(dataset_name=name)
+            split = all(_any(client, name, splits) for splits in (_TRAIN, _HELD_OUT))
+        origin = f"LangSmith data set {name} ({dataset.id})"
+        if not split:
+            return Source(slug(name), origin, _examples(client, name))
+        return Source(
+            slug(name), origin, _examples(client, name, _TRAIN), _examples(client, name, _HELD_OUT)
+        )
+
+
+def _any(client: Client, name: str, splits: Sequence[str]) -> bool:
+    found = client.list_examples(dataset_name=name, splits=splits, limit=1)
+    return next(found, None) is not None
+
+
+def _examples(
+    client: Client, name: str, splits: Sequence[str] | None = None
+) -> Iterator[Example | BadRow]:
+    with reading(f"data set {name!r}"):
+        for found in client.list_examples(dataset_name=name, splits=splits):
+            yield example_of(
+                found.inputs or {},
+                found.outputs or {},
+                _metadata(found),
+                example_id=str(found.id),
+                where=f"LangSmith data set {name}, example {found.id}",
+            )
+
+
+def _metadata(found: LangSmithExample) -> dict[str, Any]:
+    own = {k: v for k, v in (found.metadata or {}).items() if k != "dataset_split"}
+    return {"created_at": found.created_at.isoformat(), **own}

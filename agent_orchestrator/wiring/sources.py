@@ -1,0 +1,46 @@
+"""Which sources of examples there are, and what they are reached with."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from agent_orchestrator.agents.infrastructure.modelops.sources import Source, Wanted
+from agent_orchestrator.agents.infrastructure.modelops.sources.opening import Sources
+from agent_orchestrator.settings import Settings
+from agent_orchestrator.stores.defaults import DatasetDefaults
+
+
+def compose_sources(settings: Settings, defaults: DatasetDefaults) -> Sources:
+    """Compose the sources; a service's client is loaded when its source is opened."""
+
+    def langsmith_datasets(name: str, wanted: Wanted) -> Source:
+        from agent_orchestrator.agents.infrastructure.modelops.sources import (
+            langsmith_client,
+            langsmith_datasets,
+        )
+
+        kind = langsmith_datasets.LangSmithDatasets(
+            lambda: langsmith_client.connect(settings.langsmith_endpoint, _langsmith_key(settings)),
+            default_name=defaults.langsmith.dataset,
+        )
+        return kind.open(name, wanted)
+
+    def langsmith_runs(name: str, wanted: Wanted) -> Source:
+        from agent_orchestrator.agents.infrastructure.modelops.sources import (
+            langsmith_client,
+            langsmith_runs,
+        )
+
+        kind = langsmith_runs.LangSmithRuns(
+            lambda: langsmith_client.connect(settings.langsmith_endpoint, _langsmith_key(settings)),
+            feedback_keys=defaults.langsmith.feedback_keys,
+            since=timedelta(days=defaults.langsmith.runs_since_days),
+        )
+        return kind.open(name, wanted)
+
+    return Sources({"langsmith": langsmith_datasets, "langsmith-runs": langsmith_runs})
+
+
+def _langsmith_key(settings: Settings) -> str | None:
+    key = settings.langsmith_api_key
+    return key.get_secret_value() if key else None
