@@ -20,10 +20,16 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, Final, cast, get_args
+from typing import Any, Final
 
 import psutil
 
+from agent_orchestrator.agents.infrastructure.modelops.backends.worker_events import (
+    failure_from,
+    last_event,
+    progress_from,
+    since_start,
+)
 from agent_orchestrator.domain.jobs import Failure, FailureKind, Progress
 from agent_orchestrator.errors import ConfigurationError, NotFoundError, StorageError
 from agent_orchestrator.stores.files import replace_atomically, storage_error
@@ -157,9 +163,9 @@ class JobFolder:
         manifest = _read_json(self.path / "manifest.json")
         events = self._events()
         if manifest is not None:
-            return _progress("completed", events, result=manifest)
+            return progress_from("completed", events, result=manifest)
         if process is not None:
-            return _progress("running", events)
+            return progress_from("running", events)
         return self._ended(events)
 
     def cancel(self) -> None:
@@ -213,18 +219,18 @@ class JobFolder:
     def _ended(self, events: list[dict[str, Any]]) -> Progress:
         """Return how a job without process and manifest ended."""
         if self._is_cancelled():
-            return _progress("cancelled", events)
-        told = _since_start(events)
-        written = _read_json(self.path / "failure.json") or _last(told, "failed")
+            return progress_from("cancelled", events)
+        told = since_start(events)
+        written = _read_json(self.path / "failure.json") or last_event(told, "failed")
         if written is not None:
-            return _progress("failed", events, failure=_failure(written))
+            return progress_from("failed", events, failure=failure_from(written))
         if self._pid() is None:
             if time.time() - self.path.stat().st_mtime < _START_SECONDS:
-                return _progress("pending", events)
-            return _progress("failed", events, failure=_NEVER_STARTED)
-        if _last(told, "cancelled") is not None:
-            return _progress("cancelled", events)
-        return _progress("failed", events, failure=self._post_mortem())
+                return progress_from("pending", events)
+            return progress_from("failed", events, failure=_NEVER_STARTED)
+        if last_event(told, "cancelled") is not None:
+            return progress_from("cancelled", events)
+        return progress_from("failed", events, failure=self._post_mortem())
 
     def _post_mortem(self) -> Failure:
         if shutil.disk_usage(self.path).free < _NO_ROOM_BYTES:
@@ -250,7 +256,9 @@ class JobFolder:
         Who started it may have died before writing ``process.json``: then the process's first
         event says it.
         """
-        record = _read_json(self.path / "process.json") or _last(self._events(), "started") or {}
+        record = (
+            _read_json(self.path / "process.json") or last_event(self._events(), "started") or {}
+        )
         pid = record.get("pid")
         return pid if isinstance(pid, int) else None
 
@@ -329,49 +337,3 @@ def _read_json(path: Path) -> dict[str, Any] | None:
     except (FileNotFoundError, NotADirectoryError, ValueError):
         return None
     return data if isinstance(data, dict) else None
-
-
-def _last(events: Sequence[dict[str, Any]], name: str) -> dict[str, Any] | None:
-    return next((event for event in reversed(events) if event.get("event") == name), None)
-
-
-def _since_start(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return what the last process told: one that was resumed may have been cut off before."""
-    starts = [n for n, event in enumerate(events) if event.get("event") == "started"]
-    return events[starts[-1] :] if starts else events
-
-
-def _failure(written: Mapping[str, Any]) -> Failure:
-    kind = written.get("kind")
-    known = kind if kind in get_args(FailureKind) else "unknown"
-    return Failure(
-        cast("FailureKind", known),
-        str(written.get("message", "It failed.")),
-        str(written.get("remedy", "")),
-    )
-
-
-def _progress(
-    status: Any,
-    events: Sequence[dict[str, Any]],
-    *,
-    failure: Failure | None = None,
-    result: Mapping[str, Any] | None = None,
-) -> Progress:
-    steps = [event for event in events if event.get("event") == "step"]
-    last = steps[-1] if steps else {}
-    losses = tuple(
-        (event["step"], event["loss"]) for event in steps if event.get("loss") is not None
-    )
-    return Progress(
-        status=status,
-        message=events[-1].get("message", "") if events else "",
-        current_step=last.get("step"),
-        total_steps=last.get("total_steps"),
-        current_loss=losses[-1][1] if losses else None,
-        learning_rate=last.get("learning_rate"),
-        eta_seconds=last.get("eta_seconds") if status == "running" else None,
-        losses=losses,
-        failure=failure,
-        result=result,
-    )

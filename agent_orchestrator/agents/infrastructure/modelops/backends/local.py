@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from agent_orchestrator.agents.infrastructure.modelops.backends import Ref
 from agent_orchestrator.agents.infrastructure.modelops.backends.job_folder import (
     GRACE_SECONDS,
     JobFolder,
 )
+from agent_orchestrator.agents.infrastructure.modelops.backends.worker_files import worker_files
 from agent_orchestrator.domain.jobs import Progress
 from agent_orchestrator.domain.models import TrainingEngine, check_model_id
-from agent_orchestrator.domain.training import Row, TrainingSpec
+from agent_orchestrator.domain.training import TrainingSpec
 from agent_orchestrator.errors import ConfigurationError, InputError
 from agent_orchestrator.stores.files import storage_error
 
-_PROTOCOL: Final = 1
 #: A job id becomes the name of a folder.
 _JOB_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 #: What the worker may know of our environment.
@@ -81,10 +81,13 @@ class LocalBackend:
         """
         check_model_id(spec.output_model)
         self._interpreter(spec.engine)
-        files = {"spec.json": json.dumps(self._spec(job_id, spec), indent=2).encode()}
-        files["train.jsonl"] = _lines(spec.rows)
-        if spec.validation_rows:
-            files["validation.jsonl"] = _lines(spec.validation_rows)
+        files = worker_files(
+            job_id,
+            spec,
+            base_model=self._base(spec.base_model),
+            output_dir=str(self.artifacts_dir / spec.output_model),
+            max_seconds=spec.max_seconds,
+        )
         return self.folder(job_id).create({**files, **(notes or {})})
 
     def folder(self, job_id: str) -> JobFolder:
@@ -137,32 +140,8 @@ class LocalBackend:
         folder = Path(ref["folder"]) if "folder" in ref else self.jobs_dir / ref["job_id"]
         return JobFolder(folder, grace_seconds=self.grace_seconds)
 
-    def _spec(self, job_id: str, spec: TrainingSpec) -> dict[str, Any]:
-        base = self._base(spec.base_model)
-        return {
-            "protocol": _PROTOCOL,
-            "job_id": job_id,
-            "engine": spec.engine,
-            "method": spec.method,
-            "base_model": base,
-            "dataset": {
-                "train": "train.jsonl",
-                "validation": "validation.jsonl" if spec.validation_rows else None,
-                "name": spec.dataset,
-            },
-            "output_dir": str(self.artifacts_dir / spec.output_model),
-            "hyperparameters": dict(spec.hyperparameters),
-            "model_card": {"base_model": spec.base_model, **spec.card},
-            "push_to_hub": {"repo": spec.output_model} if spec.push_to_hub else None,
-            "max_seconds": spec.max_seconds,
-        }
-
     def _base(self, model: str) -> str:
         """Return the folder of one of our own artifacts, else what the Hub or the user calls it."""
         own = self.artifacts_dir / model
         inside = own.resolve().is_relative_to(self.artifacts_dir.resolve())
         return str(own) if inside and (own / "config.json").is_file() else model
-
-
-def _lines(rows: Sequence[Row]) -> bytes:
-    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode()
