@@ -26,6 +26,7 @@ from agent_orchestrator.agents.infrastructure.modelops.usecases.rollouts import 
     RolloutReport,
 )
 from agent_orchestrator.agents.infrastructure.modelops.usecases.simulation import CanarySimulated
+from agent_orchestrator.agents.infrastructure.modelops.usecases.spaces import SpaceReport
 from agent_orchestrator.agents.infrastructure.modelops.usecases.training import TrainingStarted
 
 if TYPE_CHECKING:
@@ -346,6 +347,19 @@ def _(result: AgentModels) -> None:
             for version in result.versions
         ],
     )
+
+
+@_show.register
+def _(result: SpaceReport) -> None:
+    price = "" if not result.usd_per_hour else f", ${result.usd_per_hour:.2f} an hour"
+    where = f"{result.space}: {result.stage} on {result.hardware}{price}" if result.space else "App"
+    click.echo(f"{where} ({result.url})")
+    if result.health is not None:
+        gpus = ", ".join(result.gpus) or "no GPU"
+        click.echo(f"Health: {result.health}; {gpus}, {result.disk_free_gb} GB of disk free")
+        click.echo(f"Jobs: {len(result.running)} run, {len(result.waiting)} wait")
+    for reason in result.reasons:
+        click.echo(reason)
 
 
 @_show.register

@@ -7,7 +7,16 @@ import logging
 
 import click
 
+from agent_orchestrator.cli.usecase import command
+from agent_orchestrator.domain.approvals import UseCaseName
 from agent_orchestrator.settings import load_settings
+
+_USE_CASES: tuple[UseCaseName, ...] = (
+    "deploy_space",
+    "space_status",
+    "pause_space",
+    "restart_space",
+)
 
 
 @click.group()
@@ -33,3 +42,7 @@ def serve(host: str | None, port: int | None, no_token: bool) -> None:
     token = None if no_token else process.configured_token(settings)
     logging.getLogger("chef.space").setLevel(logging.INFO)
     asyncio.run(process.serve(settings, token=token, say=lambda line: click.echo(line, err=True)))
+
+
+for _use_case in _USE_CASES:
+    space.add_command(command(_use_case))

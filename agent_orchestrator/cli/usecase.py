@@ -46,6 +46,10 @@ _NAMES: Mapping[UseCaseName, str] = {
     "endpoint_status": "endpoints status",
     "wake_endpoint": "endpoints wake",
     "sleep_endpoint": "endpoints sleep",
+    "deploy_space": "space deploy",
+    "space_status": "space status",
+    "pause_space": "space pause",
+    "restart_space": "space restart",
 }
 #: Use cases that return a job, which ``--wait`` follows.
 _JOB_STARTERS = {"train_subagent_model", "evaluate_model_vs_baseline", "convert_model_to_gguf"}
@@ -70,7 +74,7 @@ def build_request(use_case: UseCaseName, values: Mapping[str, Any]) -> Request:
         ) from None
 
 
-def _command(use_case: UseCaseName) -> click.Command:
+def command(use_case: UseCaseName) -> click.Command:
     """Return the use case's command: an option for each field, and those about how to run it."""
     kind = USE_CASES[use_case].request
 
@@ -89,18 +93,16 @@ def _command(use_case: UseCaseName) -> click.Command:
             prepare=partial(_saved, picture) if picture else None,
         )
 
-    command = click.Command(_NAMES[use_case].split()[-1], callback=run, help=kind.__doc__)
-    command.params = [
-        _parameter(use_case, field, info) for field, info in kind.model_fields.items()
-    ]
-    options.as_json(command)
+    made = click.Command(_NAMES[use_case].split()[-1], callback=run, help=kind.__doc__)
+    made.params = [_parameter(use_case, field, info) for field, info in kind.model_fields.items()]
+    options.as_json(made)
     if issubclass(kind, ChangingRequest):
-        options.yes(command)
+        options.yes(made)
     if use_case in _JOB_STARTERS:
-        options.wait(command)
+        options.wait(made)
     if use_case == "monitor_training_job":
-        options.follow(command)
-    return command
+        options.follow(made)
+    return made
 
 
 def _positional(use_case: UseCaseName) -> str | None:
@@ -192,22 +194,22 @@ def _value(text: str) -> Any:
         return text
 
 
-build_dataset = _command("build_dataset")
-train_subagent_model = _command("train_subagent_model")
-evaluate_model_vs_baseline = _command("evaluate_model_vs_baseline")
-deploy_model_to_agent = _command("deploy_model_to_agent")
-promote_canary = _command("promote_canary")
-rollback_deployment = _command("rollback_deployment")
-rollout_status = _command("rollout_status")
-reset_breaker = _command("reset_breaker")
-list_agent_models = _command("list_agent_models")
-monitor_training_job = _command("monitor_training_job")
-cancel_training_job = _command("cancel_training_job")
-convert_model_to_gguf = _command("convert_model_to_gguf")
+build_dataset = command("build_dataset")
+train_subagent_model = command("train_subagent_model")
+evaluate_model_vs_baseline = command("evaluate_model_vs_baseline")
+deploy_model_to_agent = command("deploy_model_to_agent")
+promote_canary = command("promote_canary")
+rollback_deployment = command("rollback_deployment")
+rollout_status = command("rollout_status")
+reset_breaker = command("reset_breaker")
+list_agent_models = command("list_agent_models")
+monitor_training_job = command("monitor_training_job")
+cancel_training_job = command("cancel_training_job")
+convert_model_to_gguf = command("convert_model_to_gguf")
 
 simulate = click.Group("simulate", help="Plan a canary by simulation.")
-simulate.add_command(_command("simulate_canary"))
+simulate.add_command(command("simulate_canary"))
 
 endpoints = click.Group("endpoints", help="See and control the Inference Endpoints.")
 for _use_case in ("list_endpoints", "endpoint_status", "wake_endpoint", "sleep_endpoint"):
-    endpoints.add_command(_command(_use_case))
+    endpoints.add_command(command(_use_case))

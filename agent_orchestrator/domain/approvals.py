@@ -19,9 +19,17 @@ from agent_orchestrator.errors import ApprovalDenied, InputError
 ApprovalStatus = Literal["pending", "approved", "rejected", "consumed"]
 """One that has expired keeps its status: the time of every use decides."""
 
-UseCaseName = (
-    UseCase | Literal["list_endpoints", "endpoint_status", "wake_endpoint", "sleep_endpoint"]
-)
+_ByName = Literal[
+    "list_endpoints",
+    "endpoint_status",
+    "wake_endpoint",
+    "sleep_endpoint",
+    "deploy_space",
+    "space_status",
+    "pause_space",
+    "restart_space",
+]
+UseCaseName = UseCase | _ByName
 """Every use case: those that a sentence can mean, and those that are asked for by name only."""
 
 

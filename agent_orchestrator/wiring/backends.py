@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from agent_orchestrator.agents.infrastructure.modelops.backends import TrainerBackend
 from agent_orchestrator.agents.infrastructure.modelops.backends.local import LocalBackend
 from agent_orchestrator.settings import Settings
 
+if TYPE_CHECKING:
+    from agent_orchestrator.agents.infrastructure.modelops.backends.hf_space import HfSpaceBackend
+
 #: Owner of models that are never published.
-_NOBODY = "local"
+NOBODY = "local"
 
 
 def compose_backends(settings: Settings) -> dict[str, TrainerBackend]:
@@ -26,7 +31,7 @@ def compose_backends(settings: Settings) -> dict[str, TrainerBackend]:
     return backends
 
 
-def space_backend(settings: Settings, url: str) -> TrainerBackend:
+def space_backend(settings: Settings, url: str) -> HfSpaceBackend:
     """Return the backend of the Space at ``url``; its HTTP client loads slowly."""
     from agent_orchestrator.agents.infrastructure.modelops.backends.hf_space import HfSpaceBackend
     from agent_orchestrator.agents.infrastructure.modelops.backends.space_client import SpaceClient
@@ -42,6 +47,6 @@ def space_backend(settings: Settings, url: str) -> TrainerBackend:
 
 def pushing_backends(settings: Settings) -> frozenset[str]:
     """Return the backends whose models go to the Hub: a Space keeps them where we have no owner."""
-    if settings.huggingface_token is None or settings.hub_org == _NOBODY:
+    if settings.huggingface_token is None or settings.hub_org == NOBODY:
         return frozenset({"hf_jobs"})
     return frozenset({"hf_jobs", "hf_space"})

@@ -65,6 +65,7 @@ from agent_orchestrator.wiring import processes
 from agent_orchestrator.wiring.backends import compose_backends, pushing_backends
 from agent_orchestrator.wiring.hub import open_hub
 from agent_orchestrator.wiring.sources import compose_sources
+from agent_orchestrator.wiring.spaces import compose_space
 from agent_orchestrator.wiring.targets import (
     compose_targets,
     inference_endpoints,
@@ -314,6 +315,7 @@ def _compose_coordinator(
     endpoints = EndpointControl(
         partial(inference_endpoints, settings), stores.models_yaml, stores.audit
     )
+    space = compose_space(settings, stores.audit, limits.max_hours)
     return Coordinator(
         readers={
             "monitor_training_job": jobs.desk.report,
@@ -322,6 +324,7 @@ def _compose_coordinator(
             "list_agent_models": inventory.list_models,
             "list_endpoints": endpoints.list,
             "endpoint_status": endpoints.status,
+            "space_status": space.status,
         },
         planners={
             "build_dataset": DatasetBuilding(
@@ -340,6 +343,9 @@ def _compose_coordinator(
             "convert_model_to_gguf": plan_conversion,
             "wake_endpoint": endpoints.plan_wake,
             "sleep_endpoint": endpoints.plan_sleep,
+            "deploy_space": space.plan_deploy,
+            "pause_space": space.plan_pause,
+            "restart_space": space.plan_restart,
         },
         authorisation=Authorisation(
             stores.approvals,

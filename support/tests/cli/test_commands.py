@@ -37,6 +37,10 @@ IN_GROUPS = {
     "endpoint_status": ("endpoints", "status"),
     "wake_endpoint": ("endpoints", "wake"),
     "sleep_endpoint": ("endpoints", "sleep"),
+    "deploy_space": ("space", "deploy"),
+    "space_status": ("space", "status"),
+    "pause_space": ("space", "pause"),
+    "restart_space": ("space", "restart"),
 }
 
 

@@ -34,6 +34,7 @@ class RunningSpace:
     trainer_python: Path
     variables: dict[str, str] = field(default_factory=dict)
     arguments: tuple[str, ...] = ()
+    program: tuple[str, ...] = ("-m", "agent_orchestrator.training_space.process")
     url: str = ""
     log: list[str] = field(default_factory=list)
     process: subprocess.Popen[str] | None = None
@@ -61,7 +62,7 @@ class RunningSpace:
             **self.variables,
         }
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "agent_orchestrator.training_space.process", *self.arguments],
+            [sys.executable, *self.program, *self.arguments],
             env=environment,
             stderr=subprocess.PIPE,
             text=True,

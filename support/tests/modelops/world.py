@@ -390,6 +390,7 @@ class World:
                 "list_agent_models": inventory.list_models,
                 "list_endpoints": endpoints.list,
                 "endpoint_status": endpoints.status,
+                "space_status": lambda _request: Result(),
             },
             planners={
                 "build_dataset": building.plan,
@@ -403,6 +404,9 @@ class World:
                 "convert_model_to_gguf": plan_conversion,
                 "wake_endpoint": endpoints.plan_wake,
                 "sleep_endpoint": endpoints.plan_sleep,
+                "deploy_space": plan_conversion,
+                "pause_space": plan_conversion,
+                "restart_space": plan_conversion,
             },
             authorisation=Authorisation(
                 self.approvals,

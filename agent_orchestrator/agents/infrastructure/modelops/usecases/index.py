@@ -53,6 +53,13 @@ from agent_orchestrator.agents.infrastructure.modelops.usecases.simulation impor
     CanarySimulated,
     SimulateCanary,
 )
+from agent_orchestrator.agents.infrastructure.modelops.usecases.spaces import (
+    DeploySpace,
+    PauseSpace,
+    RestartSpace,
+    SpaceReport,
+    SpaceStatus,
+)
 from agent_orchestrator.agents.infrastructure.modelops.usecases.training import (
     TrainingStarted,
     TrainSubagentModel,
@@ -90,4 +97,8 @@ USE_CASES: Mapping[UseCaseName, UseCaseSpec] = {
     "endpoint_status": UseCaseSpec(EndpointStatus, EndpointReport, changes=False),
     "wake_endpoint": UseCaseSpec(WakeEndpoint, EndpointReport, changes=True),
     "sleep_endpoint": UseCaseSpec(SleepEndpoint, EndpointReport, changes=True),
+    "deploy_space": UseCaseSpec(DeploySpace, SpaceReport, changes=True),
+    "space_status": UseCaseSpec(SpaceStatus, SpaceReport, changes=False),
+    "pause_space": UseCaseSpec(PauseSpace, SpaceReport, changes=True),
+    "restart_space": UseCaseSpec(RestartSpace, SpaceReport, changes=True),
 }
