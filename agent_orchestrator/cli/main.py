@@ -39,6 +39,7 @@ COMMANDS: Mapping[str, tuple[str, str, str]] = {
     "models": ("usecase", "list_agent_models", "List an agent's versions."),
     "job": ("usecase", "monitor_training_job", "Show how a job stands."),
     "cancel": ("usecase", "cancel_training_job", "Cancel a job."),
+    "resume": ("usecase", "resume_training_job", "Go on with a training that was cut off."),
     "convert": ("usecase", "convert_model_to_gguf", "Convert a model to GGUF."),
     "endpoints": ("usecase", "endpoints", "See and control the Inference Endpoints."),
     "status": ("overview", "status", "Show what serves whom, and what waits or runs."),

@@ -41,6 +41,7 @@ _NAMES: Mapping[UseCaseName, str] = {
     "list_agent_models": "models",
     "monitor_training_job": "job",
     "cancel_training_job": "cancel",
+    "resume_training_job": "resume",
     "convert_model_to_gguf": "convert",
     "list_endpoints": "endpoints list",
     "endpoint_status": "endpoints status",
@@ -52,7 +53,12 @@ _NAMES: Mapping[UseCaseName, str] = {
     "restart_space": "space restart",
 }
 #: Use cases that return a job, which ``--wait`` follows.
-_JOB_STARTERS = {"train_subagent_model", "evaluate_model_vs_baseline", "convert_model_to_gguf"}
+_JOB_STARTERS = {
+    "train_subagent_model",
+    "resume_training_job",
+    "evaluate_model_vs_baseline",
+    "convert_model_to_gguf",
+}
 
 
 def build_request(use_case: UseCaseName, values: Mapping[str, Any]) -> Request:
@@ -205,6 +211,7 @@ reset_breaker = command("reset_breaker")
 list_agent_models = command("list_agent_models")
 monitor_training_job = command("monitor_training_job")
 cancel_training_job = command("cancel_training_job")
+resume_training_job = command("resume_training_job")
 convert_model_to_gguf = command("convert_model_to_gguf")
 
 simulate = click.Group("simulate", help="Plan a canary by simulation.")

@@ -20,6 +20,7 @@ ApprovalStatus = Literal["pending", "approved", "rejected", "consumed"]
 """One that has expired keeps its status: the time of every use decides."""
 
 _ByName = Literal[
+    "resume_training_job",
     "list_endpoints",
     "endpoint_status",
     "wake_endpoint",

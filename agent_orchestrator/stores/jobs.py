@@ -99,6 +99,24 @@ class JobStore:
             raise ConflictError(f"Job {job_id} has ended already: {row['status']}.")
         return _job(row)
 
+    def reopen(self, job_id: str, *, at: float) -> Job:
+        """Let a job that failed or was cancelled run again; return it.
+
+        Raises NotFoundError, and ConflictError for one that runs or is completed.
+        """
+        values = {"status": "running", "failure": None, "finished_at": None, "updated_at": at}
+        reopened = _JOBS.c.status.in_(("failed", "cancelled"))
+        with self._database.write() as connection:
+            changed = connection.execute(
+                _JOBS.update().where(_JOBS.c.id == job_id, reopened).values(values)
+            ).rowcount
+            row = connection.execute(select(_JOBS).where(_JOBS.c.id == job_id)).mappings().first()
+        if row is None:
+            raise NotFoundError(f"No job {job_id!r}.", remedy="See `chef jobs`.")
+        if not changed:
+            raise ConflictError(f"Job {job_id} is {row['status']}: there is nothing to resume.")
+        return _job(row)
+
     def latest_for_agent(self, agent: str, kind: JobKind | None = None) -> Job | None:
         """Return the agent's newest job, of one kind or of any; None without one."""
         query = select(_JOBS).where(_JOBS.c.agent == agent)

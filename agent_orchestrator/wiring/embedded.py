@@ -335,6 +335,7 @@ def _compose_coordinator(
             ).plan,
             "train_subagent_model": jobs.training.plan,
             "cancel_training_job": jobs.desk.plan_cancel,
+            "resume_training_job": jobs.desk.plan_resume,
             "evaluate_model_vs_baseline": jobs.evaluations.plan,
             "deploy_model_to_agent": rollouts.deployment.plan_deploy,
             "promote_canary": rollouts.promotions.plan,

@@ -96,6 +96,26 @@ def test_a_running_job_can_be_cancelled_once(chef: Chef, workspace: Workspace):
     assert again.err == f"Error: Job {job_id} has ended already: cancelled.\n"
 
 
+@pytest.mark.parametrize("end", ["failed", "cancelled"])
+def test_a_training_that_was_cut_off_goes_on(chef: Chef, workspace: Workspace, end: str):
+    """In its own folder and under its own id, to its version; then there is nothing to resume."""
+    endless = {"steps": 10_000, "seconds": 0.05}
+    workspace.scenario(**({"failure": FAILURE} if end == "failed" else endless))
+    job_id = chef(*TRAIN, "--json").json["job_id"]
+    if end == "cancelled":
+        assert chef("resume", job_id).err.startswith(f"Error: Job {job_id} is ")
+        chef("cancel", job_id)
+    assert chef("job", job_id, "--follow", "--json").json["status"] == end
+    workspace.scenario()
+    assert chef("resume", job_id, "--dry-run", "--json").json["approval_needed"] is False
+    done = chef("resume", job_id, "--wait", "--json")
+    assert (done.code, done.json["status"], done.json["error"]) == (0, "completed", None), done.err
+    assert done.json["version"] == "v1.0.0"
+    again = chef("resume", job_id)
+    assert again.code == 1
+    assert again.err == f"Error: Job {job_id} is completed: there is nothing to resume.\n"
+
+
 def test_the_list_says_how_jobs_stand_now(chef: Chef):
     """Listing settles what has ended: no timer need run."""
     job_id = chef(*TRAIN, "--json").json["job_id"]

@@ -139,6 +139,31 @@ def test_a_cancelled_worker_leaves_its_checkpoint(base: Path, tmp_path: Path, jo
     assert list((jobs / "job_1" / "checkpoints").glob("checkpoint-*/model.safetensors"))
 
 
+@pytest.mark.trainer
+def test_a_killed_job_is_resumed_under_its_own_id(base: Path, tmp_path: Path, jobs: Path):
+    """From its last checkpoint; while it runs, and once it is completed, nothing is started."""
+    backend = local_backend(tmp_path, base)
+    steps = {"max_steps": 400, "checkpoint_steps": 5}
+    ref = backend.submit("job_1", training_spec(hyperparameters=steps))
+    checkpoints = jobs / "job_1" / "checkpoints"
+    wait(lambda: backend.poll(ref), lambda _: bool(list(checkpoints.glob("*/complete"))))
+    process_of(jobs / "job_1").kill()
+    assert wait(lambda: backend.poll(ref), ended).status == "failed"
+    backend.resume({"job_id": "job_1"})
+    process = process_of(jobs / "job_1")
+    backend.resume(ref)
+    assert process_of(jobs / "job_1") == process
+    progress = wait(lambda: backend.poll(ref), ended)
+    assert (progress.status, progress.failure) == ("completed", None)
+    assert [step for step, _ in progress.losses] == sorted({step for step, _ in progress.losses})
+    told = (jobs / "job_1" / "progress.jsonl").read_text()
+    assert "resuming from checkpoint-" in told
+    backend.resume(ref)
+    assert (jobs / "job_1" / "progress.jsonl").read_text() == told
+    with pytest.raises(NotFoundError):
+        backend.resume({"job_id": "job_2"})
+
+
 # -- with a program in the worker's place: what the folder alone can tell -------------------------
 
 

@@ -396,6 +396,7 @@ class World:
                 "build_dataset": building.plan,
                 "train_subagent_model": self._plan_training,
                 "cancel_training_job": plan_conversion,
+                "resume_training_job": plan_conversion,
                 "evaluate_model_vs_baseline": plan_conversion,
                 "deploy_model_to_agent": self.deployment.plan_deploy,
                 "promote_canary": self.promotions.plan,

@@ -75,3 +75,17 @@ def test_jobs_are_found_by_agent_kind_and_status(store: JobStore) -> None:
     assert store.latest_for_agent("feature_dev").id == "job_2"
     assert store.latest_for_agent("feature_dev", "training").id == "job_1"
     assert store.latest_for_agent("nobody") is None
+
+
+def test_only_a_job_that_failed_or_was_cancelled_runs_again(store: JobStore) -> None:
+    """Its end is forgotten, and it can end once more."""
+    with pytest.raises(ConflictError, match="nothing to resume"):
+        store.reopen("job_1", at=100.5)
+    store.update("job_1", at=101.0, status="failed", failure=Failure("killed", "Gone."))
+    again = store.reopen("job_1", at=102.0)
+    assert (again.status, again.failure, again.finished_at) == ("running", None, None)
+    assert store.update("job_1", at=103.0, status="completed").finished_at == 103.0
+    with pytest.raises(ConflictError, match="is completed"):
+        store.reopen("job_1", at=104.0)
+    with pytest.raises(NotFoundError):
+        store.reopen("x", at=104.0)

@@ -17,14 +17,16 @@ from typing import Any, Final, Protocol
 import anyio.to_thread
 
 from agent_orchestrator.agents.infrastructure.modelops.authorisation import Caller
-from agent_orchestrator.agents.infrastructure.modelops.backends import TrainerBackend
+from agent_orchestrator.agents.infrastructure.modelops.backends import Resumes, TrainerBackend
 from agent_orchestrator.agents.infrastructure.modelops.plans import Plan
 from agent_orchestrator.agents.infrastructure.modelops.usecases.jobs import (
     CancelTrainingJob,
     JobCancelled,
     JobError,
     JobReport,
+    JobResumed,
     MonitorTrainingJob,
+    ResumeTrainingJob,
 )
 from agent_orchestrator.domain.jobs import (
     TERMINAL,
@@ -223,6 +225,41 @@ class Jobs:
             return await anyio.to_thread.run_sync(cancel)
 
         return Plan(summary=f"Job {job.id} ({job.kind}, {job.agent}) is cancelled.", act=act)
+
+    def plan_resume(self, request: ResumeTrainingJob, caller: Caller) -> Plan:
+        """Plan to go on with a training; what it still has to do is its price.
+
+        Raises ConflictError for a job that runs or is completed, NotAvailable for one that is no
+        training or whose backend cannot resume.
+        """
+        job, progress = self.refresh(self.find(request.job_id, request.agent).id)
+        if progress.status not in {"failed", "cancelled"}:
+            raise ConflictError(f"Job {job.id} is {progress.status}: there is nothing to resume.")
+        backend: object = self._backend(job)
+        if job.kind != "training" or not isinstance(backend, Resumes):
+            raise NotAvailable(
+                f"A job of kind {job.kind!r} on backend {job.backend!r} cannot be resumed.",
+                remedy="Start it again.",
+            )
+        left = 1 - (progress.progress_pct or 0.0) / 100
+
+        def resume() -> JobResumed:
+            at = self._clock()
+            reopened = self._store.reopen(job.id, at=at)
+            self._audit.append(at, caller.name, "job_resumed", job.agent, {"job": job.id})
+            backend.resume(_ref(reopened))
+            _, after = self.refresh(job.id)
+            return JobResumed(job_id=job.id, status=after.status)
+
+        async def act(_approval_id: str | None) -> JobResumed:
+            return await anyio.to_thread.run_sync(resume)
+
+        return Plan(
+            summary=f"Job {job.id} ({job.agent}) goes on from its last checkpoint.",
+            act=act,
+            cost_usd=job.estimated_cost_usd * left,
+            resolved={"job": job.id},
+        )
 
     def _write(self, job: Job, **changes: Any) -> Job:
         """Change the stored job, unless another process has just written down its end."""

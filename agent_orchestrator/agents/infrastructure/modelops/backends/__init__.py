@@ -54,6 +54,18 @@ class ChecksFirst(Protocol):
 
 
 @runtime_checkable
+class Resumes(Protocol):
+    """A backend that can go on with a job which ended before it was completed."""
+
+    def resume(self, ref: Ref) -> None:
+        """Start the job again in its place; the worker goes on from its last checkpoint.
+
+        One that runs or is completed is left alone, so that asking again does nothing. Raises
+        NotFoundError, ConfigurationError, StorageError, UnavailableError.
+        """
+
+
+@runtime_checkable
 class KeepsArtifacts(Protocol):
     """A backend with which a finished model stays, unless it was pushed to the Hub."""
 

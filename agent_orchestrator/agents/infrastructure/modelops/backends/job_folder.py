@@ -104,6 +104,23 @@ class JobFolder:
             if self._process() is None and not self._is_cancelled():
                 self._start(command, environment)
 
+    def reopen(self) -> bool:
+        """Forget that the job was cancelled or failed; return whether it may be resumed now.
+
+        Not while its process lives, nor when it is completed. Raises NotFoundError, StorageError.
+        """
+        if not self.path.is_dir():
+            raise self._gone()
+        with self._starting():
+            if self._process() is not None or (self.path / "manifest.json").exists():
+                return False
+            try:
+                for name in ("cancel.json", "failure.json"):
+                    (self.path / name).unlink(missing_ok=True)
+            except OSError as error:
+                raise storage_error(self.path, error) from error
+        return True
+
     def is_started(self) -> bool:
         """Tell whether a process was ever started."""
         return self._pid() is not None

@@ -120,6 +120,12 @@ class LocalBackend:
         """See ``TrainerBackend``; a process that does not stop is killed after a while."""
         self._find(ref).cancel()
 
+    def resume(self, ref: Ref) -> None:
+        """See ``Resumes``."""
+        folder = self._find(ref)
+        if folder.reopen():
+            folder.resume(self.command(folder.path.name), self.worker_environment())
+
     def logs(self, ref: Ref, tail: int) -> list[str]:
         """See ``TrainerBackend``."""
         return self._find(ref).log(tail)

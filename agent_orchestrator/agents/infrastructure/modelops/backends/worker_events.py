@@ -40,15 +40,15 @@ def progress_from(
     """Return where a job stands by its events; how it stands is for the caller to know."""
     steps = [event for event in events if event.get("event") == "step"]
     last = steps[-1] if steps else {}
-    losses = tuple(
-        (event["step"], event["loss"]) for event in steps if event.get("loss") is not None
-    )
+    # A resumed job tells once more of the steps after its checkpoint: the later telling counts.
+    told = {event["step"]: event["loss"] for event in steps if event.get("loss") is not None}
+    losses = tuple(sorted(told.items()))
     return Progress(
         status=status,
         message=events[-1].get("message", "") if events else "",
         current_step=last.get("step"),
         total_steps=last.get("total_steps"),
-        current_loss=losses[-1][1] if losses else None,
+        current_loss=told.get(last.get("step")),
         learning_rate=last.get("learning_rate"),
         eta_seconds=last.get("eta_seconds") if status == "running" else None,
         losses=losses,

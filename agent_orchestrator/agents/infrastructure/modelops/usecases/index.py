@@ -37,7 +37,9 @@ from agent_orchestrator.agents.infrastructure.modelops.usecases.jobs import (
     CancelTrainingJob,
     JobCancelled,
     JobReport,
+    JobResumed,
     MonitorTrainingJob,
+    ResumeTrainingJob,
 )
 from agent_orchestrator.agents.infrastructure.modelops.usecases.models import (
     AgentModels,
@@ -82,6 +84,7 @@ USE_CASES: Mapping[UseCaseName, UseCaseSpec] = {
     "train_subagent_model": UseCaseSpec(TrainSubagentModel, TrainingStarted, changes=True),
     "monitor_training_job": UseCaseSpec(MonitorTrainingJob, JobReport, changes=False),
     "cancel_training_job": UseCaseSpec(CancelTrainingJob, JobCancelled, changes=True),
+    "resume_training_job": UseCaseSpec(ResumeTrainingJob, JobResumed, changes=True),
     "evaluate_model_vs_baseline": UseCaseSpec(
         EvaluateModelVsBaseline, EvaluationStarted, changes=True
     ),

@@ -31,6 +31,17 @@ class CancelTrainingJob(ChangingRequest):
     agent: str | None = None
 
 
+class ResumeTrainingJob(ChangingRequest):
+    """Go on with a training that was cut off.
+
+    One that was cancelled, killed or failed, by its id or as the agent's newest job, from its last
+    checkpoint; without one it starts anew.
+    """
+
+    job_id: str | None = None
+    agent: str | None = None
+
+
 class JobError(Result):
     """A diagnosed failure."""
 
@@ -66,6 +77,13 @@ class JobReport(Result):
 
 class JobCancelled(Result):
     """A job that was asked to stop."""
+
+    job_id: str
+    status: JobStatus
+
+
+class JobResumed(Result):
+    """A job that goes on."""
 
     job_id: str
     status: JobStatus
