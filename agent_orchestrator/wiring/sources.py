@@ -8,6 +8,7 @@ from agent_orchestrator.agents.infrastructure.modelops.sources import Source, Wa
 from agent_orchestrator.agents.infrastructure.modelops.sources.opening import Sources
 from agent_orchestrator.settings import Settings
 from agent_orchestrator.stores.defaults import DatasetDefaults
+from agent_orchestrator.wiring.hub import open_hub
 
 
 def compose_sources(settings: Settings, defaults: DatasetDefaults) -> Sources:
@@ -38,7 +39,12 @@ def compose_sources(settings: Settings, defaults: DatasetDefaults) -> Sources:
         )
         return kind.open(name, wanted)
 
-    return Sources({"langsmith": langsmith_datasets, "langsmith-runs": langsmith_runs})
+    def hub(name: str, wanted: Wanted) -> Source:
+        from agent_orchestrator.agents.infrastructure.modelops.sources.hub import HubDatasets
+
+        return HubDatasets(open_hub(settings)).open(name, wanted)
+
+    return Sources({"langsmith": langsmith_datasets, "langsmith-runs": langsmith_runs, "hub": hub})
 
 
 def _langsmith_key(settings: Settings) -> str | None:

@@ -205,7 +205,8 @@ DEEP = "[" * 100_000 + "]" * 100_000
             jsonl({"messages": [{"role": "assistant", "content": "a"}]}, OK),
             r"'messages': expected a user's turn",
         ),
-        ("d.parquet", "PAR1", r"'.parquet' is not a known kind"),
+        ("d.xlsx", "PK", r"'.xlsx' is not a known kind"),
+        ("d.parquet", "PAR1", r"d.parquet: not Parquet"),
     ],
 )
 def test_a_bad_file_is_refused_by_file_line_and_column(

@@ -68,7 +68,12 @@ class DatasetBuilding:
         )
 
     def _open(self, request: BuildDataset, agent: str) -> Source:
-        wanted = Wanted(agent=agent, filters=request.filters.selected(), seed=request.seed)
+        wanted = Wanted(
+            agent=agent,
+            filters=request.filters.selected(),
+            seed=request.seed,
+            columns=request.columns,
+        )
         return self._sources.open(request.source, wanted).source
 
     def _checked(self, source: Source, request: BuildDataset) -> dict[str, Any]:

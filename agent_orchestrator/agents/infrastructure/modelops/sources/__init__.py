@@ -6,8 +6,8 @@ no example is a ``BadRow``: one wrong row is a finding about the source, not the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 
 from agent_orchestrator.agents.infrastructure.modelops.examples import Example
 from agent_orchestrator.agents.infrastructure.modelops.filters import NO_FILTERS, Filters
@@ -48,6 +48,8 @@ class Wanted:
     agent: str
     filters: Filters = NO_FILTERS
     seed: int = 0
+    columns: Mapping[str, str] = field(default_factory=dict)
+    """Their column → ours, for sources of rows with columns."""
 
 
 Open = Callable[[str, Wanted], Source]

@@ -1,4 +1,4 @@
-"""Examples from JSONL and CSV files: the user's own, and those that other sources fetch.
+"""Examples from JSONL, CSV and Parquet files: the user's own, and those that other sources fetch.
 
 Lines are read one at a time. What cannot be read any further (broken quoting in a CSV file, bytes
 that are not UTF-8 in one) ends the file with a DatasetError; any other fault is of its row alone.
@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 from agent_orchestrator.agents.infrastructure.modelops.examples import Example, wrong_type
 from agent_orchestrator.agents.infrastructure.modelops.sources import BadRow, Source, Wanted
@@ -21,13 +21,15 @@ from agent_orchestrator.agents.infrastructure.modelops.sources.forms import (
     examples_of,
 )
 from agent_orchestrator.agents.infrastructure.modelops.sources.naming import slug
-from agent_orchestrator.errors import DatasetError
+from agent_orchestrator.errors import DatasetError, NotAvailable
 
-Lines = Iterable[bytes]
+Reader = Callable[[str, BinaryIO], Iterator[Numbered]]
+"""Yields the rows of a file, given its name and its content."""
+_BATCH: Final = 256
 
 
-def open_file(name: str, _wanted: Wanted) -> Source:
-    """Open a ``.jsonl`` or ``.csv`` file. Raises DatasetError when it is neither, or not there."""
+def open_file(name: str, wanted: Wanted) -> Source:
+    """Open a ``.jsonl``, ``.csv`` or ``.parquet`` file. Raises DatasetError for no such file."""
     path = Path(name)
     reader_of(path.name)
     try:
@@ -37,23 +39,25 @@ def open_file(name: str, _wanted: Wanted) -> Source:
             )
     except OSError as error:
         raise _unreadable(path, error) from error
-    return Source(slug(path.stem), path.name, _examples(path))
+    return Source(slug(path.stem), path.name, _examples(path, wanted))
 
 
-def reader_of(name: str) -> Callable[[str, Lines], Iterator[Numbered]]:
+def reader_of(name: str) -> Reader:
     """Return what reads a file of this name's kind; DatasetError for an unknown kind."""
     suffix = Path(name).suffix.lower()
     if suffix not in READERS:
         raise DatasetError(
-            f"{name}: {suffix!r} is not a known kind of data file.", remedy="Use .jsonl or .csv."
+            f"{name}: {suffix!r} is not a known kind of data file.",
+            remedy=f"Use {', '.join(READERS)}.",
         )
     return READERS[suffix]
 
 
-def _examples(path: Path) -> Iterator[Example | BadRow]:
+def _examples(path: Path, wanted: Wanted) -> Iterator[Example | BadRow]:
     try:
-        with path.open("rb") as lines:
-            yield from examples_of(reader_of(path.name)(path.name, lines), path.name, path.stem)
+        with path.open("rb") as file:
+            rows = reader_of(path.name)(path.name, file)
+            yield from examples_of(rows, path.name, path.stem, columns=wanted.columns)
     except OSError as error:
         raise _unreadable(path, error) from error
 
@@ -67,7 +71,7 @@ def _unreadable(path: Path, error: OSError) -> DatasetError:
 # ---------------------------------------------------------------- JSON lines
 
 
-def jsonl_rows(name: str, lines: Lines) -> Iterator[Numbered]:
+def jsonl_rows(name: str, lines: BinaryIO) -> Iterator[Numbered]:
     """Yield the rows of JSON lines; blank lines are none."""
     for number, raw in enumerate(lines, start=1):
         if raw.strip():
@@ -112,7 +116,7 @@ def _decoded(raw: bytes, number: int, where: str) -> str:
 # ---------------------------------------------------------------- CSV
 
 
-def csv_rows(name: str, lines: Lines) -> Iterator[Numbered]:
+def csv_rows(name: str, lines: BinaryIO) -> Iterator[Numbered]:
     """Yield the rows below a CSV file's header. Raises DatasetError for broken quoting."""
     decoded = (
         _decoded(raw, number, f"{name}, line {number}") for number, raw in enumerate(lines, 1)
@@ -157,8 +161,37 @@ def _wrong_header(header: Sequence[str], where: str) -> DatasetError | None:
     return None
 
 
-#: Suffix → what reads such a file's rows, given its name and lines.
-READERS: Final[Mapping[str, Callable[[str, Lines], Iterator[Numbered]]]] = {
+# ---------------------------------------------------------------- Parquet
+
+
+def parquet_rows(name: str, file: BinaryIO) -> Iterator[Numbered]:
+    """Yield the rows of a Parquet file, which is read one group of rows at a time.
+
+    Raises DatasetError for a file that is none, NotAvailable without pyarrow.
+    """
+    try:
+        import pyarrow as pa  # noqa: PLC0415 - 150 MB that not everybody needs
+        import pyarrow.parquet as pq  # noqa: PLC0415
+    except ImportError:
+        raise NotAvailable(
+            f"{name}: reading Parquet needs pyarrow.",
+            remedy="Install it with: pip install 'code-chef[parquet]'.",
+        ) from None
+    try:
+        number = 0
+        for batch in pq.ParquetFile(file).iter_batches(batch_size=_BATCH):
+            for row in batch.to_pylist():
+                number += 1
+                yield number, row
+    except pa.ArrowInvalid as error:
+        raise DatasetError(
+            f"{name}: not Parquet: {str(error).splitlines()[0]}.", remedy="Mend or convert it."
+        ) from None
+
+
+#: Suffix → what reads such a file.
+READERS: Final[Mapping[str, Reader]] = {
     ".jsonl": jsonl_rows,
     ".csv": csv_rows,
+    ".parquet": parquet_rows,
 }

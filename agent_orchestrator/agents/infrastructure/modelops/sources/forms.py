@@ -21,7 +21,7 @@ All rows of a source have one form, that of its first example. Other columns bec
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -51,11 +51,13 @@ _OWN: Final = frozenset({"id", "inputs", "outputs", "metadata", "messages", *_WA
 )
 
 
-def examples_of(rows: Iterable[Numbered], name: str, prefix: str) -> Iterator[Example | BadRow]:
+def examples_of(
+    rows: Iterable[Numbered], name: str, prefix: str, *, columns: Mapping[str, str]
+) -> Iterator[Example | BadRow]:
     """Yield the rows as examples, all in the form of the first good one.
 
     ``name`` begins the places that errors name; ``prefix`` and the number make the id of an example
-    that has none.
+    that has none. ``columns`` says which of their columns is which of ours.
     """
     form: Form | None = None
     for number, row in rows:
@@ -63,8 +65,9 @@ def examples_of(rows: Iterable[Numbered], name: str, prefix: str) -> Iterator[Ex
         try:
             if isinstance(row, DatasetError):
                 raise row
-            form = form or Form.of(row, where)
-            example = form.example(row, where, f"{prefix}-{number}")
+            ours = {columns.get(column, column): value for column, value in row.items()}
+            form = form or Form.of(ours, where)
+            example = form.example(ours, where, f"{prefix}-{number}")
             _check_storable(example, where)
         except DatasetError as error:
             yield BadRow(where, error)
@@ -188,5 +191,5 @@ def _right(row: Row, where: str) -> Row:
 def _check_storable(example: Example, where: str) -> None:
     try:
         example.line().encode()
-    except ValueError as error:  # half a surrogate pair, a number beyond all bounds
+    except (TypeError, ValueError) as error:  # a date; half a surrogate pair; an endless number
         raise DatasetError(f"{where}: {error}.", remedy="Correct or remove the row.") from None

@@ -18,7 +18,7 @@ from agent_orchestrator.agents.infrastructure.modelops.sources import (
     Wanted,
     stdlib_defects,
 )
-from agent_orchestrator.agents.infrastructure.modelops.sources.files import open_file
+from agent_orchestrator.agents.infrastructure.modelops.sources.files import READERS, open_file
 from agent_orchestrator.errors import DatasetError
 
 _MOST_AGENTS: Final = 20
@@ -39,7 +39,7 @@ class Sources:
         if not PurePath(name).suffix:
             raise DatasetError(
                 f"Unknown data set source {name!r}.",
-                remedy=f"Use {', '.join(self._kinds)} or the path of a .jsonl or .csv file.",
+                remedy=f"Use {', '.join(self._kinds)} or the path of a {', '.join(READERS)} file.",
             )
         return Selection(name, open_file(name, wanted), wanted)
 

@@ -77,11 +77,13 @@ class BuildDataset(ChangingRequest):
     agent: str
     source: str = "langsmith"
     """langsmith (the agent's own data set), langsmith:<data set>, langsmith-runs:<project>,
-    stdlib-defects, or the path of a .jsonl or .csv file."""
+    hub:<owner/name>, stdlib-defects, or the path of a .jsonl, .csv or .parquet file."""
     name: str | None = None
     filters: DatasetFilters = DatasetFilters()
     """What an example's metadata must say: success, feedback_score (at least), hitl_approved,
     since, until, tags; any other key is one of the metadata, with its value."""
+    columns: dict[str, str] = {}
+    """Their column → ours, e.g. question=prompt."""
     method: TrainingMethod = "sft"
     """What it is to train."""
     seed: int = 0
