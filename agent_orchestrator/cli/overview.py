@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import asdict
 
 import click
@@ -10,7 +11,12 @@ from pydantic import TypeAdapter
 
 from agent_orchestrator.agents.infrastructure.modelops.overview import Overview
 from agent_orchestrator.cli import options, render, session
+from agent_orchestrator.domain.jobs import JobEvent, JobStatus
 from agent_orchestrator.domain.routing import Arm
+from agent_orchestrator.wiring.embedded import Embedded
+
+_OPEN: tuple[JobStatus, ...] = ("pending", "running")
+_LOOK_SECONDS = 1.0
 
 
 def _share(arm: Arm) -> str:
@@ -52,10 +58,14 @@ def status(as_json: bool) -> None:
 @click.command()
 @click.option("--agent", help="Only this agent's.")
 @options.limit
+@click.option("--follow", is_flag=True, help="Tell what becomes of them until all have ended.")
 @options.as_json
-def jobs(agent: str | None, limit: int, as_json: bool) -> None:
-    """List the jobs, newest first."""
+def jobs(agent: str | None, limit: int, follow: bool, as_json: bool) -> None:
+    """List the jobs, newest first; or follow those that have not ended, a line an event."""
     embedded = session.embedded()
+    if follow:
+        _follow(embedded, agent, as_json=as_json)
+        return
     embedded.job_desk.refresh_all()
     found = embedded.jobs.newest(agent=agent, limit=limit)
     if as_json:
@@ -66,6 +76,28 @@ def jobs(agent: str | None, limit: int, as_json: bool) -> None:
         ("id", "kind", "agent", "status", "backend", "created"),
         [(j.id, j.kind, j.agent, j.status, j.backend, render.clock(j.created_at)) for j in found],
     )
+
+
+def _follow(embedded: Embedded, agent: str | None, *, as_json: bool) -> None:
+    """Show every event from now on until no job is open."""
+    seen = embedded.job_events.last()
+    while True:
+        embedded.job_desk.refresh_all()
+        is_open = any(embedded.jobs.newest(agent=agent, status=s, limit=1) for s in _OPEN)
+        for event in embedded.job_events.after(seen, agent=agent):
+            seen = event.seq
+            _show_event(event, as_json=as_json)
+        if not is_open:
+            return
+        time.sleep(_LOOK_SECONDS)
+
+
+def _show_event(event: JobEvent, *, as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps(asdict(event)))
+        return
+    what = f"{event.job_id} ({event.kind}, {event.agent}, {event.backend}) {event.status}"
+    click.echo(f"{render.clock(event.at)} {what} {event.message}".rstrip())
 
 
 @click.command()

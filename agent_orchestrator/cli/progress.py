@@ -67,6 +67,8 @@ def _numbers(report: JobReport) -> str:
         parts.append(f"step {report.current_step}/{report.total_steps}")
     if report.current_loss is not None:
         parts.append(f"loss {report.current_loss:.4f}")
+    if report.learning_rate is not None:
+        parts.append(f"learning rate {report.learning_rate:.3g}")
     if report.eta_minutes is not None:
         parts.append(f"{report.eta_minutes * 60:.0f} s left")
     return ", ".join(parts)

@@ -94,3 +94,19 @@ class Job:
     finished_at: float | None = None
     result: Mapping[str, Any] | None = None
     failure: Failure | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobEvent:
+    """A job has come to a status. ``seq`` rises with every event; ``at`` is in epoch seconds."""
+
+    seq: int
+    at: float
+    job_id: str
+    kind: JobKind
+    agent: str
+    backend: str
+    requester: str
+    status: JobStatus
+    message: str
+    """The diagnosis of one that failed, the version that a training made; else empty."""

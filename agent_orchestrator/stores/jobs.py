@@ -11,6 +11,7 @@ from sqlalchemy import Column, Float, Index, RowMapping, Select, String, Table, 
 
 from agent_orchestrator.domain.jobs import TERMINAL, Failure, Job, JobKind, JobStatus
 from agent_orchestrator.errors import ConflictError, NotFoundError
+from agent_orchestrator.stores import job_events
 from agent_orchestrator.stores.database import SEQUENCE, Database, Json, metadata
 
 _JOBS = Table(
@@ -53,6 +54,7 @@ class JobStore:
             if found is not None:
                 raise ConflictError(f"Job {job.id} exists already.")
             connection.execute(_JOBS.insert().values(_JOB.dump_python(job, mode="json")))
+            job_events.record(connection, job)
 
     def get(self, job_id: str) -> Job:
         """Return a job. Raises NotFoundError."""
@@ -73,7 +75,7 @@ class JobStore:
         failure: Failure | None = None,
         actual_cost_usd: float | None = None,
     ) -> Job:
-        """Change what is given and return the job.
+        """Change what is given and return the job; another status is an event.
 
         A job that has ended does not change any more. Raises NotFoundError, ConflictError.
         """
@@ -86,13 +88,17 @@ class JobStore:
             "finished_at": at if status in TERMINAL else None,
         }
         values = {name: value for name, value in given.items() if value is not None}
+        one = _JOBS.c.id == job_id
         with self._database.write() as connection:
+            before = connection.execute(select(_JOBS.c.status).where(one)).scalar()
             changed = connection.execute(
                 _JOBS.update()
-                .where(_JOBS.c.id == job_id, _JOBS.c.status.not_in(TERMINAL))
+                .where(one, _JOBS.c.status.not_in(TERMINAL))
                 .values(updated_at=at, **values)
             ).rowcount
-            row = connection.execute(select(_JOBS).where(_JOBS.c.id == job_id)).mappings().first()
+            row = connection.execute(select(_JOBS).where(one)).mappings().first()
+            if row is not None and row["status"] != before:
+                job_events.record(connection, _job(row))
         if row is None:
             raise NotFoundError(f"No job {job_id!r}.", remedy="See `chef jobs`.")
         if not changed:
@@ -111,6 +117,8 @@ class JobStore:
                 _JOBS.update().where(_JOBS.c.id == job_id, reopened).values(values)
             ).rowcount
             row = connection.execute(select(_JOBS).where(_JOBS.c.id == job_id)).mappings().first()
+            if row is not None and changed:
+                job_events.record(connection, _job(row))
         if row is None:
             raise NotFoundError(f"No job {job_id!r}.", remedy="See `chef jobs`.")
         if not changed:

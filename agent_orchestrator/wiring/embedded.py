@@ -55,6 +55,7 @@ from agent_orchestrator.stores.audit import AuditLog
 from agent_orchestrator.stores.database import Database
 from agent_orchestrator.stores.gateways import running_gateways
 from agent_orchestrator.stores.health import HealthBoard
+from agent_orchestrator.stores.job_events import JobEventStore
 from agent_orchestrator.stores.jobs import JobStore
 from agent_orchestrator.stores.journal import IntentJournal
 from agent_orchestrator.stores.models_yaml import ModelsYaml
@@ -87,6 +88,7 @@ class Embedded:
     registry: ModelRegistry
     jobs: JobStore
     job_desk: Jobs
+    job_events: JobEventStore
     audit: AuditLog
     timer: RolloutTimer
     endpoint_care: EndpointCare
@@ -130,6 +132,7 @@ def compose(settings: Settings) -> Embedded:
         registry=stores.registry,
         jobs=stores.jobs,
         job_desk=jobs.desk,
+        job_events=JobEventStore(stores.database),
         audit=stores.audit,
         timer=rollouts.timer,
         endpoint_care=_compose_endpoint_care(settings, stores),

@@ -6,6 +6,7 @@ import pty
 import subprocess
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 from tests.cli.conftest import Chef
@@ -126,6 +127,28 @@ def test_the_list_says_how_jobs_stand_now(chef: Chef):
     table = chef("jobs").out
     assert job_id in table
     assert "completed" in table
+
+
+@pytest.mark.parametrize(
+    ("scenario", "status", "message"),
+    [
+        ({}, "completed", "registered as v1.0.0"),
+        ({"failure": FAILURE}, "failed", "unknown_base_model: No such model. Name another."),
+    ],
+)
+def test_open_jobs_are_followed_to_their_ends(
+    chef: Chef, workspace: Workspace, scenario: dict[str, Any], status: str, message: str
+):
+    """A line for each thing that becomes of them, and then the command ends."""
+    workspace.scenario(**scenario)
+    jobs = {chef(*TRAIN, "--json").json["job_id"] for _ in range(2)}
+    done = chef("jobs", "--follow", "--json")
+    assert done.code == 0, done.err
+    told = [json.loads(line) for line in done.out.splitlines()]
+    assert {event["job_id"] for event in told} == jobs
+    assert told[0]["status"] == told[1]["status"] == status
+    assert message in {event["message"] for event in told}
+    assert chef("jobs", "--follow").out == ""
 
 
 def test_a_sentence_starts_and_follows_a_job(chef: Chef, monkeypatch: pytest.MonkeyPatch):

@@ -7,6 +7,7 @@ import pytest
 from agent_orchestrator.domain.jobs import Failure, Job
 from agent_orchestrator.errors import ConflictError, NotFoundError
 from agent_orchestrator.stores.database import Database
+from agent_orchestrator.stores.job_events import JobEventStore
 from agent_orchestrator.stores.jobs import JobStore
 
 JOB = Job(
@@ -89,3 +90,44 @@ def test_only_a_job_that_failed_or_was_cancelled_runs_again(store: JobStore) -> 
         store.reopen("job_1", at=104.0)
     with pytest.raises(NotFoundError):
         store.reopen("x", at=104.0)
+
+
+def test_every_status_a_job_comes_to_is_an_event(store: JobStore, database: Database) -> None:
+    """In order, with the diagnosis or the version; what changes no status is none."""
+    events = JobEventStore(database)
+    assert [event.status for event in events.after(0)] == ["pending"]
+    seen = events.last()
+    store.update("job_1", at=101.0, status="running", ref={"pid": 7})
+    store.update("job_1", at=102.0, actual_cost_usd=0.1)
+    store.update("job_1", at=103.0, status="running")
+    store.update("job_1", at=104.0, status="completed", result={"version": "v1.0.0"})
+    with pytest.raises(ConflictError):
+        store.update("job_1", at=105.0, status="failed")
+    told = events.after(seen)
+    assert [(event.at, event.status, event.message) for event in told] == [
+        (101.0, "running", ""),
+        (104.0, "completed", "registered as v1.0.0"),
+    ]
+    assert (told[0].job_id, told[0].agent, told[0].requester) == ("job_1", "feature_dev", "ada")
+    assert events.after(events.last()) == []
+
+
+def test_events_are_there_for_whoever_asked(store: JobStore, database: Database) -> None:
+    """A person reads what became of their own jobs, an agent's owner what became of the agent's."""
+    store.create(replace(JOB, id="job_2", requester="grace", agent="cicd"))
+    failure = Failure("out_of_memory", "The memory was not enough.", "Lower batch_size.")
+    store.update("job_2", at=101.0, status="failed", failure=failure)
+    events = JobEventStore(database)
+    (_, failed) = events.after(0, requester="grace")
+    assert failed.message == "out_of_memory: The memory was not enough. Lower batch_size."
+    assert [event.job_id for event in events.after(0, agent="feature_dev")] == ["job_1"]
+    assert [event.job_id for event in events.after(0, limit=1)] == ["job_1"]
+
+
+def test_a_change_that_is_rolled_back_is_no_event(store: JobStore, database: Database) -> None:
+    """State and event stand or fall together."""
+    with pytest.raises(ConflictError):
+        store.create(JOB)
+    with pytest.raises(NotFoundError):
+        store.update("job_9", at=1.0, status="running")
+    assert [event.job_id for event in JobEventStore(database).after(0)] == ["job_1"]
