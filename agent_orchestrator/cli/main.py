@@ -43,7 +43,16 @@ COMMANDS: Mapping[str, tuple[str, str, str]] = {
     "convert": ("usecase", "convert_model_to_gguf", "Convert a model to GGUF."),
     "endpoints": ("usecase", "endpoints", "See and control the Inference Endpoints."),
     "status": ("overview", "status", "Show what serves whom, and what waits or runs."),
-    "jobs": ("overview", "jobs", "List the jobs, newest first."),
+    "costs": (
+        "usecase",
+        "list_costs",
+        "List what the jobs of a month cost, and what is left of its budget.",
+    ),
+    "jobs": (
+        "overview",
+        "jobs",
+        "List the jobs, newest first; or follow those that have not ended, a line an event.",
+    ),
     "approvals": ("approvals", "approvals", "List the approvals that wait for an answer."),
     "approve": ("approvals", "approve", "Approve a request and carry it out."),
     "reject": ("approvals", "reject", "Reject a request; it cannot be carried out any more."),

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from agent_orchestrator.agents.infrastructure.modelops.usecases.base import PlannedChange, Result
+from agent_orchestrator.agents.infrastructure.modelops.usecases.costs import CostReport
 from agent_orchestrator.agents.infrastructure.modelops.usecases.datasets import DatasetBuilt
 from agent_orchestrator.agents.infrastructure.modelops.usecases.deployment import (
     Deployed,
@@ -390,3 +391,30 @@ def _number(value: float | None) -> str | None:
     if value is None:
         return None
     return f"{value:.0f}" if value.is_integer() and abs(value) >= 10 else f"{value:.3f}"  # noqa: PLR2004
+
+
+@_show.register
+def _(result: CostReport) -> None:
+    table(
+        f"Jobs of {result.month}",
+        ("job", "kind", "agent", "status", "on", "estimate $", "actual $", "est. min", "min"),
+        [
+            (
+                job.job_id,
+                job.kind,
+                job.agent,
+                job.status,
+                job.hardware or job.backend,
+                f"{job.estimated_cost_usd:.2f}",
+                None if job.actual_cost_usd is None else f"{job.actual_cost_usd:.2f}",
+                f"{job.estimated_minutes:.1f}",
+                None if job.actual_minutes is None else f"{job.actual_minutes:.1f}",
+            )
+            for job in result.jobs
+        ],
+    )
+    click.echo(
+        f"{result.month}: ${result.spent_usd:.2f} of ${result.limit_usd:.2f} and "
+        f"{result.spent_hours:.1f} of {result.limit_hours:g} rented hours spent or reserved; "
+        f"${result.left_usd:.2f} and {result.left_hours:.1f} hours are left."
+    )

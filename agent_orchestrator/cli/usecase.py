@@ -43,6 +43,7 @@ _NAMES: Mapping[UseCaseName, str] = {
     "cancel_training_job": "cancel",
     "resume_training_job": "resume",
     "convert_model_to_gguf": "convert",
+    "list_costs": "costs",
     "list_endpoints": "endpoints list",
     "endpoint_status": "endpoints status",
     "wake_endpoint": "endpoints wake",
@@ -213,6 +214,7 @@ monitor_training_job = command("monitor_training_job")
 cancel_training_job = command("cancel_training_job")
 resume_training_job = command("resume_training_job")
 convert_model_to_gguf = command("convert_model_to_gguf")
+list_costs = command("list_costs")
 
 simulate = click.Group("simulate", help="Plan a canary by simulation.")
 simulate.add_command(command("simulate_canary"))

@@ -21,6 +21,7 @@ ApprovalStatus = Literal["pending", "approved", "rejected", "consumed"]
 
 _ByName = Literal[
     "resume_training_job",
+    "list_costs",
     "list_endpoints",
     "endpoint_status",
     "wake_endpoint",

@@ -14,6 +14,7 @@ from typing import Annotated
 
 from annotated_types import Ge, Gt
 
+from agent_orchestrator.domain.calibration import SPREAD, Calibration
 from agent_orchestrator.domain.models import TrainingMethod
 from agent_orchestrator.errors import InputError
 
@@ -27,9 +28,6 @@ _LORA_FLOPS = 4.0
 #: are generated, read by the reference model and trained on; 3 is a lower guess, as it grows with
 #: the number of answers a prompt.
 _METHOD_FACTOR: dict[TrainingMethod, float] = {"sft": 1.0, "orpo": 2.0, "dpo": 3.0, "grpo": 3.0}
-
-#: How far an uncalibrated estimate may be off, either way.
-_SPREAD = 2.0
 
 THIS_MACHINE = "this machine"
 
@@ -52,13 +50,19 @@ class HardwareTier:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Estimate:
-    """Price and time of a job. The ranges are what an uncalibrated estimate may be off."""
+    """Price and time of a job, with the ranges that they may well be off."""
 
     cost_usd: float
     cost_range_usd: tuple[float, float]
     minutes: float
     minutes_range: tuple[float, float]
     hardware: str
+    usd_per_hour: float = 0.0
+    """0 for this machine."""
+    uncalibrated_minutes: float
+    """What the sizes alone say: what later runs are calibrated by."""
+    jobs: int = 0
+    """How many past runs of this kind it is calibrated by."""
     notes: tuple[str, ...] = ()
 
 
@@ -97,6 +101,7 @@ def estimate(
     hardware: HardwareTier | None,
     this_machine_flops: float,
     startup_minutes: float = 0.0,
+    calibration: Calibration | None = None,
 ) -> Estimate:
     """Estimate a training job from the size of the model and of the data.
 
@@ -109,9 +114,11 @@ def estimate(
         hardware: What is rented; None is this machine, which costs nothing.
         this_machine_flops: Floating-point operations a second that training reaches here.
         startup_minutes: Time until the first step (image, download), charged like the rest.
+        calibration: What past runs of this kind took beside their estimates.
 
     Returns:
-        Minutes and dollars with a range of a factor 2 either way, and how they were computed.
+        Minutes and dollars with the calibration's range (a factor 2 either way without one), and
+        how they were computed.
 
     Raises:
         InputError: a number is not positive, or the hardware needs LoRA for this model.
@@ -128,15 +135,35 @@ def estimate(
     tokens = tokens_per_epoch * epochs
     speed = hardware.effective_flops if hardware else this_machine_flops
     minutes = startup_minutes + per_token * parameters * tokens / speed / 60.0
-    cost = minutes / 60.0 * hardware.usd_per_hour if hardware else 0.0
     note = f"{per_token:g} · {_size(parameters)} weights · {tokens:,.0f} tokens, {speed:.2g} FLOP/s"
-    return _estimate(minutes, cost, hardware, note)
+    found = calibration or Calibration()
+    price = hardware.usd_per_hour if hardware else 0.0
+    return Estimate(
+        cost_usd=minutes * found.factor / 60.0 * price,
+        cost_range_usd=(minutes * found.low / 60.0 * price, minutes * found.high / 60.0 * price),
+        minutes=minutes * found.factor,
+        minutes_range=(minutes * found.low, minutes * found.high),
+        hardware=hardware_name(hardware),
+        usd_per_hour=price,
+        uncalibrated_minutes=minutes,
+        jobs=found.jobs,
+        notes=(note, _rests_on(found)),
+    )
 
 
 def first_guess(guess: ModeGuess, hardware: HardwareTier | None) -> Estimate:
     """Return the estimate for a job whose data are not known yet; this machine costs nothing."""
     cost = guess.cost_usd if hardware else 0.0
-    return _estimate(guess.minutes, cost, hardware, "A first guess: the data are not known yet.")
+    return Estimate(
+        cost_usd=cost,
+        cost_range_usd=(cost / SPREAD, cost * SPREAD),
+        minutes=guess.minutes,
+        minutes_range=(guess.minutes / SPREAD, guess.minutes * SPREAD),
+        hardware=hardware_name(hardware),
+        usd_per_hour=hardware.usd_per_hour if hardware else 0.0,
+        uncalibrated_minutes=guess.minutes,
+        notes=("A first guess: the data are not known yet.",),
+    )
 
 
 def check_limits(estimate: Estimate, *, max_cost_usd: float, max_hours: float) -> None:
@@ -155,15 +182,16 @@ def check_limits(estimate: Estimate, *, max_cost_usd: float, max_hours: float) -
         )
 
 
-def _estimate(minutes: float, cost: float, hardware: HardwareTier | None, note: str) -> Estimate:
-    return Estimate(
-        cost_usd=cost,
-        cost_range_usd=(cost / _SPREAD, cost * _SPREAD),
-        minutes=minutes,
-        minutes_range=(minutes / _SPREAD, minutes * _SPREAD),
-        hardware=hardware.name if hardware else THIS_MACHINE,
-        notes=(note,),
-    )
+def hardware_name(hardware: HardwareTier | None) -> str:
+    """Return what is written down of where a job runs; None is this machine."""
+    return hardware.name if hardware else THIS_MACHINE
+
+
+def _rests_on(calibration: Calibration) -> str:
+    if not calibration.jobs:
+        return "No run of this kind has been completed yet: sizes and a table of speeds only."
+    runs = "1 past run" if calibration.jobs == 1 else f"{calibration.jobs} past runs"
+    return f"Times {calibration.factor:.2f}, as {runs} of this kind took."
 
 
 def _size(parameters: float) -> str:

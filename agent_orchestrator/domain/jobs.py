@@ -54,6 +54,8 @@ class Progress:
     eta_seconds: float | None = None
     losses: tuple[tuple[int, float], ...] = ()
     """(step, loss) in order."""
+    seconds: float | None = None
+    """How long its process has run, by its own record."""
     tensorboard_url: str | None = None
     """Where the event files lie."""
     failure: Failure | None = None

@@ -119,10 +119,13 @@ class ThisMachine(_Strict):
 
 
 class Limits(_Strict):
-    """What a job may cost."""
+    """What jobs may cost, one and those of a calendar month (UTC) together."""
 
     max_cost_usd: Positive
     max_hours: Positive
+    max_usd_per_month: Positive
+    max_hours_per_month: Positive
+    """Of rented machines."""
     approval_above_usd: Annotated[float, Field(ge=0)]
 
 

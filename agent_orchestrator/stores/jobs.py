@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -47,9 +47,22 @@ class JobStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def create(self, job: Job) -> None:
-        """Add a job. Raises ConflictError when the id exists."""
+    def create(
+        self,
+        job: Job,
+        *,
+        since: float = 0.0,
+        admit: Callable[[Sequence[Job]], None] | None = None,
+    ) -> None:
+        """Add a job. Raises ConflictError when the id exists, and what ``admit`` raises.
+
+        ``admit`` is shown the jobs that were created from ``since`` on (seconds since the epoch);
+        nobody else adds one meanwhile.
+        """
         with self._database.write() as connection:
+            if admit is not None:
+                recent = select(_JOBS).where(_JOBS.c.created_at >= since)
+                admit([_job(row) for row in connection.execute(recent).mappings()])
             found = connection.execute(select(_JOBS.c.id).where(_JOBS.c.id == job.id)).first()
             if found is not None:
                 raise ConflictError(f"Job {job.id} exists already.")
@@ -144,7 +157,16 @@ class JobStore:
             query = query.where(_JOBS.c.status == status)
         return self._fetch(query, limit)
 
-    def _fetch(self, query: Select[Any], limit: int) -> list[Job]:
+    def since(self, at: float) -> list[Job]:
+        """Return the jobs created from ``at`` on (seconds since the epoch), newest first."""
+        return self._fetch(select(_JOBS).where(_JOBS.c.created_at >= at), limit=None)
+
+    def completed(self, kind: JobKind) -> list[Job]:
+        """Return the completed jobs of a kind, newest first, at most 1,000."""
+        query = select(_JOBS).where(_JOBS.c.kind == kind, _JOBS.c.status == "completed")
+        return self._fetch(query, limit=1000)
+
+    def _fetch(self, query: Select[Any], limit: int | None) -> list[Job]:
         ordered = query.order_by(_JOBS.c.seq.desc()).limit(limit)
         with self._database.read() as connection:
             rows = connection.execute(ordered).mappings().all()

@@ -18,6 +18,7 @@ from agent_orchestrator.agents.infrastructure.modelops.call_prices import CallPr
 from agent_orchestrator.agents.infrastructure.modelops.candidate_server import CandidateServer
 from agent_orchestrator.agents.infrastructure.modelops.catalogue import Catalogue
 from agent_orchestrator.agents.infrastructure.modelops.coordinator import Coordinator
+from agent_orchestrator.agents.infrastructure.modelops.costs import Budget
 from agent_orchestrator.agents.infrastructure.modelops.dataset_building import DatasetBuilding
 from agent_orchestrator.agents.infrastructure.modelops.datasets import DatasetStore
 from agent_orchestrator.agents.infrastructure.modelops.deployment import Deployment
@@ -45,6 +46,7 @@ from agent_orchestrator.agents.infrastructure.modelops.usecases.simulation impor
     CanarySimulated,
     SimulateCanary,
 )
+from agent_orchestrator.domain.budget import MonthlyLimits
 from agent_orchestrator.domain.jobs import JobKind
 from agent_orchestrator.domain.rollout import RolloutPolicy
 from agent_orchestrator.domain.routing import Endpoint
@@ -170,6 +172,7 @@ def _open_stores(settings: Settings) -> _Stores:
 @dataclass(frozen=True, slots=True)
 class _JobParts:
     desk: Jobs
+    budget: Budget
     training: Training
     evaluations: Evaluations
 
@@ -177,8 +180,13 @@ class _JobParts:
 def _compose_jobs(settings: Settings, stores: _Stores, catalogue: Catalogue) -> _JobParts:
     backends = compose_backends(settings)
     settlers: dict[JobKind, Settler] = {}
-    desk = Jobs(stores.jobs, backends, settlers, stores.audit)
     training_defaults = defaults.load_training_defaults(settings.config_dir)
+    limits = training_defaults.limits
+    budget = Budget(
+        stores.jobs,
+        MonthlyLimits(max_usd=limits.max_usd_per_month, max_hours=limits.max_hours_per_month),
+    )
+    desk = Jobs(stores.jobs, backends, settlers, stores.audit, budget=budget)
     training = Training(
         jobs=desk,
         backends=backends,
@@ -218,7 +226,7 @@ def _compose_jobs(settings: Settings, stores: _Stores, catalogue: Catalogue) -> 
     # The desk settles what these two make, and they start their jobs at the desk.
     settlers["training"] = training.register
     settlers["evaluation"] = evaluations.record
-    return _JobParts(desk, training, evaluations)
+    return _JobParts(desk, budget, training, evaluations)
 
 
 @dataclass(frozen=True, slots=True)
@@ -325,6 +333,7 @@ def _compose_coordinator(
             "rollout_status": lambda request: rollouts.reports.report(request.agent),
             "simulate_canary": lambda request: _simulate(request, policy),
             "list_agent_models": inventory.list_models,
+            "list_costs": jobs.budget.report,
             "list_endpoints": endpoints.list,
             "endpoint_status": endpoints.status,
             "space_status": space.status,

@@ -2,6 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agent_orchestrator.domain.calibration import Calibration
 from agent_orchestrator.domain.cost import (
     THIS_MACHINE,
     Estimate,
@@ -98,7 +99,30 @@ def test_lora_on_a_rented_card_by_hand() -> None:
     assert found.minutes_range == pytest.approx((17.5, 70.0))
     assert found.cost_range_usd == pytest.approx((found.cost_usd / 2, found.cost_usd * 2))
     assert found.hardware == "a10g-large"
-    assert found.notes == ("4 · 7 B weights · 3,000,000 tokens, 4e+13 FLOP/s",)
+    assert found.notes == (
+        "4 · 7 B weights · 3,000,000 tokens, 4e+13 FLOP/s",
+        "No run of this kind has been completed yet: sizes and a table of speeds only.",
+    )
+
+
+def test_past_runs_correct_the_estimate_and_its_range() -> None:
+    """What they took beside theirs is a factor; what the sizes alone said is kept for the next."""
+    found = estimate(
+        parameters=7e9,
+        tokens_per_epoch=1_000_000,
+        epochs=3,
+        method="sft",
+        lora=True,
+        hardware=A10G,
+        this_machine_flops=1e10,
+        calibration=Calibration(factor=2.0, low=1.5, high=3.0, jobs=4),
+    )
+    assert found.minutes == pytest.approx(70.0)
+    assert found.minutes_range == pytest.approx((52.5, 105.0))
+    assert found.cost_usd == pytest.approx(70 / 60 * 2.2)
+    assert found.uncalibrated_minutes == pytest.approx(35.0)
+    assert found.jobs == 4
+    assert found.notes[-1] == "Times 2.00, as 4 past runs of this kind took."
 
 
 def test_this_machine_costs_nothing_but_time() -> None:

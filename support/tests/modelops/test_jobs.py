@@ -211,7 +211,7 @@ def test_two_who_settle_at_once_agree(office: Office):
     with ThreadPoolExecutor(2) as pool:
         first, second = pool.map(look, range(2))
     assert first == second == office.store.get("job_1")
-    assert first.result == {"version": "v1.0.0"}
+    assert first.result == {"version": "v1.0.0", "seconds": 10.0}
 
 
 def test_a_job_that_could_not_be_settled_is_settled_later(office: Office):

@@ -276,8 +276,9 @@ def test_a_demo_run_takes_the_modes_number_of_examples(school: School):
     rows = len(training_rows(school.datasets.get("reviews")))
     assert f"on {rows} examples" in school.plan().summary
     assert "on 100 examples" in school.plan(base_model="acme/other").summary
-    assert "production run" in school.plan(base_model="acme/other", mode="production").summary
-    assert f"on {rows} examples" in school.plan(base_model="acme/other", mode="production").summary
+    whole = school.plan(base_model="acme/other", mode="production", override_reason="a test")
+    assert f"on {rows} examples" in whole.summary
+    assert "production run" in whole.summary
     assert "on 7 examples" in school.plan(max_examples=7).summary
 
 
@@ -507,3 +508,60 @@ def test_an_artifact_without_weights_is_named(school: School):
     (school.artifacts / "acme" / "empty" / "config.json").write_text("{}")
     with pytest.raises(InputError, match="holds no safetensors weights"):
         school.plan(base_model="acme/empty")
+
+
+# -- a demo first, and what past runs teach -------------------------------------------------------
+
+
+async def complete(school: School, **request: Any) -> None:
+    """Train to the end."""
+    started = await school.plan(**request).act(None)
+    assert isinstance(started, TrainingStarted)
+    assert school.jobs.refresh(started.job_id)[0].status == "completed"
+
+
+async def test_a_production_run_is_not_the_first_of_its_kind(school: School):
+    """A demo of the same backend, method and family of models comes first, or a reason."""
+    with pytest.raises(InputError, match=r"by sft of a tiny-code model on fake") as error:
+        school.plan(mode="production")
+    assert "chef train code_review --mode demo" in error.value.remedy
+    reason = "the pipeline is known from elsewhere"
+    assert reason in school.plan(mode="production", override_reason=reason).summary
+    await complete(school)
+    assert "production run" in school.plan(mode="production").summary
+    with pytest.raises(InputError, match="by grpo of a tiny-code"):
+        school.plan(mode="production", method="grpo")
+
+
+async def test_the_reason_for_no_demo_is_kept_with_the_job(school: School):
+    """Whoever looks at the job later reads it."""
+    started: Any = await school.plan(mode="production", override_reason="known").act(None)
+    job = school.jobs.find(started.job_id, None)
+    assert job.request["request"]["override_reason"] == "known"
+
+
+async def test_an_estimate_learns_from_the_runs_before(tmp_path: Path):
+    """The fake's runs take a minute each: the median of what they took beside their estimates."""
+    school = School(tmp_path)
+    school.build()
+    clock = [0.0]
+    school.backend = FakeBackend(Scenario(seconds=60.0), clock=lambda: clock[0])
+    jobs = Jobs(
+        JobStore(Database(f"sqlite:///{tmp_path / 'more.db'}")),
+        {"fake": school.backend},
+        {"training": school.training.register},
+        AuditLog(Database(f"sqlite:///{tmp_path / 'more.db'}")),
+    )
+    school.jobs, school.training = jobs, school.make({"fake": school.backend}, jobs=jobs)
+    before = school.plan()
+    assert before.details["past_runs"] == 0
+    for _ in range(4):
+        started: Any = await school.plan().act(None)
+        clock[0] += 60.0
+        assert jobs.refresh(started.job_id)[0].status == "completed"
+    after = school.plan()
+    assert after.details["past_runs"] == 4
+    assert after.details["estimated_minutes"] == pytest.approx(1.0)
+    low, high = after.details["minutes_range"]
+    assert (low, high) == pytest.approx((0.71, 1.41))
+    assert "as 4 past runs of this kind took" in after.details["rests_on"]

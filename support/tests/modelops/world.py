@@ -388,6 +388,7 @@ class World:
                 "rollout_status": lambda request: self.reports.report(request.agent),
                 "simulate_canary": lambda request: simulate(request, self.policy({})),
                 "list_agent_models": inventory.list_models,
+                "list_costs": lambda _request: Result(),
                 "list_endpoints": endpoints.list,
                 "endpoint_status": endpoints.status,
                 "space_status": lambda _request: Result(),

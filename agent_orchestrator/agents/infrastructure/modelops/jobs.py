@@ -18,6 +18,11 @@ import anyio.to_thread
 
 from agent_orchestrator.agents.infrastructure.modelops.authorisation import Caller
 from agent_orchestrator.agents.infrastructure.modelops.backends import Resumes, TrainerBackend
+from agent_orchestrator.agents.infrastructure.modelops.costs import (
+    Budget,
+    actual_usd,
+    with_seconds,
+)
 from agent_orchestrator.agents.infrastructure.modelops.plans import Plan
 from agent_orchestrator.agents.infrastructure.modelops.usecases.jobs import (
     CancelTrainingJob,
@@ -75,9 +80,12 @@ class Jobs:
         settlers: Mapping[JobKind, Settler],
         audit: AuditLog,
         *,
+        budget: Budget | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
+        """Without a ``budget`` the jobs of a month may cost any amount together."""
         self._store = store
+        self.budget = budget
         self._backends = backends
         self._settlers = settlers
         self._audit = audit
@@ -88,17 +96,29 @@ class Jobs:
         day = time.strftime("%Y-%m-%d", time.gmtime(self._clock()))
         return f"job_{day}_{secrets.token_hex(4)}"
 
+    def now(self) -> float:
+        """Return the time by which jobs are dated, seconds since the epoch."""
+        return self._clock()
+
+    def trainings(self) -> list[Job]:
+        """Return the trainings that were completed, newest first."""
+        return self._store.completed("training")
+
     def start(self, job: Job, submit: Callable[[], Mapping[str, Any]]) -> Job:
         """Store the job, submit it, store where it went. ``submit`` returns the backend's ref.
 
-        A job that could not be submitted ends as failed, and the error is raised again.
+        A job that could not be submitted ends as failed, and the error is raised again. Raises
+        InputError when the month's budget has no room for it.
         """
-        self._store.create(job)
+        if self.budget is None:
+            self._store.create(job)
+        else:
+            self.budget.admit(job)
         self._audit.append(job.created_at, job.requester, "job_started", job.agent, {"job": job.id})
         try:
             ref = submit()
         except ChefError as error:
-            self._write(job, status="failed", failure=failure_of(error))
+            self._write(job, status="failed", failure=failure_of(error), actual_cost_usd=0.0)
             raise
         return self._write(job, status="running", ref=ref)
 
@@ -123,7 +143,7 @@ class Jobs:
             return self._taken_over(job), progress
         if progress.status == "completed":
             return self._settle(job, progress)
-        return self._write(job, status=progress.status, failure=progress.failure), progress
+        return self._end(job, progress), progress
 
     def refresh_all(self) -> None:
         """Settle every job that has ended; the timer's part. One that cannot be is only logged."""
@@ -141,8 +161,18 @@ class Jobs:
         except (InputError, ConflictError) as error:
             failure = failure_of(error)
             progress = replace(progress, status="failed", failure=failure, result=None)
-            return self._write(job, status="failed", failure=failure), progress
-        return self._write(job, status="completed", result=result), progress
+            return self._end(job, progress), progress
+        return self._end(job, progress, with_seconds(job, result, progress.seconds)), progress
+
+    def _end(self, job: Job, progress: Progress, result: Mapping[str, Any] | None = None) -> Job:
+        """Write down how a job ended, and what it cost."""
+        return self._write(
+            job,
+            status=progress.status,
+            failure=progress.failure,
+            result=result,
+            actual_cost_usd=actual_usd(job, progress.seconds, self._clock()),
+        )
 
     def _backend(self, job: Job) -> TrainerBackend:
         if job.backend not in self._backends:
@@ -161,8 +191,11 @@ class Jobs:
     def _without_trace(self, job: Job) -> tuple[Job, Progress]:
         """Return how a job stands of which its backend knows nothing (any more)."""
         if job.status not in TERMINAL and not self._is_being_submitted(job):
-            failure = _NEVER_SUBMITTED if job.status == "pending" else _LOST
-            job = self._write(job, status="failed", failure=failure)
+            if job.status == "pending":
+                spent: dict[str, Any] = {"failure": _NEVER_SUBMITTED, "actual_cost_usd": 0.0}
+            else:
+                spent = {"failure": _LOST}  # nobody knows what it cost: its estimate stands
+            job = self._write(job, status="failed", **spent)
         return job, Progress(status=job.status, failure=job.failure)
 
     def _is_being_submitted(self, job: Job) -> bool:
@@ -230,7 +263,7 @@ class Jobs:
         """Plan to go on with a training; what it still has to do is its price.
 
         Raises ConflictError for a job that runs or is completed, NotAvailable for one that is no
-        training or whose backend cannot resume.
+        training or whose backend cannot resume, InputError when the month's budget is spent.
         """
         job, progress = self.refresh(self.find(request.job_id, request.agent).id)
         if progress.status not in {"failed", "cancelled"}:
@@ -241,6 +274,8 @@ class Jobs:
                 f"A job of kind {job.kind!r} on backend {job.backend!r} cannot be resumed.",
                 remedy="Start it again.",
             )
+        if self.budget is not None:
+            self.budget.check(job)
         left = 1 - (progress.progress_pct or 0.0) / 100
 
         def resume() -> JobResumed:

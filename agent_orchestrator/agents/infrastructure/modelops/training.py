@@ -18,6 +18,7 @@ from agent_orchestrator.agents.infrastructure.modelops.backends import (
 )
 from agent_orchestrator.agents.infrastructure.modelops.base_models import BaseModels
 from agent_orchestrator.agents.infrastructure.modelops.catalogue import Catalogue
+from agent_orchestrator.agents.infrastructure.modelops.costs import priced
 from agent_orchestrator.agents.infrastructure.modelops.datasets import (
     Dataset,
     DatasetStore,
@@ -25,13 +26,14 @@ from agent_orchestrator.agents.infrastructure.modelops.datasets import (
 )
 from agent_orchestrator.agents.infrastructure.modelops.jobs import Jobs
 from agent_orchestrator.agents.infrastructure.modelops.plans import Plan
+from agent_orchestrator.agents.infrastructure.modelops.pricing import Pricing
 from agent_orchestrator.agents.infrastructure.modelops.registry import ModelRegistry
 from agent_orchestrator.agents.infrastructure.modelops.usecases.training import (
     TrainingStarted,
     TrainSubagentModel,
 )
 from agent_orchestrator.domain import cost
-from agent_orchestrator.domain.base_facts import BaseFacts
+from agent_orchestrator.domain.budget import Spending
 from agent_orchestrator.domain.jobs import Job
 from agent_orchestrator.domain.licences import Licence
 from agent_orchestrator.domain.models import TrainingConfig, TrainingEngine
@@ -39,13 +41,8 @@ from agent_orchestrator.domain.training import TrainingSpec, choose_engine
 from agent_orchestrator.errors import DatasetError, NotAvailable
 from agent_orchestrator.stores.defaults import Hyperparameters, TrainingDefaults
 
-#: English text and code average about this many characters a token.
-_CHARACTERS_PER_TOKEN = 3.5
-#: Until the worker has started and read the model: the import of the engine dominates.
-_STARTUP_MINUTES = 0.3
 #: What makes a backend available.
 _NEEDS = {"hf_space": "Set MODELOPS_SPACE_URL and MODELOPS_SPACE_TOKEN."}
-_ON_THIS_MACHINE = frozenset({"local", "fake"})
 #: Nothing else of ours lies where these jobs run.
 _FROM_HUB = frozenset({"hf_jobs"})
 
@@ -62,6 +59,10 @@ class _Prepared:
     hyperparameters: Hyperparameters
     backend: str
     estimate: cost.Estimate
+    root_model: str
+    """The model that the base's line of versions began with."""
+    room: Spending | None
+    """What is left of the month's budget; None without one."""
     licence: Licence | None
     """Of the base model; None where it was not looked up."""
 
@@ -92,6 +93,7 @@ class Training:
         self._registry = registry
         self._datasets = datasets
         self._defaults = defaults
+        self._pricing = Pricing(defaults, jobs)
         self._default_backend = default_backend
         self._owner = owner
         self._pushing = pushing
@@ -110,6 +112,8 @@ class Training:
             f"{len(prepared.rows)} examples of {prepared.dataset.id} ({request.mode} run, "
             f"{estimate.hardware}): about {estimate.minutes:.1f} min, ${estimate.cost_usd:.2f}."
         )
+        if request.mode == "production" and request.override_reason:
+            summary = f"{summary} Without a demo run: {request.override_reason}"
         licence = prepared.licence
         notes = licence.notes if licence else ()
         if notes:
@@ -139,6 +143,9 @@ class Training:
                 "estimated_minutes": round(estimate.minutes, 2),
                 "minutes_range": [round(m, 2) for m in estimate.minutes_range],
                 "cost_range_usd": [round(c, 2) for c in estimate.cost_range_usd],
+                "rests_on": " ".join(estimate.notes),
+                "past_runs": estimate.jobs,
+                "left_this_month_usd": round(prepared.room.usd, 2) if prepared.room else None,
                 "hyperparameters": prepared.hyperparameters.model_dump(mode="json"),
                 "licence": licence.id if licence else None,
                 "licence_notes": list(notes),
@@ -189,9 +196,8 @@ class Training:
         most = request.max_examples or mode.max_examples
         rows = training_rows(dataset, request.method, most, seed=hyperparameters.seed)
         facts = self._bases.facts(base_model, from_hub=backend in _FROM_HUB)
-        estimate = self._estimate(request, facts, hyperparameters, rows, backend)
-        limits = self._defaults.limits
-        cost.check_limits(estimate, max_cost_usd=limits.max_cost_usd, max_hours=limits.max_hours)
+        estimate = self._pricing.estimate(request, facts, hyperparameters, rows, backend)
+        room = self._pricing.check(request, estimate, backend, root)
         return _Prepared(
             agent=agent,
             engine=engine,
@@ -201,6 +207,8 @@ class Training:
             hyperparameters=hyperparameters,
             backend=backend,
             estimate=estimate,
+            root_model=root,
+            room=room,
             licence=facts.licence,
         )
 
@@ -230,28 +238,6 @@ class Training:
             chosen = chosen.replaced(preset.training, f"Preset of {base_model}")
         return chosen.replaced(overrides, "overrides")
 
-    def _estimate(
-        self,
-        request: TrainSubagentModel,
-        base: BaseFacts,
-        hyperparameters: Hyperparameters,
-        rows: list[dict[str, Any]],
-        backend: str,
-    ) -> cost.Estimate:
-        characters = sum(map(_characters, rows))
-        here = backend in _ON_THIS_MACHINE
-        hardware = None if here else cost.choose_hardware(base.parameters, self._defaults.hardware)
-        return cost.estimate(
-            parameters=base.parameters,
-            tokens_per_epoch=max(1, round(characters / _CHARACTERS_PER_TOKEN)),
-            epochs=_epochs(hyperparameters, len(rows)),
-            method=request.method,
-            lora=hyperparameters.lora is not None,
-            hardware=hardware,
-            this_machine_flops=self._defaults.this_machine.effective_flops,
-            startup_minutes=_STARTUP_MINUTES,
-        )
-
     def _start(
         self,
         request: TrainSubagentModel,
@@ -268,14 +254,18 @@ class Training:
             agent=prepared.agent,
             status="pending",
             backend=prepared.backend,
-            request={
-                "request": request.model_dump(mode="json"),
-                "hub_repo": hub_repo,
-                "dataset": prepared.dataset.id,
-                "dataset_hash": prepared.dataset.hash,
-                "parent_version": self._bases.parent(prepared.agent, prepared.base_model),
-                "training_config": asdict(_config(request, prepared)),
-            },
+            request=priced(
+                {
+                    "request": request.model_dump(mode="json"),
+                    "hub_repo": hub_repo,
+                    "dataset": prepared.dataset.id,
+                    "dataset_hash": prepared.dataset.hash,
+                    "parent_version": self._bases.parent(prepared.agent, prepared.base_model),
+                    "training_config": asdict(_config(request, prepared)),
+                },
+                prepared.estimate,
+                prepared.root_model,
+            ),
             requester=caller.name,
             created_at=now,
             updated_at=now,
@@ -313,7 +303,7 @@ class Training:
             push_to_hub=prepared.backend in self._pushing,
             hardware=prepared.estimate.hardware,
             card=_card(prepared),
-            max_seconds=self._defaults.limits.max_hours * 3600,
+            max_seconds=self._pricing.most_seconds(prepared.estimate),
         )
 
 
@@ -321,19 +311,6 @@ def _card(prepared: _Prepared) -> dict[str, Any]:
     """Return what the model card says beside the facts: a fine-tune inherits its base's licence."""
     licence = prepared.licence.id if prepared.licence else None
     return {"license": licence} if licence else {}
-
-
-def _characters(row: Mapping[str, Any]) -> int:
-    """Return the length of a row's texts, conversations included."""
-    texts = (v if isinstance(v, str) else "".join(m["content"] for m in v) for v in row.values())
-    return sum(map(len, texts))
-
-
-def _epochs(chosen: Hyperparameters, examples: int) -> float:
-    """Return how often the examples are read; a number of steps beats one of epochs."""
-    if chosen.max_steps is None:
-        return chosen.num_epochs
-    return chosen.max_steps * chosen.batch_size * chosen.gradient_accumulation / examples
 
 
 def _config(request: TrainSubagentModel, prepared: _Prepared) -> TrainingConfig:

@@ -78,6 +78,7 @@ class FakeBackend:
             total_steps=scenario.steps,
             current_loss=losses[-1][1] if losses else None,
             eta_seconds=(1 - share) * scenario.seconds if status == "running" else None,
+            seconds=min(until - job.started, scenario.seconds),
             losses=losses,
             failure=scenario.failure if status == "failed" else None,
             result=_manifest(ref["job_id"], job.spec, losses) if status == "completed" else None,

@@ -51,7 +51,14 @@ def progress_from(
         current_loss=told.get(last.get("step")),
         learning_rate=last.get("learning_rate"),
         eta_seconds=last.get("eta_seconds") if status == "running" else None,
+        seconds=_lasted(events),
         losses=losses,
         failure=failure,
         result=result,
     )
+
+
+def _lasted(events: Sequence[Mapping[str, Any]]) -> float | None:
+    """Return the time from a process's first line to its last, seconds."""
+    times = [event["at"] for event in events if "at" in event]
+    return times[-1] - times[0] if times else None

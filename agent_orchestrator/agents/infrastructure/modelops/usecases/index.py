@@ -10,6 +10,7 @@ from agent_orchestrator.agents.infrastructure.modelops.usecases.conversion impor
     ConversionStarted,
     ConvertModelToGguf,
 )
+from agent_orchestrator.agents.infrastructure.modelops.usecases.costs import CostReport, ListCosts
 from agent_orchestrator.agents.infrastructure.modelops.usecases.datasets import (
     BuildDataset,
     DatasetBuilt,
@@ -96,6 +97,7 @@ USE_CASES: Mapping[UseCaseName, UseCaseSpec] = {
     "simulate_canary": UseCaseSpec(SimulateCanary, CanarySimulated, changes=False),
     "list_agent_models": UseCaseSpec(ListAgentModels, AgentModels, changes=False),
     "convert_model_to_gguf": UseCaseSpec(ConvertModelToGguf, ConversionStarted, changes=True),
+    "list_costs": UseCaseSpec(ListCosts, CostReport, changes=False),
     "list_endpoints": UseCaseSpec(ListEndpoints, EndpointList, changes=False),
     "endpoint_status": UseCaseSpec(EndpointStatus, EndpointReport, changes=False),
     "wake_endpoint": UseCaseSpec(WakeEndpoint, EndpointReport, changes=True),

@@ -26,6 +26,8 @@ class TrainSubagentModel(ChangingRequest):
     """Examples to train on; the mode's number when left out."""
     overrides: dict[str, Any] = {}
     """Hyperparameters that replace the defaults."""
+    override_reason: str | None = None
+    """Why to begin with a production run although no run of this kind was ever completed."""
     backend: Literal["local", "hf_space", "hf_jobs"] | None = None
     """Where to train; CHEF_BACKEND when left out."""
 
