@@ -142,6 +142,11 @@ class Settings(BaseModel):
         return self.state_dir / "jobs"
 
     @property
+    def tensorboard_dir(self) -> Path:
+        """TensorBoard files of jobs that run elsewhere, ``<job_id>/``."""
+        return self.state_dir / "tensorboard"
+
+    @property
     def space_dir(self) -> Path:
         """Jobs and artifacts of the Space's app, apart from those of this orchestrator."""
         return self.state_dir / "space"

@@ -80,8 +80,10 @@ class SpaceApp:
                 web.get("/status/{job_id}", self._status),
                 web.get("/logs/{job_id}", self._logs),
                 web.post("/cancel/{job_id}", self._cancel),
+                web.post("/resume/{job_id}", self._resume),
                 web.get("/artifacts/{job_id}", self._artifacts),
                 web.get("/artifacts/{job_id}/{path:.+}", self._artifact),
+                web.get("/tensorboard/{job_id}/{path:.+}", self._events),
             ]
         )
         return app
@@ -161,6 +163,17 @@ class SpaceApp:
     async def _cancel(self, request: web.Request) -> web.Response:
         job = await asyncio.to_thread(self._queue.cancel, request.match_info["job_id"])
         return _json(SPACE_JOB.dump_json(job))
+
+    async def _resume(self, request: web.Request) -> web.Response:
+        job = await asyncio.to_thread(self._queue.resume, request.match_info["job_id"])
+        self.submitted.set()
+        return _json(SPACE_JOB.dump_json(job))
+
+    async def _events(self, request: web.Request) -> web.StreamResponse:
+        asked = request.match_info
+        return web.FileResponse(
+            await asyncio.to_thread(self._queue.event_file, asked["job_id"], asked["path"])
+        )
 
     async def _artifacts(self, request: web.Request) -> web.Response:
         _, files = await asyncio.to_thread(self._finished, request.match_info["job_id"])

@@ -1,9 +1,10 @@
 """The queue: which job runs next, as the job folders alone tell.
 
 Beside the worker's files and those of ``JobFolder`` a folder holds ``queued.json`` (when it was
-submitted), ``turn.json`` (on which GPU it runs, and how often it was started) and, once its end has
-been seen, ``settled.json``. A job that was started, did not end by itself and is not settled was
-cut off, and is resumed by the next app.
+submitted), ``turn.json`` (on which GPU it runs, and how often it was started), ``resumed.json``
+while it waits to be resumed on request and, once its end has been seen, ``settled.json``. A job
+that was started, did not end by itself and is not settled was cut off, and is resumed by the next
+app.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import json
 import logging
 import shutil
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -19,7 +21,11 @@ from typing import Any, Final
 
 from agent_orchestrator.agents.infrastructure.modelops.backends.job_folder import JobFolder
 from agent_orchestrator.agents.infrastructure.modelops.backends.local import LocalBackend
-from agent_orchestrator.agents.infrastructure.modelops.backends.space_protocol import SpaceJob
+from agent_orchestrator.agents.infrastructure.modelops.backends.space_protocol import (
+    EventFile,
+    SpaceJob,
+    is_event_path,
+)
 from agent_orchestrator.domain.jobs import TERMINAL, Failure, Progress
 from agent_orchestrator.domain.training import TrainingSpec
 from agent_orchestrator.errors import (
@@ -42,6 +48,8 @@ _KEEPS_DYING: Final = Failure(
 )
 #: Room for a checkpoint or two of a small model; less is no place to train.
 LEAST_DISK_BYTES: Final = 1024**3
+_RESUMED: Final = "resumed.json"
+TENSORBOARD: Final = "tensorboard"
 #: A look at a job has at most this many losses, spread evenly.
 _MOST_LOSSES: Final = 500
 
@@ -64,6 +72,8 @@ class Queue:
         self._backend = backend
         self._most_waiting = most_waiting
         self._gpus = gpus
+        self._changing = threading.Lock()
+        """Held while jobs are started, settled, cancelled or resumed."""
 
     def submit(self, job_id: str, spec: TrainingSpec) -> bool:
         """Put a job at the end of the queue; return whether it is new. A known id changes nothing.
@@ -75,8 +85,7 @@ class Queue:
         if folder.path.exists():
             return False
         self._check_room()
-        queued = json.dumps({"at_ns": time.time_ns()}).encode()
-        return self._backend.prepare(job_id, spec, {"queued.json": queued})
+        return self._backend.prepare(job_id, spec, {"queued.json": _now("at_ns")})
 
     def _check_room(self) -> None:
         waiting = len(self._waiting())
@@ -108,12 +117,18 @@ class Queue:
             progress = Progress(status="pending", message=message)
             return SpaceJob(job_id=job_id, progress=progress, before_it=before)
         progress = folder.progress()
-        return SpaceJob(job_id=job_id, progress=replace(progress, losses=_thinned(progress.losses)))
+        return SpaceJob(
+            job_id=job_id,
+            progress=replace(progress, losses=_thinned(progress.losses), tensorboard_url=None),
+            event_files=_event_files(folder.path / TENSORBOARD),
+        )
 
     def jobs(self) -> list[SpaceJob]:
         """Return all jobs, the newest first, without their losses."""
         found = [self.job(folder.path.name) for folder in reversed(self._all())]
-        return [replace(job, progress=replace(job.progress, losses=())) for job in found]
+        return [
+            replace(job, progress=replace(job.progress, losses=()), event_files=()) for job in found
+        ]
 
     def logs(self, job_id: str, tail: int) -> list[str]:
         """Return the last lines of a job's log. Raises InputError, NotFoundError."""
@@ -123,8 +138,32 @@ class Queue:
     def cancel(self, job_id: str) -> SpaceJob:
         """Ask a job to stop, or take it out of the queue. Raises InputError, NotFoundError."""
         self.job(job_id)
-        self._backend.folder(job_id).cancel()
+        folder = self._backend.folder(job_id)
+        with self._changing:
+            folder.cancel()
+            if _is_waiting(folder):  # to be resumed: its process has ended already
+                replace_atomically(folder.path / "cancel.json", _now("at"))
+                (folder.path / _RESUMED).unlink()
         return self.job(job_id)
+
+    def resume(self, job_id: str) -> SpaceJob:
+        """Put a job that failed or was cancelled at the end of the queue; any other is left alone.
+
+        Raises InputError, NotFoundError, StorageError.
+        """
+        self.job(job_id)
+        folder = self._backend.folder(job_id)
+        with self._changing:
+            if not _is_waiting(folder) and folder.reopen():
+                replace_atomically(folder.path / _RESUMED, _now("at_ns"))
+                (folder.path / "settled.json").unlink(missing_ok=True)
+        return self.job(job_id)
+
+    def event_file(self, job_id: str, path: str) -> Path:
+        """Return one of a job's TensorBoard files. Raises InputError, NotFoundError."""
+        if path not in [file.path for file in self.job(job_id).event_files]:
+            raise NotFoundError(f"Job {job_id!r} has no event file {path!r}.")
+        return self._backend.folder(job_id).path / TENSORBOARD / path
 
     def running_ids(self) -> list[str]:
         """Return the jobs that run."""
@@ -137,7 +176,7 @@ class Queue:
     def recover(self) -> None:
         """Resume what was cut off when the last app ended; before anything else is asked."""
         for folder in self._open():
-            if not folder.is_started() or folder.is_alive():
+            if _is_waiting(folder) or folder.is_alive():
                 continue
             progress = folder.progress()
             if progress.status in {"completed", "failed"} and not _was_cut_off(progress):
@@ -153,6 +192,10 @@ class Queue:
 
     def tick(self) -> None:
         """Settle what has ended and start what may run."""
+        with self._changing:
+            self._look()
+
+    def _look(self) -> None:
         running = []
         for folder in self._open():
             if folder.is_alive():
@@ -176,7 +219,8 @@ class Queue:
         note = json.dumps({"gpu": turn.gpu, "starts": turn.starts}).encode()
         try:
             replace_atomically(folder.path / "turn.json", note)
-            start = folder.resume if turn.starts > 1 else folder.start
+            (folder.path / _RESUMED).unlink(missing_ok=True)
+            start = folder.resume if folder.is_started() else folder.start
             start(self._backend.command(folder.path.name), environment)
         except ConfigurationError as error:
             folder.fail(Failure("unavailable", error.message, error.remedy))
@@ -198,6 +242,8 @@ class Queue:
 
 def _is_waiting(folder: JobFolder) -> bool:
     ended = ("cancel.json", "failure.json", "settled.json")
+    if (folder.path / _RESUMED).exists():
+        return not folder.is_alive()
     return not folder.is_started() and not any((folder.path / name).exists() for name in ended)
 
 
@@ -218,7 +264,13 @@ def _was_cut_off(progress: Progress) -> bool:
 
 
 def _submitted(folder: Path) -> int:
-    return int(_read(folder / "queued.json")["at_ns"])
+    resumed = folder / _RESUMED
+    return int(_read(resumed if resumed.exists() else folder / "queued.json")["at_ns"])
+
+
+def _now(name: str) -> bytes:
+    at = time.time_ns() if name == "at_ns" else time.time()
+    return json.dumps({name: at}).encode()
 
 
 def _read_turn(folder: JobFolder) -> _Turn:
@@ -232,6 +284,16 @@ def _read_turn(folder: JobFolder) -> _Turn:
 def _read(path: Path) -> dict[str, Any]:
     found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return found
+
+
+def _event_files(folder: Path) -> tuple[EventFile, ...]:
+    """Return the TensorBoard files of a job as they stand."""
+    found = sorted(path for path in folder.rglob("*") if is_event_path(path.name))
+    return tuple(
+        EventFile(path=path.relative_to(folder).as_posix(), bytes=path.stat().st_size)
+        for path in found
+        if path.is_file() and not path.is_symlink()
+    )
 
 
 def _thinned(losses: tuple[tuple[int, float], ...]) -> tuple[tuple[int, float], ...]:

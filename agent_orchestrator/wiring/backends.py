@@ -42,7 +42,7 @@ def space_backend(settings: Settings, url: str) -> HfSpaceBackend:
         token.get_secret_value() if token else None,
         hub_token.get_secret_value() if hub_token else None,
     )
-    return HfSpaceBackend(client, settings.artifacts_dir)
+    return HfSpaceBackend(client, settings.artifacts_dir, settings.tensorboard_dir)
 
 
 def pushing_backends(settings: Settings) -> frozenset[str]:

@@ -53,9 +53,12 @@ def train(folder: Path, scenario: dict[str, Any]) -> int:
     event("started", "starting", pid=os.getpid())
     steps = scenario["steps"]
     (folder / "tensorboard").mkdir(exist_ok=True)
+    events = folder / "tensorboard" / "events.out.tfevents.1"
     for step in range(last_step(folder) + 1, steps + 1):
         time.sleep(scenario["seconds"])
         event("step", "training", step=step, total_steps=steps, loss=2.0 / step, eta_seconds=1.0)
+        with events.open("ab") as stream:
+            stream.write(b"%d\n" % step)
     if scenario["failure"]:
         (folder / "failure.json").write_text(json.dumps(scenario["failure"]), encoding="utf-8")
         return 1

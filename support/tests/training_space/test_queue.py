@@ -4,6 +4,7 @@ import json
 import os
 import signal
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from tests.doubles.workspace import Workspace, eventually
 
 from agent_orchestrator.agents.infrastructure.modelops.backends.hf_space import HfSpaceBackend
 from agent_orchestrator.domain.jobs import TERMINAL, Progress
-from agent_orchestrator.errors import ChefError, ConflictError, UnavailableError
+from agent_orchestrator.errors import ChefError, ConflictError, NotFoundError, UnavailableError
 
 
 @pytest.fixture
@@ -55,8 +56,12 @@ def at_step(step: int) -> Callable[[Progress], bool]:
 
 def starts(space: RunningSpace, job_id: str) -> int:
     """Count how often a job's worker was started."""
-    text = (space.jobs / job_id / "progress.jsonl").read_text()
-    return sum(json.loads(line)["event"] == "started" for line in text.splitlines())
+    return sum(json.loads(line)["event"] == "started" for line in told(space, job_id))
+
+
+def told(space: RunningSpace, job_id: str) -> list[str]:
+    """Return a job's progress lines."""
+    return (space.jobs / job_id / "progress.jsonl").read_text().splitlines()
 
 
 def started_as_often(space: RunningSpace, times: int) -> bool:
@@ -208,6 +213,68 @@ async def test_an_end_that_was_seen_stands(
     backend = space.backend(tmp_path / "artifacts")
     assert backend.poll({"job_id": "job_1"}) == before
     assert starts(space, "job_1") == 1
+
+
+async def test_an_ended_job_is_resumed_on_request(
+    space: RunningSpace, workspace: Workspace, backend: HfSpaceBackend
+):
+    """It waits for its turn again and goes on where it was; asking again changes nothing."""
+    workspace.scenario(steps=100_000, seconds=0.02)
+    submit(backend, "job_1")
+    before = await until(backend, "job_1", at_step(3))
+    backend.cancel({"job_id": "job_1"})
+    await until(backend, "job_1", ended)
+    submit(backend, "job_2")
+    await until(backend, "job_2", at_step(1))
+    for _ in range(2):
+        backend.resume({"job_id": "job_1"})
+        waits = backend.poll({"job_id": "job_1"})
+        assert (waits.status, waits.message) == ("pending", "waiting for its turn")
+    workspace.scenario(steps=before.current_step + 100, seconds=0.0)
+    backend.cancel({"job_id": "job_2"})
+    progress = await until(backend, "job_1", ended)
+    assert (progress.status, starts(space, "job_1")) == ("completed", 2)
+    steps = [json.loads(line).get("step") for line in told(space, "job_1")]
+    assert sorted(filter(None, steps)) == list(range(1, before.current_step + 101))
+    backend.resume({"job_id": "job_1"})
+    assert backend.poll({"job_id": "job_1"}).status == "completed"
+
+
+async def test_a_job_that_waits_to_be_resumed_survives_a_kill_and_can_be_cancelled(
+    space: RunningSpace, workspace: Workspace, backend: HfSpaceBackend, tmp_path: Path
+):
+    """The queue is what the folders say, resumed jobs included."""
+    workspace.scenario(steps=100_000, seconds=0.02)
+    submit(backend, "job_1", "job_2")
+    await until(backend, "job_1", at_step(1))
+    backend.cancel({"job_id": "job_1"})
+    await until(backend, "job_2", at_step(1))
+    backend.resume({"job_id": "job_1"})
+    space.end(signal.SIGKILL)
+    space.start()
+    backend = space.backend(tmp_path / "artifacts")
+    assert list(backend.health().waiting) == ["job_1"]
+    backend.cancel({"job_id": "job_1"})
+    assert backend.poll({"job_id": "job_1"}).status == "cancelled"
+    assert list(backend.health().waiting) == []
+    assert starts(space, "job_1") == 1
+
+
+async def test_tensorboard_files_come_along_as_they_grow(
+    space: RunningSpace, workspace: Workspace, tmp_path: Path
+):
+    """Each look brings what is new, and says where it lies."""
+    workspace.scenario(steps=30, seconds=0.02)
+    backend = replace(space.backend(tmp_path / "artifacts"), tensorboard_dir=tmp_path / "tb")
+    submit(backend, "job_1")
+    await until(backend, "job_1", at_step(5))
+    progress = await until(backend, "job_1", ended)
+    assert progress.tensorboard_url == (tmp_path / "tb" / "job_1").as_uri()
+    theirs = space.jobs / "job_1" / "tensorboard" / "events.out.tfevents.1"
+    ours = tmp_path / "tb" / "job_1" / "events.out.tfevents.1"
+    assert ours.read_bytes() == theirs.read_bytes()
+    with pytest.raises(NotFoundError):
+        space.client().get("/tensorboard/job_1/..%2fspec.json")
 
 
 async def test_a_full_queue_refuses(workspace: Workspace, tmp_path: Path):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
@@ -14,6 +14,7 @@ from pydantic import TypeAdapter
 
 from agent_orchestrator.agents.infrastructure.modelops.backends import Ref
 from agent_orchestrator.agents.infrastructure.modelops.backends.space_client import SpaceClient
+from agent_orchestrator.agents.infrastructure.modelops.backends.space_events import bring_events
 from agent_orchestrator.agents.infrastructure.modelops.backends.space_protocol import (
     ARTIFACT_FILES,
     HEALTH,
@@ -42,11 +43,13 @@ _DOWNLOADS: Final = 5
 
 @dataclass(frozen=True, slots=True)
 class HfSpaceBackend:
-    """Implements ``TrainerBackend`` and ``KeepsArtifacts`` over the app's HTTP interface."""
+    """Implements ``TrainerBackend``, ``Resumes`` and ``KeepsArtifacts`` over the app's HTTP."""
 
     client: SpaceClient
     artifacts_dir: Path
     """Where fetched models are put, ``<owner>/<name>/``."""
+    tensorboard_dir: Path | None = None
+    """Where TensorBoard files are brought, ``<job_id>/``; None leaves them where they are."""
 
     def submit(self, job_id: str, spec: TrainingSpec) -> Ref:
         """See ``TrainerBackend``; also InputError when the Space refuses the job."""
@@ -56,12 +59,22 @@ class HfSpaceBackend:
         return {"job_id": job_id, "space": self.client.url}
 
     def poll(self, ref: Ref) -> Progress:
-        """See ``TrainerBackend``."""
-        return self._job(self.client.get(f"/status/{_id(ref)}")).progress
+        """See ``TrainerBackend``; what is new for TensorBoard is brought along."""
+        job = self._job(self.client.get(f"/status/{_id(ref)}"))
+        if self.tensorboard_dir is None or not job.event_files:
+            return job.progress
+        folder = self.tensorboard_dir / job.job_id
+        bring_events(self.client, f"/tensorboard/{_id(ref)}", job.event_files, folder)
+        url = folder.as_uri() if folder.is_dir() else None
+        return replace(job.progress, tensorboard_url=url)
 
     def cancel(self, ref: Ref) -> None:
         """See ``TrainerBackend``."""
         self.client.call("POST", f"/cancel/{_id(ref)}")
+
+    def resume(self, ref: Ref) -> None:
+        """See ``Resumes``; the job waits for its turn again."""
+        self.client.call("POST", f"/resume/{_id(ref)}")
 
     def logs(self, ref: Ref, tail: int) -> list[str]:
         """See ``TrainerBackend``."""

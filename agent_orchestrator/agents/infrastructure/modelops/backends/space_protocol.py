@@ -12,8 +12,10 @@ takes the Hub's own token from ``X-HF-Authorization``. Every answer of the app c
 ``GET /status/{job_id}``                ``SpaceJob``
 ``GET /logs/{job_id}?tail=N``           ``{"lines": […]}``
 ``POST /cancel/{job_id}``               ``SpaceJob``
+``POST /resume/{job_id}``               ``SpaceJob``; one that runs or is completed is left alone
 ``GET /artifacts/{job_id}``             ``{"files": [{"path", "sha256", "bytes"}, …]}``
 ``GET /artifacts/{job_id}/{path}``      the file; ranges are understood
+``GET /tensorboard/{job_id}/{path}``    one of its ``event_files``; ranges are understood
 ======================================  ========================================================
 
 An error is ``{"error": <name of the exception>, "message", "remedy"}``.
@@ -36,6 +38,7 @@ PROTOCOL: Final = "1"
 HEADER: Final = "X-Chef-Space"
 HUB_AUTHORIZATION: Final = "X-HF-Authorization"
 
+_EVENT_FILE: Final = "events.out.tfevents."
 _FORBID_EXTRA = {"extra": "forbid"}
 
 #: What a model consists of. Everything else stays where it is, pickles above all.
@@ -53,6 +56,15 @@ class TrainRequest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EventFile:
+    """A TensorBoard file, which grows at its end while the job runs."""
+
+    path: str
+    """Inside the job's TensorBoard folder."""
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SpaceJob:
     """A job as the Space tells of it."""
 
@@ -60,6 +72,7 @@ class SpaceJob:
     progress: Progress
     before_it: int | None = None
     """Jobs that go first, while it waits."""
+    event_files: Sequence[EventFile] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,13 +109,18 @@ HEALTH: Final[TypeAdapter[Health]] = TypeAdapter(Health)
 ARTIFACT_FILES: Final[TypeAdapter[list[ArtifactFile]]] = TypeAdapter(list[ArtifactFile])
 
 
+def is_event_path(path: str) -> bool:
+    """Tell whether ``path`` names a TensorBoard file, inside its folder."""
+    pure = PurePosixPath(path)
+    return pure.name.startswith(_EVENT_FILE) and _is_inside(path)
+
+
 def is_artifact_path(path: str) -> bool:
     """Tell whether ``path`` names a file that may be part of a model, inside its folder."""
+    return PurePosixPath(path).suffix in _SUFFIXES and _is_inside(path)
+
+
+def _is_inside(path: str) -> bool:
     pure = PurePosixPath(path)
-    return (
-        pure.suffix in _SUFFIXES
-        and not pure.is_absolute()
-        and not any(part.startswith(".") for part in pure.parts)
-        and "\\" not in path
-        and "\0" not in path
-    )
+    hidden = any(part.startswith(".") for part in pure.parts)
+    return not (pure.is_absolute() or hidden or "\\" in path or "\0" in path)
