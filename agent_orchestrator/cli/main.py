@@ -30,6 +30,7 @@ COMMANDS: Mapping[str, tuple[str, str, str]] = {
     "build-dataset": ("usecase", "build_dataset", "Build a data set for an agent."),
     "train": ("usecase", "train_subagent_model", "Fine-tune a model for an agent."),
     "evaluate": ("usecase", "evaluate_model_vs_baseline", "Compare a candidate with a baseline."),
+    "experiment": ("experiment", "experiment", "Compare several models and ways of asking them."),
     "deploy": ("usecase", "deploy_model_to_agent", "Put a model in front of an agent's traffic."),
     "promote": ("usecase", "promote_canary", "Give the candidate more traffic."),
     "rollback": ("usecase", "rollback_deployment", "Send the traffic back to an earlier version."),

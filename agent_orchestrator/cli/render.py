@@ -20,6 +20,10 @@ from agent_orchestrator.agents.infrastructure.modelops.usecases.deployment impor
 )
 from agent_orchestrator.agents.infrastructure.modelops.usecases.endpoints import EndpointList
 from agent_orchestrator.agents.infrastructure.modelops.usecases.evaluation import EvaluationResult
+from agent_orchestrator.agents.infrastructure.modelops.usecases.experiments import (
+    ArmContrast,
+    ExperimentResult,
+)
 from agent_orchestrator.agents.infrastructure.modelops.usecases.jobs import JobReport
 from agent_orchestrator.agents.infrastructure.modelops.usecases.models import AgentModels
 from agent_orchestrator.agents.infrastructure.modelops.usecases.rollouts import (
@@ -169,6 +173,48 @@ def _(result: EvaluationResult) -> None:
         click.echo(f"LangSmith: {result.experiment_url}")
     if result.upload_error:
         click.echo(f"Not uploaded: {result.upload_error}")
+
+
+@_show.register
+def _(result: ExperimentResult) -> None:
+    about = result.contrasts[0].metric if result.contrasts else "accuracy"
+    found = {c.arm: c for c in result.contrasts if c.metric == about}
+    table(
+        f"{result.experiment}: {result.n_examples} examples, {result.repetitions} × each",
+        ("arm", about, "against the baseline", "settled", "seconds", "tokens", "cost", "failed"),
+        [
+            (
+                f"{arm.arm} (baseline)" if arm.arm == result.baseline else arm.arm,
+                _number(arm.scores.get(about)),
+                _contrast(found.get(arm.arm)),
+                _settled(found.get(arm.arm)),
+                _number(arm.avg_latency_s),
+                None if arm.avg_tokens is None else f"{arm.avg_tokens:.0f}",
+                None if arm.cost_usd is None else f"${arm.cost_usd:.4f}",
+                f"{arm.failed_calls} of {arm.calls}",
+            )
+            for arm in sorted(result.arms, key=lambda arm: -arm.scores.get(about, 0.0))
+        ],
+    )
+    click.echo("Intervals are corrected for all comparisons together (Holm).")
+    for name, path in result.reports.items():
+        click.echo(f"{name}: {path}")
+
+
+def _contrast(found: ArmContrast | None) -> str | None:
+    if found is None:
+        return None
+    if found.interval is None:
+        return f"{found.difference:+.3f}"
+    return f"{found.difference:+.3f} ({found.interval[0]:+.3f} … {found.interval[1]:+.3f})"
+
+
+def _settled(found: ArmContrast | None) -> str | None:
+    if found is None or found.supported is None:
+        return None
+    if found.supported:
+        return "better" if found.difference > 0 else "worse"
+    return f"no: {found.examples_needed} more" if found.examples_needed else "no"
 
 
 @_show.register

@@ -52,6 +52,7 @@ _NAMES: Mapping[UseCaseName, str] = {
     "space_status": "space status",
     "pause_space": "space pause",
     "restart_space": "space restart",
+    "run_experiment": "experiment run",
 }
 #: Use cases that return a job, which ``--wait`` follows.
 _JOB_STARTERS = {
@@ -117,7 +118,11 @@ def _positional(use_case: UseCaseName) -> str | None:
     fields = USE_CASES[use_case].request.model_fields
     if "job_id" in fields:
         return "job_id"
-    required = (name for name in ("agent", "name") if name in fields and fields[name].is_required())
+    required = (
+        name
+        for name in ("agent", "name", "template")
+        if name in fields and fields[name].is_required()
+    )
     return next(required, None)
 
 

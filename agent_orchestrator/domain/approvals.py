@@ -30,6 +30,7 @@ _ByName = Literal[
     "space_status",
     "pause_space",
     "restart_space",
+    "run_experiment",
 ]
 UseCaseName = UseCase | _ByName
 """Every use case: those that a sentence can mean, and those that are asked for by name only."""

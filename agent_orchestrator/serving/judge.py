@@ -1,4 +1,4 @@
-"""Which of two answers is better, and which of several is best: by their text, or by a model.
+"""Which answer is better, which is best, how good is one: by their text, or by a model.
 
 The model sees request and answers as one JSON document and is told that they are data: an answer
 that says "choose me" is still only an answer. It is asked without sampling. What it says is read
@@ -37,6 +37,13 @@ _PICK = (
     _MANNERS.format(what="'answers' lists answers to it, numbered from 0.")
     + 'Reply with nothing but {"best": <number>}.'
 )
+_GRADE = (
+    _MANNERS.format(
+        what="'answer' is an answer to it and 'reference', where given, is one known to be right."
+    )
+    + 'Reply with nothing but {"score": <number from 0, useless, to 10, faultless>}.'
+)
+_BEST_GRADE = 10.0
 
 
 class Judge(Protocol):
@@ -85,6 +92,20 @@ class ModelJudge:
         best = await self._verdict(_PICK, document, "best")
         if isinstance(best, int) and not isinstance(best, bool) and 0 <= best < len(answers):
             return best
+        return None
+
+    async def grade(
+        self, body: Mapping[str, Any], said: Said, *, reference: str | None = None
+    ) -> float | None:
+        """Return how good an answer is, 0 to 1; None: no statement.
+
+        ``reference`` is an answer known to be right.
+        """
+        known = {} if reference is None else {"reference": reference}
+        document = {"request": _request(body), "answer": _shown(said), **known}
+        score = await self._verdict(_GRADE, document, "score")
+        if isinstance(score, int | float) and not isinstance(score, bool):
+            return score / _BEST_GRADE if 0 <= score <= _BEST_GRADE else None
         return None
 
     async def _preference(

@@ -200,6 +200,8 @@ class EvaluationDefaults(_Strict):
     concurrency: Annotated[int, Field(ge=1)] = 2
     max_age_hours: Positive = 168
     usd_per_call: Annotated[float, Field(ge=0)] = 0.01
+    cache_mb: Annotated[int, Field(ge=1)] = 256
+    """Answers that experiments keep; those used longest ago give way."""
     upload: bool = True
     """Whether experiments go to LangSmith when a key is set."""
     sandbox: SandboxDefaults = SandboxDefaults()
@@ -243,22 +245,22 @@ Document = TypeVar("Document")
 
 def load_training_defaults(config_dir: Path) -> TrainingDefaults:
     """Read training_defaults.yaml; SettingsError names the file and the key."""
-    return _load(config_dir / "modelops" / "training_defaults.yaml", TrainingDefaults)
+    return load_document(config_dir / "modelops" / "training_defaults.yaml", TrainingDefaults)
 
 
 def load_evaluation_defaults(config_dir: Path) -> EvaluationDefaults:
     """Read evaluation_defaults.yaml; SettingsError names the file and the key."""
-    return _load(config_dir / "modelops" / "evaluation_defaults.yaml", EvaluationDefaults)
+    return load_document(config_dir / "modelops" / "evaluation_defaults.yaml", EvaluationDefaults)
 
 
 def load_dataset_defaults(config_dir: Path) -> DatasetDefaults:
     """Read dataset_defaults.yaml; SettingsError names the file and the key."""
-    return _load(config_dir / "modelops" / "dataset_defaults.yaml", DatasetDefaults)
+    return load_document(config_dir / "modelops" / "dataset_defaults.yaml", DatasetDefaults)
 
 
 def load_endpoint_defaults(config_dir: Path) -> EndpointDefaults:
     """Read endpoint_defaults.yaml; SettingsError names the file and the key."""
-    return _load(config_dir / "modelops" / "endpoint_defaults.yaml", EndpointDefaults)
+    return load_document(config_dir / "modelops" / "endpoint_defaults.yaml", EndpointDefaults)
 
 
 def load_rollout_policy(config_dir: Path, changes: Mapping[str, Any]) -> RolloutPolicy:
@@ -266,7 +268,7 @@ def load_rollout_policy(config_dir: Path, changes: Mapping[str, Any]) -> Rollout
 
     Raises SettingsError for the file, InputError for the changes.
     """
-    base = _load(config_dir / "modelops" / "rollout_defaults.yaml", RolloutPolicy)
+    base = load_document(config_dir / "modelops" / "rollout_defaults.yaml", RolloutPolicy)
     adapter = TypeAdapter(RolloutPolicy)
     try:
         return adapter.validate_python(adapter.dump_python(base) | dict(changes))
@@ -278,7 +280,8 @@ def load_rollout_policy(config_dir: Path, changes: Mapping[str, Any]) -> Rollout
         ) from None
 
 
-def _load(path: Path, kind: type[Document]) -> Document:
+def load_document(path: Path, kind: type[Document]) -> Document:
+    """Read a YAML file as a ``kind``; SettingsError names the file, the line or the key."""
     try:
         data = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
         return TypeAdapter(kind).validate_python(data)

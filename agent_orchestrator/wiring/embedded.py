@@ -14,7 +14,6 @@ from agent_orchestrator.agents.infrastructure.modelops.authorisation import Auth
 from agent_orchestrator.agents.infrastructure.modelops.backends.job_folder import JobFolder
 from agent_orchestrator.agents.infrastructure.modelops.base_models import BaseModels
 from agent_orchestrator.agents.infrastructure.modelops.breakers import BreakerResets
-from agent_orchestrator.agents.infrastructure.modelops.call_prices import CallPrices
 from agent_orchestrator.agents.infrastructure.modelops.candidate_server import CandidateServer
 from agent_orchestrator.agents.infrastructure.modelops.catalogue import Catalogue
 from agent_orchestrator.agents.infrastructure.modelops.coordinator import Coordinator
@@ -66,13 +65,13 @@ from agent_orchestrator.stores.rollouts import RolloutStore
 from agent_orchestrator.stores.serving import ServingBoard
 from agent_orchestrator.wiring import processes
 from agent_orchestrator.wiring.backends import compose_backends, pushing_backends
+from agent_orchestrator.wiring.experiments import call_prices, compose_experiments
 from agent_orchestrator.wiring.hub import open_hub
 from agent_orchestrator.wiring.sources import compose_sources
 from agent_orchestrator.wiring.spaces import compose_space
 from agent_orchestrator.wiring.targets import (
     compose_targets,
     inference_endpoints,
-    openrouter_models,
 )
 
 log = logging.getLogger("chef")
@@ -213,12 +212,7 @@ def _compose_jobs(settings: Settings, stores: _Stores, catalogue: Catalogue) -> 
         registry=stores.registry,
         datasets=stores.datasets,
         reports_dir=settings.reports_dir,
-        prices=CallPrices(
-            openrouter_models(settings),
-            usd_per_call=evaluation.usd_per_call,
-            completion_tokens=evaluation.max_completion_tokens,
-            max_turns=evaluation.max_turns,
-        ),
+        prices=call_prices(settings),
         langsmith=settings.langsmith_endpoint
         if evaluation.upload and settings.langsmith_api_key
         else None,
@@ -359,6 +353,7 @@ def _compose_coordinator(
             "deploy_space": space.plan_deploy,
             "pause_space": space.plan_pause,
             "restart_space": space.plan_restart,
+            "run_experiment": compose_experiments(settings, catalogue, stores.datasets).plan,
         },
         authorisation=Authorisation(
             stores.approvals,

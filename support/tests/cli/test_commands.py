@@ -41,6 +41,7 @@ IN_GROUPS = {
     "space_status": ("space", "status"),
     "pause_space": ("space", "pause"),
     "restart_space": ("space", "restart"),
+    "run_experiment": ("experiment", "run"),
 }
 
 

@@ -409,6 +409,7 @@ class World:
                 "deploy_space": plan_conversion,
                 "pause_space": plan_conversion,
                 "restart_space": plan_conversion,
+                "run_experiment": plan_conversion,
             },
             authorisation=Authorisation(
                 self.approvals,

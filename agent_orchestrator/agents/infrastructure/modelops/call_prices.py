@@ -50,10 +50,19 @@ class CallPrices:
         self._completion_tokens = completion_tokens
         self._max_turns = max_turns
 
-    def most(self, endpoint: Endpoint, examples: Sequence[Example], count: int) -> CallCost:
+    def most(
+        self,
+        endpoint: Endpoint,
+        examples: Sequence[Example],
+        count: int,
+        *,
+        completion_tokens: int | None = None,
+        added_characters: int = 0,
+    ) -> CallCost:
         """Return what asking a model ``count`` of the examples may cost: the longest.
 
-        Raises InputError for a model that OpenRouter has not got.
+        ``completion_tokens`` takes the place of the usual limit; ``added_characters`` go with every
+        request (a system message). Raises InputError for a model that OpenRouter has not got.
         """
         if endpoint.provider in _OWN:
             return CallCost(0.0)
@@ -66,17 +75,24 @@ class CallPrices:
                 sum(nlargest(count, map(self._turns, examples))) * self._usd_per_call,
                 f"{said}${self._usd_per_call:g} a call is assumed.",
             )
-        costs = (self._cost(price, example) for example in examples)
+        answer = self._completion_tokens if completion_tokens is None else completion_tokens
+        costs = (self._cost(price, example, answer, added_characters) for example in examples)
         return CallCost(sum(nlargest(count, costs)))
+
+    def price(self, endpoint: Endpoint) -> Price | None:
+        """Return what a model's tokens cost, None when nobody says. Raises as ``most``."""
+        if endpoint.provider in _OWN:
+            return Price(0.0, 0.0)
+        return self._price(endpoint.model)[0] if endpoint.provider == "openrouter" else None
 
     def _turns(self, example: Example) -> int:
         return self._max_turns if example.inputs.get("tools") else 1
 
-    def _cost(self, price: Price, example: Example) -> float:
+    def _cost(self, price: Price, example: Example, answer: int, added: int) -> float:
         """Return the most that a run on the example costs: every turn sends all before it again."""
-        turns, answer = self._turns(example), self._completion_tokens
+        turns = self._turns(example)
         given = (example.messages, example.inputs.get("tools"), example.inputs.get("tool_results"))
-        tokens = len(json.dumps(given)) / _CHARACTERS_A_TOKEN
+        tokens = (len(json.dumps(given)) + added) / _CHARACTERS_A_TOKEN
         return price.of(turns * tokens + answer * turns * (turns - 1) / 2, turns * answer)
 
     def _price(self, model: str) -> tuple[Price | None, str]:

@@ -16,13 +16,18 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
+from agent_orchestrator.agents.infrastructure.modelops.calls import (
+    Progress,
+    Turns,
+    counter,
+    record,
+    storable,
+)
 from agent_orchestrator.agents.infrastructure.modelops.datasets import Dataset
 from agent_orchestrator.agents.infrastructure.modelops.evaluators import (
     Expectation,
@@ -36,7 +41,6 @@ from agent_orchestrator.agents.infrastructure.modelops.examples import Example
 from agent_orchestrator.agents.infrastructure.modelops.experiments import (
     CallFailure,
     Reply,
-    Scored,
     run_experiment,
 )
 from agent_orchestrator.agents.infrastructure.modelops.tool_replay import (
@@ -55,9 +59,6 @@ from agent_orchestrator.stores.defaults import EvaluationDefaults
 MAX_FAILED_SHARE: Final = 0.1
 """Share of a model's calls that may fail before its evaluation does."""
 CONFIDENCE: Final = 0.95
-
-Progress = Callable[[int, int], None]
-"""Called with (calls done, calls in all)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +118,8 @@ class EvalRunner:
             expected=expected,
             tools={example.id: recorded_tools(example) for example in examples},
             metrics=wanted,
-            turns=_Turns(len(subjects), self._defaults.concurrency),
-            tick=_counter(len(examples) * len(subjects), progress),
+            turns=Turns(len(subjects), self._defaults.concurrency),
+            tick=counter(len(examples) * len(subjects), progress),
         )
         try:
             async with asyncio.TaskGroup() as group:
@@ -147,7 +148,7 @@ class EvalRunner:
                     return CallFailure("not asked: too many calls had failed")
                 try:
                     answer = await self._answer(subject.model, example, plan.tools[example.id])
-                    reply: Reply = replace(answer, text=_storable(answer.text))
+                    reply: Reply = replace(answer, text=storable(answer.text))
                 except UnavailableError as error:
                     failures.append(str(error))
                     reply = CallFailure(str(error))
@@ -168,7 +169,7 @@ class EvalRunner:
                 f"an evaluation bears ({allowed}). The first: {failures[0]}",
                 remedy="See that the model is served, then evaluate again.",
             )
-        return _model_result(subject, [_record(row) for row in rows])
+        return _model_result(subject, [record(row) for row in rows])
 
     async def _answer(
         self, model: str, example: Example, tools: RecordedTools | None
@@ -221,38 +222,6 @@ class EvalRunner:
         )
 
 
-class _Turns:
-    """At most ``concurrency`` calls at once, and no model further ahead of another than that."""
-
-    def __init__(self, models: int, concurrency: int) -> None:
-        self._models = models
-        self._concurrency = concurrency
-        self._begun: Counter[str] = Counter()
-        self._running = 0
-        self._changed = asyncio.Condition()
-
-    @asynccontextmanager
-    async def of(self, model: str) -> AsyncIterator[None]:
-        """Wait for the model's turn and hold it."""
-        async with self._changed:
-            await self._changed.wait_for(lambda: self._may_begin(model))
-            self._begun[model] += 1
-            self._running += 1
-            self._changed.notify_all()
-        try:
-            yield
-        finally:
-            async with self._changed:
-                self._running -= 1
-                self._changed.notify_all()
-
-    def _may_begin(self, model: str) -> bool:
-        everyone_began = len(self._begun) == self._models
-        least = min(self._begun.values()) if everyone_began else 0
-        ahead = self._begun.get(model, 0) - least
-        return self._running < self._concurrency and ahead < self._concurrency
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Plan:
     """What both models' runs share."""
@@ -265,7 +234,7 @@ class _Plan:
     tools: Mapping[str, RecordedTools | None]
     """By example id."""
     metrics: tuple[str, ...]
-    turns: _Turns
+    turns: Turns
     tick: Callable[[], None]
 
     def score(self, example: Example, reply: Reply) -> Mapping[str, float]:
@@ -336,24 +305,6 @@ def _lacking(candidate: ModelResult, baseline: ModelResult) -> dict[str, float]:
     return {m: s for m, s in baseline.scores.items() if m not in candidate.scores}
 
 
-def _record(row: Scored) -> CallRecord:
-    reply = row.reply
-    answered = reply if isinstance(reply, ModelAnswer) else None
-    return CallRecord(
-        example_id=row.example.id,
-        group=row.example.group,
-        category=row.example.category,
-        expected=row.example.label or "",
-        answer=answered.text if answered else None,
-        latency_s=answered.latency_s if answered else None,
-        prompt_tokens=answered.prompt_tokens if answered else None,
-        completion_tokens=answered.completion_tokens if answered else None,
-        error=reply.message if isinstance(reply, CallFailure) else None,
-        scores=row.scores,
-        ended_at=row.ended_at.isoformat() if row.ended_at else None,
-    )
-
-
 def _model_result(subject: Subject, calls: Sequence[CallRecord]) -> ModelResult:
     """Sum up one model's calls."""
     measured = {metric for call in calls for metric in call.scores}
@@ -377,21 +328,5 @@ def _model_result(subject: Subject, calls: Sequence[CallRecord]) -> ModelResult:
     )
 
 
-def _storable(text: str) -> str:
-    """Return ``text`` with "?" for half surrogate pairs, which JSON may carry and UTF-8 cannot."""
-    return text.encode(errors="replace").decode()
-
-
 def _mean(values: Sequence[float]) -> float:
     return math.fsum(values) / len(values)
-
-
-def _counter(total: int, progress: Progress) -> Callable[[], None]:
-    done = 0
-
-    def tick() -> None:
-        nonlocal done
-        done += 1
-        progress(done, total)
-
-    return tick

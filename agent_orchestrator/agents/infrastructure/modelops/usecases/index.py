@@ -34,6 +34,10 @@ from agent_orchestrator.agents.infrastructure.modelops.usecases.evaluation impor
     EvaluateModelVsBaseline,
     EvaluationStarted,
 )
+from agent_orchestrator.agents.infrastructure.modelops.usecases.experiments import (
+    ExperimentResult,
+    RunExperiment,
+)
 from agent_orchestrator.agents.infrastructure.modelops.usecases.jobs import (
     CancelTrainingJob,
     JobCancelled,
@@ -106,4 +110,5 @@ USE_CASES: Mapping[UseCaseName, UseCaseSpec] = {
     "space_status": UseCaseSpec(SpaceStatus, SpaceReport, changes=False),
     "pause_space": UseCaseSpec(PauseSpace, SpaceReport, changes=True),
     "restart_space": UseCaseSpec(RestartSpace, SpaceReport, changes=True),
+    "run_experiment": UseCaseSpec(RunExperiment, ExperimentResult, changes=True),
 }
