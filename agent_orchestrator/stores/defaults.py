@@ -129,6 +129,22 @@ class Limits(_Strict):
     approval_above_usd: Annotated[float, Field(ge=0)]
 
 
+class HfJobsDefaults(_Strict):
+    """How trainings run on HF Jobs."""
+
+    image: str = "ghcr.io/astral-sh/uv:python3.12-bookworm"
+    """Docker image; it must have ``uv``."""
+    python: str = "3.12"
+    max_hours: Positive = 3
+    """Of one machine; a longer training goes on, within ``limits``, on another one."""
+    start_minutes: Positive = 15
+    """Until the worker runs: the image, its libraries, the rows."""
+    upload_minutes: Positive = 15
+    """For the last checkpoint or the model."""
+    checkpoints: Annotated[int, Field(ge=1)] = 8
+    """Checkpoints in the course of a training, each uploaded."""
+
+
 class Preset(_Strict):
     """A base model we know."""
 
@@ -148,6 +164,7 @@ class TrainingDefaults(_Strict):
     this_machine: ThisMachine
     limits: Limits
     presets: dict[str, Preset] = {}
+    hf_jobs: HfJobsDefaults = HfJobsDefaults()
 
     @model_validator(mode="after")
     def _check_presets(self) -> Self:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING
 
 from agent_orchestrator.agents.infrastructure.modelops.backends import TrainerBackend
+from agent_orchestrator.agents.infrastructure.modelops.backends.hf_jobs import HfJobsBackend
 from agent_orchestrator.agents.infrastructure.modelops.backends.local import LocalBackend
 from agent_orchestrator.settings import Settings
+from agent_orchestrator.stores.defaults import load_training_defaults
+from agent_orchestrator.wiring.hub import open_hub
 
 if TYPE_CHECKING:
     from agent_orchestrator.agents.infrastructure.modelops.backends.hf_space import HfSpaceBackend
+    from agent_orchestrator.agents.infrastructure.modelops.backends.jobs_client import JobsClient
 
 #: Owner of models that are never published.
 NOBODY = "local"
@@ -28,6 +33,8 @@ def compose_backends(settings: Settings) -> dict[str, TrainerBackend]:
     }
     if settings.space_url:
         backends["hf_space"] = space_backend(settings, settings.space_url)
+    if settings.huggingface_jobs_enabled:
+        backends["hf_jobs"] = jobs_backend(settings)
     return backends
 
 
@@ -43,6 +50,26 @@ def space_backend(settings: Settings, url: str) -> HfSpaceBackend:
         hub_token.get_secret_value() if hub_token else None,
     )
     return HfSpaceBackend(client, settings.artifacts_dir, settings.tensorboard_dir)
+
+
+def jobs_backend(settings: Settings) -> TrainerBackend:
+    """Return the backend of HF Jobs."""
+
+    @cache
+    def connect() -> JobsClient:
+        from agent_orchestrator.agents.infrastructure.modelops.backends.jobs_client import (
+            JobsClient,  # the Hub's client loads slowly
+        )
+
+        return JobsClient(open_hub(settings), settings.hub_org)
+
+    return HfJobsBackend(
+        connect=connect,
+        owner=settings.hub_org,
+        defaults=load_training_defaults(settings.config_dir).hf_jobs,
+        locks_dir=settings.run_dir / "hf-jobs",
+        environment=settings.child_environment(),
+    )
 
 
 def pushing_backends(settings: Settings) -> frozenset[str]:

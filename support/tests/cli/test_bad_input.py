@@ -62,7 +62,11 @@ def check(
         ("train feature_dev --overrides =1", 2, ("'=1' is not KEY=VALUE",)),
         ("train feature_dev --method magic", 2, ("method:", "(got 'magic')", "chef train --help")),
         ("train feature_dev", 2, ("no data set for feature_dev", "chef build-dataset")),
-        ("train feature_dev --backend hf_jobs", 1, ("'hf_jobs' is not available", "Use local")),
+        (
+            "train feature_dev --backend hf_jobs",
+            1,
+            ("'hf_jobs' is not available", "HUGGINGFACE_JOBS_ENABLED"),
+        ),
         ("build-dataset cicd --source no.jsonl", 2, ("no data file 'no.jsonl'", "Check the path")),
         ("build-dataset cicd", 2, ("cannot be read without a key", "LANGSMITH_API_KEY")),
         ("job job_9", 2, ("No job 'job_9'.", "chef jobs")),

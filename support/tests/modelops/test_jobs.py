@@ -12,6 +12,7 @@ import pytest
 from tests.doubles.workshop import training_spec
 
 from agent_orchestrator.agents.infrastructure.modelops.authorisation import Caller
+from agent_orchestrator.agents.infrastructure.modelops.backends import Ref
 from agent_orchestrator.agents.infrastructure.modelops.backends.fake import FakeBackend, Scenario
 from agent_orchestrator.agents.infrastructure.modelops.jobs import Jobs
 from agent_orchestrator.agents.infrastructure.modelops.usecases.jobs import (
@@ -365,3 +366,46 @@ def test_progress_is_a_percentage_only_when_the_total_is_known():
     """Before the first step nothing is guessed."""
     assert Progress(status="running").progress_pct is None
     assert Progress(status="completed").progress_pct == 100.0
+
+
+class _CutOff(FakeBackend):
+    """A backend whose machine is lost once; the next one does the rest."""
+
+    machines = 1
+    may_go_on = True
+
+    def poll(self, ref: Ref) -> Progress:
+        """See ``TrainerBackend``."""
+        if self.machines == 1:
+            return Progress("failed", failure=Failure("timeout", "Its time was over."))
+        return super().poll(ref)
+
+    def go_on(self, ref: Ref) -> bool:
+        """See ``GoesOn``."""
+        self.machines += self.may_go_on
+        return self.may_go_on
+
+
+def test_a_job_that_was_cut_off_goes_on_where_its_backend_can(office: Office):
+    """It has not failed; its end is settled once."""
+    backend = _CutOff(office.scenario, clock=office.clock)
+    desk = office.desk(backends={"fake": backend})
+    desk.start(JOB, lambda: backend.submit("job_1", training_spec()))
+    job, progress = desk.refresh("job_1")
+    assert (job.status, progress.status) == ("running", "pending")
+    assert "goes on from its last checkpoint" in progress.message
+    office.clock.now += 20
+    assert desk.refresh("job_1")[0].status == "completed"
+    assert len(office.settled) == 1
+
+
+def test_a_job_that_must_not_go_on_has_failed(office: Office):
+    """The backend says so; its reason is kept."""
+    backend = _CutOff(office.scenario, clock=office.clock)
+    backend.may_go_on = False
+    desk = office.desk(backends={"fake": backend})
+    desk.start(JOB, lambda: backend.submit("job_1", training_spec()))
+    job, _ = desk.refresh("job_1")
+    assert job.status == "failed"
+    assert job.failure is not None
+    assert job.failure.kind == "timeout"

@@ -37,6 +37,7 @@ from agent_orchestrator.agents.infrastructure.modelops.usecases.training import 
 )
 from agent_orchestrator.domain.base_facts import BaseFacts
 from agent_orchestrator.domain.licences import Licence, read_licence
+from agent_orchestrator.domain.models import TrainingEngine
 from agent_orchestrator.errors import (
     ConfigurationError,
     DatasetError,
@@ -359,7 +360,7 @@ def test_a_job_elsewhere_asks_the_hub_for_the_base_and_shows_its_licence(school:
 class _Unready(FakeBackend):
     """A backend that nobody may use."""
 
-    def check(self, owner: str) -> None:
+    def check(self, owner: str, engine: TrainingEngine) -> None:
         """See ``ChecksFirst``."""
         raise ConfigurationError(f"No right to write for {owner}.")
 
@@ -376,7 +377,7 @@ def test_a_backend_that_could_not_publish_says_so_before_anything_is_priced(scho
 @pytest.mark.parametrize(
     ("request_", "said"),
     [
-        ({"backend": "hf_jobs"}, "backend 'hf_jobs' is not available here. Use fake"),
+        ({"backend": "hf_jobs"}, "backend 'hf_jobs' is not available here. Set HUGGINGFACE_JOBS"),
         ({"backend": "hf_space"}, "'hf_space' is not available here. Set MODELOPS"),
     ],
 )

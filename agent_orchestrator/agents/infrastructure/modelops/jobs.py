@@ -17,7 +17,11 @@ from typing import Any, Final, Protocol
 import anyio.to_thread
 
 from agent_orchestrator.agents.infrastructure.modelops.authorisation import Caller
-from agent_orchestrator.agents.infrastructure.modelops.backends import Resumes, TrainerBackend
+from agent_orchestrator.agents.infrastructure.modelops.backends import (
+    GoesOn,
+    Resumes,
+    TrainerBackend,
+)
 from agent_orchestrator.agents.infrastructure.modelops.costs import (
     Budget,
     actual_usd,
@@ -143,6 +147,8 @@ class Jobs:
             return self._taken_over(job), progress
         if progress.status == "completed":
             return self._settle(job, progress)
+        if progress.status == "failed" and self._goes_on(job):
+            return job, Progress("pending", "cut off; goes on from its last checkpoint")
         return self._end(job, progress), progress
 
     def refresh_all(self) -> None:
@@ -153,6 +159,11 @@ class Jobs:
                     self.refresh(job.id)
                 except ChefError as error:
                     log.warning("Job %s: %s", job.id, error)
+
+    def _goes_on(self, job: Job) -> bool:
+        """Tell whether a job that was cut off goes on by itself."""
+        backend: object = self._backend(job)
+        return isinstance(backend, GoesOn) and backend.go_on(_ref(job))
 
     def _settle(self, job: Job, progress: Progress) -> tuple[Job, Progress]:
         """Write down what a completed job made; one that can never be has failed after all."""

@@ -42,7 +42,10 @@ from agent_orchestrator.errors import DatasetError, NotAvailable
 from agent_orchestrator.stores.defaults import Hyperparameters, TrainingDefaults
 
 #: What makes a backend available.
-_NEEDS = {"hf_space": "Set MODELOPS_SPACE_URL and MODELOPS_SPACE_TOKEN."}
+_NEEDS = {
+    "hf_space": "Set MODELOPS_SPACE_URL and MODELOPS_SPACE_TOKEN.",
+    "hf_jobs": "Set HUGGINGFACE_JOBS_ENABLED=true, HUGGINGFACE_TOKEN and MODELOPS_HUB_ORG.",
+}
 #: Nothing else of ours lies where these jobs run.
 _FROM_HUB = frozenset({"hf_jobs"})
 
@@ -187,7 +190,7 @@ class Training:
         engine = choose_engine(request.method, request.engine)
         chosen: object = self._backends[backend]
         if isinstance(chosen, ChecksFirst):
-            chosen.check(self._owner)
+            chosen.check(self._owner, engine)
         dataset = self._dataset(agent, request.dataset)
         base_model = self._bases.resolve(agent, request.base_model)
         root = self._bases.root(agent, base_model)

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol, runtime_checkable
 
 from agent_orchestrator.domain.jobs import Progress
+from agent_orchestrator.domain.models import TrainingEngine
 from agent_orchestrator.domain.training import TrainingSpec
 
 Ref = Mapping[str, Any]
@@ -46,10 +47,22 @@ class TrainerBackend(Protocol):
 class ChecksFirst(Protocol):
     """A backend that can say before a job is priced that it could not be carried out."""
 
-    def check(self, owner: str) -> None:
+    def check(self, owner: str, engine: TrainingEngine) -> None:
         """Raise ConfigurationError when models of ``owner`` cannot be made there.
 
-        Raises UnavailableError when that cannot be found out now.
+        Raises NotAvailable for an engine that is not there, UnavailableError when that cannot be
+        found out now.
+        """
+
+
+@runtime_checkable
+class GoesOn(Protocol):
+    """A backend whose machines may be lost, and which goes on by itself on another one."""
+
+    def go_on(self, ref: Ref) -> bool:
+        """Go on with a job that was cut off within its time; False when it must not.
+
+        A job that runs goes on already. Raises as ``submit``.
         """
 
 

@@ -1,0 +1,312 @@
+"""Training on Hugging Face Jobs: rented machines that start for one job and forget everything.
+
+What must outlive a machine lies in a private data set repository of the job's own,
+``<owner>/code-chef-job-<id>``: the worker's specification and rows, the worker itself (the very
+source that is installed here, so that both sides speak the same protocol), and, brought there by
+``agent_orchestrator.trainer.hub_job``, the newest checkpoint and in the end manifest or failure.
+The token travels as a secret of the job and nowhere else.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import agent_orchestrator
+from agent_orchestrator.agents.infrastructure.modelops.backends import Ref
+from agent_orchestrator.agents.infrastructure.modelops.backends.job_attempts import (
+    Attempt,
+    Machine,
+    Outcome,
+    ended_progress,
+    machine_message,
+    seconds_left,
+    seconds_used,
+)
+from agent_orchestrator.agents.infrastructure.modelops.backends.job_log import JobLog, Latest
+from agent_orchestrator.agents.infrastructure.modelops.backends.worker_events import progress_from
+from agent_orchestrator.agents.infrastructure.modelops.backends.worker_files import worker_files
+from agent_orchestrator.domain.jobs import Progress
+from agent_orchestrator.domain.models import TrainingEngine, check_model_id
+from agent_orchestrator.domain.training import TrainingSpec
+from agent_orchestrator.errors import ConfigurationError, InputError, NotAvailable, NotFoundError
+from agent_orchestrator.stores.defaults import HfJobsDefaults
+from agent_orchestrator.stores.files import locked
+
+if TYPE_CHECKING:
+    from agent_orchestrator.agents.infrastructure.modelops.backends.jobs_client import JobsClient
+
+#: It becomes a label, which HF Jobs allows letters, digits, dashes and underscores.
+_JOB_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,79}")
+_MARK: Final = "chef-progress "
+#: Uploading a large repository may take its time.
+_SUBMIT_SECONDS: Final = 600.0
+_PATIENCE_SECONDS: Final = 5.0
+_CARRIED_ON: Final = ("HF_ENDPOINT", "HF_HUB_DISABLE_XET")
+_BOOTSTRAP: Final = """\
+import os, sys
+from huggingface_hub import snapshot_download
+token = os.environ["HUGGINGFACE_TOKEN"]
+folder = snapshot_download(sys.argv[1], repo_type="dataset", local_dir="job", token=token)
+os.environ["PYTHONPATH"] = os.path.join(folder, "worker")
+module = "agent_orchestrator.trainer.hub_job"
+os.execv(sys.executable, [sys.executable, "-m", module, folder, sys.argv[1]])
+"""
+
+
+@dataclass(slots=True)
+class _Followed:
+    """What is heard of a running job."""
+
+    log: JobLog
+    machine: Latest
+
+
+@dataclass(frozen=True, slots=True)
+class HfJobsBackend:
+    """Implements ``TrainerBackend``, ``ChecksFirst``, ``GoesOn`` and ``Resumes``."""
+
+    connect: Callable[[], JobsClient]
+    owner: str
+    """Namespace that pays, owns the job repositories and gets the models."""
+    defaults: HfJobsDefaults
+    locks_dir: Path
+    environment: Mapping[str, str]
+    """The environment to take the Hub's address from."""
+    _followed: dict[str, _Followed] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def check(self, owner: str, engine: TrainingEngine) -> None:
+        """See ``ChecksFirst``."""
+        if engine != "trl":
+            raise NotAvailable(
+                f"HF Jobs train with the engine 'trl', not with {engine!r}.",
+                remedy="Use the backend local or hf_space, or a method that trl has.",
+            )
+        if owner != self.owner:
+            raise ConfigurationError(f"HF Jobs are paid by {self.owner!r}, not by {owner!r}.")
+        self.connect().check()
+
+    def submit(self, job_id: str, spec: TrainingSpec) -> Ref:
+        """See ``TrainerBackend``.
+
+        Raises InputError for a job id or model id that the Hub would not take, ConfigurationError.
+        """
+        repo = self._repo(job_id)
+        flavour = self._checked_flavour(spec)
+        client = self.connect()
+        with self._alone(job_id):
+            if attempts := client.attempts(job_id):
+                return _ref(job_id, attempts[-1])
+            client.check()
+            client.store(repo, self._files(job_id, spec))
+            machine = self._machine(repo, flavour, self._limit(spec))
+            return _ref(job_id, client.run(job_id, machine, from_step=0, part=0))
+
+    def poll(self, ref: Ref) -> Progress:
+        """See ``TrainerBackend``."""
+        client = self.connect()
+        attempts = self._attempts(client, ref)
+        newest = attempts[-1]
+        if newest.has_ended:
+            self._forget(newest)
+            progress = self._ended(client, ref, newest)
+        elif newest.stage == "SCHEDULING":
+            progress = Progress("pending", f"waiting for {newest.flavour}")
+        else:
+            progress = self._running(client, newest)
+        return replace(progress, seconds=seconds_used(attempts))
+
+    def cancel(self, ref: Ref) -> None:
+        """See ``TrainerBackend``."""
+        client = self.connect()
+        newest = self._attempts(client, ref)[-1]
+        if not newest.has_ended:
+            client.cancel(newest)
+
+    def logs(self, ref: Ref, tail: int) -> list[str]:
+        """See ``TrainerBackend``."""
+        client = self.connect()
+        newest = self._attempts(client, ref)[-1]
+        if newest.stage == "RUNNING":  # its stream has no end where one could stop to read
+            return self._follow(client, newest).log.lines(tail, _PATIENCE_SECONDS)
+        return list(client.log(newest, follow=False, tail=tail))[-tail:] if tail > 0 else []
+
+    def go_on(self, ref: Ref) -> bool:
+        """See ``GoesOn``: on another machine, for what is left of the job's time."""
+        job_id, client = ref["job_id"], self.connect()
+        repo = self._repo(job_id)
+        with self._alone(job_id):
+            attempts = self._attempts(client, ref)
+            newest = attempts[-1]
+            if not newest.has_ended:  # somebody else was faster
+                return True
+            outcome = client.outcome(repo)
+            left = seconds_left(attempts, outcome)
+            if left:
+                machine = self._machine(repo, newest.flavour, left)
+                client.run(job_id, machine, outcome.checkpoint_step, newest.part)
+            return left > 0
+
+    def resume(self, ref: Ref) -> None:
+        """See ``Resumes``: on another machine, with the job's whole time once more."""
+        job_id, client = ref["job_id"], self.connect()
+        repo = self._repo(job_id)
+        with self._alone(job_id):
+            newest = self._attempts(client, ref)[-1]
+            outcome = client.outcome(repo)
+            if not newest.has_ended or outcome.manifest is not None or outcome.limits is None:
+                return
+            if outcome.failure is not None:
+                client.forget_failure(repo)
+            machine = self._machine(repo, newest.flavour, float(outcome.limits["max_seconds"]))
+            client.run(job_id, machine, outcome.checkpoint_step, newest.part + 1)
+
+    # -- parts -------------------------------------------------------------------------------------
+
+    def _repo(self, job_id: str) -> str:
+        if not _JOB_ID.fullmatch(job_id):
+            raise InputError(f"Not a job id: {job_id!r}.", remedy="Use letters, digits, - and _.")
+        return check_model_id(f"{self.owner}/code-chef-job-{job_id.removeprefix('job_')}")
+
+    def _checked_flavour(self, spec: TrainingSpec) -> str:
+        if check_model_id(spec.output_model).split("/")[0] != self.owner:
+            raise InputError(
+                f"{spec.output_model!r} does not belong to {self.owner!r}, who pays for the job.",
+                remedy=f"Name it {self.owner}/….",
+            )
+        if spec.hardware is None:
+            raise InputError("No hardware was chosen for an HF Job.")
+        return spec.hardware
+
+    def _alone(self, job_id: str) -> Any:
+        """Let one process at a time start machines for a job."""
+        return locked(self.locks_dir / job_id, timeout=_SUBMIT_SECONDS)
+
+    def _attempts(self, client: JobsClient, ref: Ref) -> list[Attempt]:
+        attempts = list(client.attempts(ref["job_id"]))
+        if not attempts:
+            raise NotFoundError(
+                f"HF Jobs know no job {ref['job_id']!r} of {self.owner}.",
+                remedy="Start the job again.",
+            )
+        return attempts
+
+    def _limit(self, spec: TrainingSpec) -> float:
+        return self.defaults.max_hours * 3600 if spec.max_seconds is None else spec.max_seconds
+
+    def _files(self, job_id: str, spec: TrainingSpec) -> dict[str, bytes]:
+        """Return everything that the job's repository begins with."""
+        steps = _checkpoint_steps(spec, self.defaults.checkpoints)
+        regular = {"checkpoint_steps": steps, **spec.hyperparameters}
+        files = worker_files(
+            job_id,
+            replace(spec, hyperparameters=regular, push_to_hub=True),
+            base_model=spec.base_model,
+            output_dir="artifact",
+            max_seconds=None,  # the machine's time is watched by hub_job
+        )
+        files["job.json"] = json.dumps({"max_seconds": self._limit(spec)}).encode()
+        return files | _worker_source()
+
+    def _machine(self, repo: str, flavour: str, seconds: float) -> Machine:
+        """Return a machine for so long: its own limit leaves time to start and to upload."""
+        defaults = self.defaults
+        seconds = min(seconds, defaults.max_hours * 3600)
+        spare = 60 * (defaults.start_minutes + defaults.upload_minutes)
+        dependencies = [part for line in _requirements() for part in ("--with", line)]
+        python = ("--python", defaults.python)
+        return Machine(
+            flavour=flavour,
+            image=defaults.image,
+            command=("uv", "run", *dependencies, *python, "python", "-c", _BOOTSTRAP, repo),
+            environment={
+                "CHEF_STOP_AFTER": str(seconds),
+                "PYTHONUNBUFFERED": "1",
+                "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+                **{
+                    name: self.environment[name] for name in _CARRIED_ON if name in self.environment
+                },
+            },
+            timeout_seconds=math.ceil(seconds + spare),
+        )
+
+    def _running(self, client: JobsClient, newest: Attempt) -> Progress:
+        followed = self._follow(client, newest)
+        progress = progress_from("running", followed.log.events(_PATIENCE_SECONDS))
+        sample = followed.machine.value
+        if sample is None:
+            return progress
+        return replace(progress, message=f"{progress.message} ({machine_message(sample)})")
+
+    def _ended(self, client: JobsClient, ref: Ref, newest: Attempt) -> Progress:
+        repo = self._repo(ref["job_id"])
+        outcome = client.outcome(repo)
+        return ended_progress(newest, outcome, self._last_line(client, newest, outcome), repo)
+
+    @staticmethod
+    def _last_line(client: JobsClient, newest: Attempt, outcome: Outcome) -> str:
+        told = outcome.manifest or outcome.failure or newest.stage != "ERROR"
+        lines = [] if told else list(client.log(newest, follow=False, tail=20))
+        return next((line for line in reversed(lines) if line.strip()), "")
+
+    def _follow(self, client: JobsClient, attempt: Attempt) -> _Followed:
+        """Listen to a running job, unless this process does already."""
+        with self._lock:
+            if attempt.id not in self._followed:
+                self._followed[attempt.id] = _Followed(
+                    JobLog(lambda: client.log(attempt, follow=True), _event),
+                    Latest(lambda: client.metrics(attempt)),
+                )
+            return self._followed[attempt.id]
+
+    def _forget(self, attempt: Attempt) -> None:
+        with self._lock:
+            self._followed.pop(attempt.id, None)
+
+
+def _ref(job_id: str, attempt: Attempt) -> Ref:
+    return {"job_id": job_id, "hf_job": attempt.id, "url": attempt.url}
+
+
+def _event(line: str) -> dict[str, Any] | None:
+    """Return the progress in a line of a job's log."""
+    if not line.startswith(_MARK):
+        return None
+    try:
+        found = json.loads(line.removeprefix(_MARK))
+    except ValueError:  # a line that was cut off
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _checkpoint_steps(spec: TrainingSpec, checkpoints: int) -> int:
+    """Return after how many steps a checkpoint is due, for so many in all."""
+    chosen = spec.hyperparameters
+    batch = int(chosen.get("batch_size", 4)) * int(chosen.get("gradient_accumulation", 4))
+    epochs = float(chosen.get("num_epochs", 3))
+    steps = int(chosen.get("max_steps") or len(spec.rows) * epochs / batch)
+    return max(1, math.ceil(steps / checkpoints))
+
+
+@cache
+def _worker_source() -> dict[str, bytes]:
+    """Return the installed worker, file by file."""
+    package = Path(agent_orchestrator.__file__).parent
+    paths = [package / "__init__.py", *sorted((package / "trainer").rglob("*.py"))]
+    return {f"worker/{path.relative_to(package.parent)}": path.read_bytes() for path in paths}
+
+
+@cache
+def _requirements() -> tuple[str, ...]:
+    """Return what the TRL engine's environment consists of."""
+    path = Path(agent_orchestrator.__file__).parent / "trainer" / "requirements-trl.txt"
+    lines = (line.split("#")[0].strip() for line in path.read_text(encoding="utf-8").splitlines())
+    return tuple(line.replace(" ", "") for line in lines if line)
