@@ -63,6 +63,14 @@ class Hyperparameters(_Strict):
     """Tokens of an answer that GRPO lets the model write."""
     temperature: Positive = 1.0
     max_steps: Annotated[int, Field(ge=1)] | None = None
+    checkpoint_steps: Annotated[int, Field(ge=1)] | None = None
+    """Steps between checkpoints; None for one only when cancelled."""
+    auto_batch_size: bool = True
+    """Whether to go on with a smaller batch where the memory is not enough."""
+    early_stopping: Annotated[int, Field(ge=1)] | None = None
+    """Validations without a lower loss that end the training; a tenth of the rows is held out."""
+    eval_steps: Annotated[int, Field(ge=1)] | None = None
+    """Steps between validations; None for a tenth of the training."""
     lora: LoraDefaults | None = LoraDefaults()
     """None for full fine-tuning."""
 

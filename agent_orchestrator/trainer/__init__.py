@@ -2,15 +2,16 @@
 
 ``python -m agent_orchestrator.trainer JOB_DIR`` reads what to do from the folder and leaves there
 everything there is to know. It imports nothing else of this project, so that the same worker runs
-on this machine, in a Space and as a Hugging Face Job; only ``.venv-trainer`` has what it imports.
+on this machine, in a Space and as a Hugging Face Job; only ``.venv-trainer`` (TRL) and
+``.venv-autotrain`` (AutoTrain) have what it imports: the job's engine decides which one runs it.
 
 Job folder, protocol 1
 ----------------------
 In:
 
 ``spec.json``
-    ``{"protocol": 1, "job_id", "engine": "trl", "method": "sft" | "dpo" | "grpo", "base_model",
-    "base_revision", "dataset": {"train", "validation", "name"}, "output_dir",
+    ``{"protocol": 1, "job_id", "engine": "trl" | "autotrain", "method": "sft" | "dpo" | "grpo" |
+    "orpo", "base_model", "base_revision", "dataset": {"train", "validation", "name"}, "output_dir",
     "hyperparameters": {…}, "model_card": {…}, "push_to_hub": null | {"repo", "private"},
     "max_seconds", "threads", "sandbox": {…}}``;
     ``spec.py`` holds every key with its unit, range and default. Paths are relative to the job
@@ -27,10 +28,10 @@ Out:
 
 ``progress.jsonl``
     One event a line, flushed: ``at`` (seconds since the epoch), ``event`` (``started``,
-    ``loading``, ``tokenizing``, ``step``, ``checkpoint``, ``saving``, ``completed``, ``failed``,
-    ``cancelled``), ``message``, and for a step ``step, total_steps, loss, learning_rate,
-    eta_seconds``. ``loss`` is the mean since the line before. The first line stands before any
-    heavy import.
+    ``loading``, ``tokenizing``, ``step``, ``validation``, ``checkpoint``, ``saving``,
+    ``completed``, ``failed``, ``cancelled``), ``message``, and for a step ``step, total_steps,
+    loss, learning_rate, eta_seconds``. ``loss`` is the mean since the line before. The first line
+    stands before any heavy import.
 ``checkpoints/checkpoint-N/``
     Everything to go on from step N without a pickle (``checkpoints.py``), every
     ``checkpoint_steps`` steps and when cancelled; the last two. A worker that is started again in

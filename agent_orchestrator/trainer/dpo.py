@@ -22,7 +22,7 @@ def train(
     (``nan_loss``).
     """
     total = loop.total_steps(parameters, len(material.rows))
-    follower = loop.Follower(setting, total, parameters.checkpoint_steps)
+    follower = loop.Follower(setting, total, parameters)
     model = loop.in_training_type(material.model, parameters)
     trainer = _Trainer(
         follower,

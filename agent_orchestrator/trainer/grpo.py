@@ -26,7 +26,7 @@ def train(
     group = parameters.num_generations
     parameters = replace(parameters, batch_size=group * math.ceil(parameters.batch_size / group))
     total = loop.total_steps(parameters, len(material.rows) * group)
-    follower = loop.Follower(setting, total, parameters.checkpoint_steps)
+    follower = loop.Follower(setting, total, parameters)
     judges = [rewards.reward(name, setting.sandbox) for name in parameters.rewards]
     trainer = _Trainer(
         follower,

@@ -26,6 +26,7 @@ from transformers import (
 
 from agent_orchestrator.trainer import checkpoints
 from agent_orchestrator.trainer.diagnosis import Refused
+from agent_orchestrator.trainer.early_stopping import EarlyStopping
 from agent_orchestrator.trainer.progress import ProgressLog
 from agent_orchestrator.trainer.sandbox import Limits
 from agent_orchestrator.trainer.spec import Hyperparameters, Lora
@@ -81,11 +82,13 @@ class Setting:
 class Follower(TrainerCallback):
     """Collects the losses, writes progress lines and checkpoints, stops a cancelled training."""
 
-    def __init__(self, setting: Setting, total: int, checkpoint_steps: int | None) -> None:
+    def __init__(self, setting: Setting, total: int, parameters: Hyperparameters) -> None:
         self._progress = setting.progress
         self._cancelled = setting.cancelled
         self._total = total
-        self._checkpoint_steps = checkpoint_steps
+        self._checkpoint_steps = parameters.checkpoint_steps
+        self._stopping = _early_stopping(setting, total, parameters)
+        self._validating = False
         self._losses: list[float] = []
         self._step_loss = 0.0
         self._tokens = 0
@@ -108,6 +111,8 @@ class Follower(TrainerCallback):
         told = json.loads((folder / _FOLLOWED).read_text(encoding="utf-8"))
         self._losses, self._tokens = told["losses"], told["tokens"]
         self._reported = len(self._losses)
+        if self._stopping:
+            self._stopping.resume(told["early_stopping"])
 
     def on_train_begin(self, *_: Any, **__: Any) -> None:
         """Start the clock behind the estimate of the remaining time."""
@@ -133,16 +138,38 @@ class Follower(TrainerCallback):
             self._line(step, now, lr_scheduler.get_last_lr()[0])
         due = self._checkpoint_steps is not None and step % self._checkpoint_steps == 0
         cancelled = self._cancelled()
+        self._validating = bool(self._stopping and self._stopping.due(step))
+        control.should_evaluate = self._validating
         control.should_save = due or cancelled
         control.should_training_stop |= cancelled
+
+    def on_evaluate(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        *,
+        metrics: dict[str, float],
+        model: Any,
+        **_: Any,
+    ) -> None:
+        """Stop when the validation loss no longer falls."""
+        if self._stopping is None or not self._validating:
+            return  # it is the last validation, after the training
+        self._validating = False
+        step, loss = state.global_step, metrics["eval_loss"]
+        control.should_training_stop |= self._stopping.observe(step, loss, model)
+        self._progress.event("validation", f"validation loss {loss:.4f}", step=step, loss=loss)
 
     def on_save(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
         """Close a checkpoint: it is whole from here on."""
         folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
-        told = json.dumps({"losses": self._losses, "tokens": self._tokens})
-        (folder / _FOLLOWED).write_text(told, encoding="utf-8")
+        told: dict[str, Any] = {"losses": self._losses, "tokens": self._tokens}
+        if self._stopping:
+            told["early_stopping"] = self._stopping.state()
+        (folder / _FOLLOWED).write_text(json.dumps(told), encoding="utf-8")
         checkpoints.close(folder)
         step = state.global_step
         self._progress.event("checkpoint", f"checkpoint at step {step}", step=step)
@@ -159,6 +186,11 @@ class Follower(TrainerCallback):
             eta_seconds=(now - self._started) / (step - self._first_step) * (self._total - step),
         )
 
+    def restore_best(self, model: Any) -> None:
+        """Give the model its best weights, where validations chose them."""
+        if self._stopping:
+            self._stopping.restore(model)
+
     def result(
         self,
         seconds: float,
@@ -174,8 +206,24 @@ class Follower(TrainerCallback):
             tokens=self._tokens,
             seconds=seconds,
             validation_loss=validation_loss,
-            measures=measures or {},
+            measures={**(measures or {}), **self._stopped()},
         )
+
+    def _stopped(self) -> dict[str, float | None]:
+        return {"best_step": self._stopping.seen.best_step} if self._stopping else {}
+
+
+def _early_stopping(
+    setting: Setting, total: int, parameters: Hyperparameters
+) -> EarlyStopping | None:
+    if parameters.early_stopping is None:
+        return None
+    return EarlyStopping(
+        setting.job_dir,
+        patience=parameters.early_stopping,
+        every=parameters.eval_steps or max(1, total // 10),
+        total=total,
+    )
 
 
 class Watched(checkpoints.WithoutPickles):
@@ -293,6 +341,8 @@ def run(trainer: Any, setting: Setting, follower: Follower) -> float:
         setting.progress.event("loading", f"resuming from {checkpoint.name}")
     started = time.monotonic()
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    if not setting.cancelled():
+        follower.restore_best(trainer.model)
     return time.monotonic() - started
 
 

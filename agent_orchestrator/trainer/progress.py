@@ -17,6 +17,7 @@ Event = Literal[
     "converting",
     "step",
     "checkpoint",
+    "validation",
     "saving",
     "completed",
     "failed",

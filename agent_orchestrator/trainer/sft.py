@@ -26,7 +26,7 @@ def train(
     Raises Refused (``nan_loss``) at the first loss that is not finite.
     """
     total = loop.total_steps(parameters, len(material.rows))
-    follower = loop.Follower(setting, total, parameters.checkpoint_steps)
+    follower = loop.Follower(setting, total, parameters)
     trainer = _Trainer(
         follower,
         model=loop.in_training_type(material.model, parameters),

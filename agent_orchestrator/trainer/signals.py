@@ -47,7 +47,9 @@ class Signals:
     def deferred(self) -> Iterator[None]:
         """Hold cancellation back; raises Cancelled at the end when it was asked for meanwhile."""
         self._deferred = True
-        yield
-        self._deferred = False
+        try:
+            yield
+        finally:
+            self._deferred = False
         if self.cancelled:
             raise Cancelled

@@ -29,6 +29,8 @@ _ABOVE_ZERO: Final = (
     "max_length",
     "max_grad_norm",
     "checkpoint_steps",
+    "early_stopping",
+    "eval_steps",
     "max_completion_length",
     "temperature",
 )
@@ -84,6 +86,13 @@ class Hyperparameters:
     """Batches of examples of about equal length: less padding."""
     checkpoint_steps: int | None = None
     """Steps between checkpoints; None writes one only when cancelled."""
+    auto_batch_size: bool = True
+    """Where the memory is not enough: halve ``batch_size`` and double ``gradient_accumulation``."""
+    early_stopping: int | None = None
+    """Validations in a row without a lower loss that end the training; the best weights are kept.
+    None trains all steps."""
+    eval_steps: int | None = None
+    """Steps between these validations; None for a tenth of the training."""
     beta: float = 0.1
     """How strongly DPO and GRPO hold the model to its base; 0 lets GRPO go without a reference."""
     rewards: tuple[str, ...] = ("exact_match",)
@@ -187,6 +196,7 @@ def parse_spec(data: object) -> Spec:
         known = ", ".join(METHODS[spec.engine])
         raise _bad("method", spec.method, f"{ENGINES[spec.engine]} has {known}")
     _check_ranges(spec)
+    _check_early_stopping(spec)
     return spec
 
 
@@ -210,6 +220,16 @@ def _check_ranges(spec: Spec) -> None:
     lora = parameters.lora
     if lora is not None and not (lora.rank > 0 and lora.alpha > 0 and 0 <= lora.dropout < 1):
         raise _bad("hyperparameters.lora", dataclasses.asdict(lora), "rank and alpha above 0")
+
+
+def _check_early_stopping(spec: Spec) -> None:
+    patience = spec.hyperparameters.early_stopping
+    if patience is None:
+        return
+    if spec.dataset.validation is None:
+        raise _bad("hyperparameters.early_stopping", patience, "needs dataset.validation")
+    if spec.method == "grpo":
+        raise _bad("hyperparameters.early_stopping", patience, "grpo has no validation loss")
 
 
 def _check_rewards(parameters: Hyperparameters) -> None:

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import gc
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
 
-from agent_orchestrator.trainer import artifact
+from agent_orchestrator.trainer import artifact, batching
 from agent_orchestrator.trainer.base_model import load_base
+from agent_orchestrator.trainer.diagnosis import diagnose
 from agent_orchestrator.trainer.job import Job, Trained
 from agent_orchestrator.trainer.rows import Row
+from agent_orchestrator.trainer.spec import Hyperparameters, Spec
+
+if TYPE_CHECKING:
+    from agent_orchestrator.trainer.loop import Material, TrainingRun
 
 LIBRARIES: Final = ("torch", "transformers", "trl", "peft", "datasets", "accelerate", "tokenizers")
 
@@ -19,11 +26,10 @@ def train(job: Job, examples: list[Row], validation: list[Row], folder: Path) ->
 
     Raises Refused, Cancelled, and what else stops a training.
     """
-    from agent_orchestrator.trainer.loop import Material, Setting
+    from agent_orchestrator.trainer.loop import Material
     from agent_orchestrator.trainer.tokenizing import prepare
 
     spec, progress = job.spec, job.progress
-    method = import_module(f"agent_orchestrator.trainer.{spec.method}")
     progress.event("loading", f"loading the base model {spec.base_model}")
     model, tokenizer = load_base(spec, job.token)
     base_sha256, base_type = artifact.weights_sha256(model), model.dtype
@@ -32,16 +38,13 @@ def train(job: Job, examples: list[Row], validation: list[Row], folder: Path) ->
     held_out = []
     if validation:
         held_out = prepare(spec.method, validation, tokenizer, spec.hyperparameters)
-
-    with job.signals.deferred():
-        setting = Setting(
-            job_dir=job.folder,
-            progress=progress,
-            cancelled=lambda: job.signals.cancelled,
-            sandbox=spec.sandbox,
-        )
-        material = Material(model=model, tokenizer=tokenizer, rows=rows, validation=held_out)
-        trained, measured = method.train(spec.hyperparameters, material, setting)
+    loaded = [model]
+    del model  # nothing here may hold what the memory does not hold
+    trained, measured, used = _fit(
+        job,
+        lambda model: Material(model=model, tokenizer=tokenizer, rows=rows, validation=held_out),
+        lambda: loaded.pop() if loaded else load_base(spec, job.token)[0],
+    )
     trained = trained.to(base_type)
     sha256 = artifact.weights_sha256(trained)
     artifact.check_changed(base_sha256, sha256)
@@ -64,4 +67,64 @@ def train(job: Job, examples: list[Row], validation: list[Row], folder: Path) ->
         metrics=metrics,
         seed=spec.hyperparameters.seed,
         libraries=LIBRARIES,
+        notes=_notes(spec.hyperparameters, used),
     )
+
+
+def _fit(
+    job: Job, material: Callable[[Any], Material], load: Callable[[], Any]
+) -> tuple[Any, TrainingRun, Hyperparameters]:
+    """Train with as large a batch as the memory holds; return the settings that were used too."""
+    from agent_orchestrator.trainer.loop import Setting
+
+    spec = job.spec
+    setting = Setting(
+        job_dir=job.folder,
+        progress=job.progress,
+        cancelled=lambda: job.signals.cancelled,
+        sandbox=spec.sandbox,
+    )
+    method = import_module(f"agent_orchestrator.trainer.{spec.method}")
+    used = batching.remembered(job.folder, spec.hyperparameters)
+    while True:
+        try:
+            with job.signals.deferred():
+                trained, measured = method.train(used, material(load()), setting)
+        except (RuntimeError, MemoryError) as error:
+            fewer = _fewer(error, spec, used)
+            if fewer is None:
+                raise
+        else:
+            return trained, measured, used
+        _free_memory()
+        job.progress.event(
+            "loading",
+            f"out of memory with batch_size {used.batch_size}: going on with {fewer.batch_size}, "
+            f"gradient_accumulation {fewer.gradient_accumulation}",
+        )
+        used = fewer
+        batching.remember(job.folder, used)
+
+
+def _fewer(error: BaseException, spec: Spec, used: Hyperparameters) -> Hyperparameters | None:
+    """Return settings that need less memory when that is what ``error`` asks for."""
+    if not spec.hyperparameters.auto_batch_size or diagnose(error).kind != "out_of_memory":
+        return None
+    return batching.smaller(used, used.num_generations if spec.method == "grpo" else 1)
+
+
+def _free_memory() -> None:
+    import torch
+
+    gc.collect()
+    torch.cuda.empty_cache()
+
+
+def _notes(asked: Hyperparameters, used: Hyperparameters) -> tuple[str, ...]:
+    if asked == used:
+        return ()
+    said = (
+        f"The memory was not enough for batch_size {asked.batch_size}: trained with batch_size "
+        f"{used.batch_size} and gradient_accumulation {used.gradient_accumulation}."
+    )
+    return (said,)

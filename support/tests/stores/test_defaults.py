@@ -55,6 +55,7 @@ def test_the_checked_in_training_defaults_are_the_documented_ones():
         gradient_accumulation=4,
         warmup_ratio=0.1,
         max_length=8192,
+        checkpoint_steps=200,
         lora=LoraDefaults(rank=32, alpha=64),
     )
     tiers = [(t.name, int(t.max_parameters / 1e9), t.usd_per_hour) for t in defaults.hardware]

@@ -34,7 +34,7 @@ def spec(**changes: Any) -> Spec:
     [
         ({"max_steps": 5}, "max_steps"),
         ({"num_epochs": 1.5}, "num_epochs"),
-        ({"checkpoint_steps": 5}, "checkpoint_steps"),
+        ({"early_stopping": 5}, "early_stopping"),
         ({"lora": Lora(modules_to_save=("embed_tokens",))}, "lora.modules_to_save"),
         ({"method": "orpo", "beta": 0.2}, "beta"),
     ],

@@ -294,13 +294,15 @@ class Training:
         self, request: TrainSubagentModel, prepared: _Prepared, output_model: str
     ) -> TrainingSpec:
         """Return what the backend is asked to do."""
+        rows, held_out = _divided(prepared)
         return TrainingSpec(
             agent=prepared.agent,
             method=request.method,
             engine=prepared.engine,
             base_model=prepared.base_model,
             output_model=output_model,
-            rows=prepared.rows,
+            rows=rows,
+            validation_rows=held_out,
             dataset=prepared.dataset.id,
             hyperparameters=prepared.hyperparameters.model_dump(mode="json"),
             push_to_hub=prepared.backend in self._pushing,
@@ -308,6 +310,18 @@ class Training:
             card=_card(prepared),
             max_seconds=self._pricing.most_seconds(prepared.estimate),
         )
+
+
+def _divided(prepared: _Prepared) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Return the rows to train on, and those that early stopping looks at: every tenth.
+
+    The data set's own held-out examples are left for the evaluation, which they must not have
+    influenced.
+    """
+    if prepared.hyperparameters.early_stopping is None:
+        return prepared.rows, []
+    numbered = list(enumerate(prepared.rows))
+    return [row for n, row in numbered if n % 10], [row for n, row in numbered if not n % 10]
 
 
 def _card(prepared: _Prepared) -> dict[str, Any]:
