@@ -33,3 +33,20 @@ def test_the_recorded_results_keep_what_we_promise() -> None:
     assert all(found[ours, n, 0] <= 0.05 + slack for n in benchmark.SIZES)
     assert found[ours, 300, 5] > found["unpaired", 300, 5]
     assert results["several"]["Holm (ours)"] <= 0.05 + slack < results["several"]["uncorrected"]
+
+
+def test_the_guide_says_what_was_found() -> None:
+    """Its table holds the recorded shares, of equal models and of a loss of five points."""
+    results = json.loads(benchmark.RESULTS.read_text(encoding="utf-8"))
+    guide = (benchmark.RESULTS.parents[2] / "docs" / "EVALUATION_GUIDE.md").read_text("utf-8")
+    found = {
+        (row["rule"], row["examples"], row["loss_points"]): row["found"] for row in results["found"]
+    }
+    rows = [line for line in guide.splitlines() if line.count("%") == 6]
+    assert len(rows) == len(benchmark.RULES)
+    for row, rule in zip(rows, benchmark.RULES, strict=True):
+        shown = [float(cell.strip(" %")) for cell in row.strip("|").split("|")[1:]]
+        recorded = [100 * found[rule, n, loss] for n in benchmark.SIZES for loss in (0, 5)]
+        assert shown == [pytest.approx(share, abs=0.0501) for share in recorded]
+    for share in results["several"].values():
+        assert f"{100 * share:.1f} %" in guide

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -295,3 +298,10 @@ def test_metrics_are_chosen_by_name() -> None:
     assert choose_metrics(["accuracy", "accuracy"]) == ("accuracy",)
     with pytest.raises(InputError, match=r"Unknown metric 'style'.*Known: accuracy"):
         choose_metrics(["style"])
+
+
+def test_the_guide_has_every_metric_once_with_its_formula() -> None:
+    """A row of its table for each evaluator, and none for others."""
+    guide = Path(__file__).parents[2] / "docs" / "EVALUATION_GUIDE.md"
+    table = guide.read_text("utf-8").split("## What is measured")[1].split("\n\n")[2]
+    assert sorted(re.findall(r"^\| `(\w+)` ", table, re.MULTILINE)) == sorted(EVALUATORS)
