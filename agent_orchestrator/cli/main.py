@@ -28,6 +28,7 @@ _INTERRUPTED = 130
 COMMANDS: Mapping[str, tuple[str, str, str]] = {
     "ask": ("ask", "ask", "Say what you want in a sentence."),
     "build-dataset": ("usecase", "build_dataset", "Build a data set for an agent."),
+    "dataset": ("usecase", "dataset", "Look into data before any money is spent."),
     "train": ("usecase", "train_subagent_model", "Fine-tune a model for an agent."),
     "evaluate": ("usecase", "evaluate_model_vs_baseline", "Compare a candidate with a baseline."),
     "experiment": ("experiment", "experiment", "Compare several models and ways of asking them."),

@@ -44,6 +44,10 @@ _NAMES: Mapping[UseCaseName, str] = {
     "resume_training_job": "resume",
     "convert_model_to_gguf": "convert",
     "list_costs": "costs",
+    "check_dataset": "dataset check",
+    "show_dataset": "dataset show",
+    "list_datasets": "dataset list",
+    "export_dataset": "dataset export",
     "list_endpoints": "endpoints list",
     "endpoint_status": "endpoints status",
     "wake_endpoint": "endpoints wake",
@@ -221,9 +225,13 @@ resume_training_job = command("resume_training_job")
 convert_model_to_gguf = command("convert_model_to_gguf")
 list_costs = command("list_costs")
 
+dataset = click.Group("dataset", help="Look into data before any money is spent.")
+for _use_case in ("check_dataset", "show_dataset", "list_datasets", "export_dataset"):
+    dataset.add_command(command(_use_case))
+
 simulate = click.Group("simulate", help="Plan a canary by simulation.")
 simulate.add_command(command("simulate_canary"))
 
 endpoints = click.Group("endpoints", help="See and control the Inference Endpoints.")
-for _use_case in ("list_endpoints", "endpoint_status", "wake_endpoint", "sleep_endpoint"):
-    endpoints.add_command(command(_use_case))
+for _endpoint_use_case in ("list_endpoints", "endpoint_status", "wake_endpoint", "sleep_endpoint"):
+    endpoints.add_command(command(_endpoint_use_case))

@@ -20,6 +20,10 @@ ApprovalStatus = Literal["pending", "approved", "rejected", "consumed"]
 """One that has expired keeps its status: the time of every use decides."""
 
 _ByName = Literal[
+    "check_dataset",
+    "show_dataset",
+    "list_datasets",
+    "export_dataset",
     "resume_training_job",
     "list_costs",
     "list_endpoints",

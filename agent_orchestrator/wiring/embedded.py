@@ -19,6 +19,8 @@ from agent_orchestrator.agents.infrastructure.modelops.catalogue import Catalogu
 from agent_orchestrator.agents.infrastructure.modelops.coordinator import Coordinator
 from agent_orchestrator.agents.infrastructure.modelops.costs import Budget
 from agent_orchestrator.agents.infrastructure.modelops.dataset_building import DatasetBuilding
+from agent_orchestrator.agents.infrastructure.modelops.dataset_exports import DatasetExports
+from agent_orchestrator.agents.infrastructure.modelops.dataset_reports import DatasetReports
 from agent_orchestrator.agents.infrastructure.modelops.datasets import DatasetStore
 from agent_orchestrator.agents.infrastructure.modelops.deployment import Deployment
 from agent_orchestrator.agents.infrastructure.modelops.drills import Drills
@@ -65,9 +67,9 @@ from agent_orchestrator.stores.rollouts import RolloutStore
 from agent_orchestrator.stores.serving import ServingBoard
 from agent_orchestrator.wiring import processes
 from agent_orchestrator.wiring.backends import compose_backends, pushing_backends
+from agent_orchestrator.wiring.datasets import compose_reading
 from agent_orchestrator.wiring.experiments import call_prices, compose_experiments
 from agent_orchestrator.wiring.hub import open_hub
-from agent_orchestrator.wiring.sources import compose_sources
 from agent_orchestrator.wiring.spaces import compose_space
 from agent_orchestrator.wiring.targets import (
     compose_targets,
@@ -170,6 +172,7 @@ def _open_stores(settings: Settings) -> _Stores:
 
 @dataclass(frozen=True, slots=True)
 class _JobParts:
+    base_models: BaseModels
     desk: Jobs
     budget: Budget
     training: Training
@@ -186,17 +189,18 @@ def _compose_jobs(settings: Settings, stores: _Stores, catalogue: Catalogue) -> 
         MonthlyLimits(max_usd=limits.max_usd_per_month, max_hours=limits.max_hours_per_month),
     )
     desk = Jobs(stores.jobs, backends, settlers, stores.audit, budget=budget)
+    base_models = BaseModels(
+        catalogue=catalogue,
+        registry=stores.registry,
+        defaults=training_defaults,
+        default=settings.default_base_model,
+        hub_facts=lambda model: open_hub(settings).base_model(model),
+    )
     training = Training(
         jobs=desk,
         backends=backends,
         catalogue=catalogue,
-        base_models=BaseModels(
-            catalogue=catalogue,
-            registry=stores.registry,
-            defaults=training_defaults,
-            default=settings.default_base_model,
-            hub_facts=lambda model: open_hub(settings).base_model(model),
-        ),
+        base_models=base_models,
         registry=stores.registry,
         datasets=stores.datasets,
         defaults=training_defaults,
@@ -220,7 +224,7 @@ def _compose_jobs(settings: Settings, stores: _Stores, catalogue: Catalogue) -> 
     # The desk settles what these two make, and they start their jobs at the desk.
     settlers["training"] = training.register
     settlers["evaluation"] = evaluations.record
-    return _JobParts(desk, budget, training, evaluations)
+    return _JobParts(base_models, desk, budget, training, evaluations)
 
 
 @dataclass(frozen=True, slots=True)
@@ -315,6 +319,8 @@ def _compose_coordinator(
     rollouts: _RolloutParts,
 ) -> Coordinator:
     inventory = Inventory(catalogue, stores.registry)
+    reading = compose_reading(settings, catalogue, jobs.base_models)
+    reports = DatasetReports(reading, stores.datasets, settings.reports_dir / "datasets")
     policy = defaults.load_rollout_policy(settings.config_dir, {})
     limits = defaults.load_training_defaults(settings.config_dir).limits
     endpoints = EndpointControl(
@@ -331,14 +337,13 @@ def _compose_coordinator(
             "list_endpoints": endpoints.list,
             "endpoint_status": endpoints.status,
             "space_status": space.status,
+            "check_dataset": reports.check,
+            "show_dataset": reports.show,
+            "list_datasets": reports.list,
         },
         planners={
-            "build_dataset": DatasetBuilding(
-                catalogue,
-                stores.datasets,
-                compose_sources(settings, defaults.load_dataset_defaults(settings.config_dir)),
-                stores.audit,
-            ).plan,
+            "build_dataset": DatasetBuilding(reading, stores.datasets, stores.audit).plan,
+            "export_dataset": DatasetExports(stores.datasets).plan,
             "train_subagent_model": jobs.training.plan,
             "cancel_training_job": jobs.desk.plan_cancel,
             "resume_training_job": jobs.desk.plan_resume,

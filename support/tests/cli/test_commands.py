@@ -32,6 +32,10 @@ RUNNING = {"as_json", "yes", "wait", "follow", "help"}
 
 
 IN_GROUPS = {
+    "check_dataset": ("dataset", "check"),
+    "show_dataset": ("dataset", "show"),
+    "list_datasets": ("dataset", "list"),
+    "export_dataset": ("dataset", "export"),
     "simulate_canary": ("simulate", "canary"),
     "list_endpoints": ("endpoints", "list"),
     "endpoint_status": ("endpoints", "status"),

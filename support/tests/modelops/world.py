@@ -21,6 +21,13 @@ from agent_orchestrator.agents.infrastructure.modelops.candidate_server import C
 from agent_orchestrator.agents.infrastructure.modelops.catalogue import Catalogue
 from agent_orchestrator.agents.infrastructure.modelops.coordinator import Coordinator
 from agent_orchestrator.agents.infrastructure.modelops.dataset_building import DatasetBuilding
+from agent_orchestrator.agents.infrastructure.modelops.dataset_exports import DatasetExports
+from agent_orchestrator.agents.infrastructure.modelops.dataset_profile import estimated_tokens
+from agent_orchestrator.agents.infrastructure.modelops.dataset_reports import (
+    DatasetReports,
+    Measure,
+    Reading,
+)
 from agent_orchestrator.agents.infrastructure.modelops.datasets import DatasetStore
 from agent_orchestrator.agents.infrastructure.modelops.deployment import Deployment
 from agent_orchestrator.agents.infrastructure.modelops.desired import desired
@@ -378,9 +385,11 @@ class World:
     def _coordinator(self, requester_may_approve: bool) -> Coordinator:
         inventory = Inventory(self.catalogue, self.registry)
         resets = BreakerResets(self.catalogue, self.health, self.audit, clock=self.clock)
-        building = DatasetBuilding(
-            self.catalogue, self.datasets, Sources(), self.audit, clock=self.clock
+        reading = Reading(
+            self.catalogue, Sources(), lambda *_: Measure(estimated_tokens("no model"), 8192)
         )
+        building = DatasetBuilding(reading, self.datasets, self.audit, clock=self.clock)
+        data = DatasetReports(reading, self.datasets, self.folder / "reports")
         endpoints = EndpointControl(lambda: self.endpoints, self.yaml, self.audit, clock=self.clock)
         return Coordinator(
             readers={
@@ -389,12 +398,16 @@ class World:
                 "simulate_canary": lambda request: simulate(request, self.policy({})),
                 "list_agent_models": inventory.list_models,
                 "list_costs": lambda _request: Result(),
+                "check_dataset": data.check,
+                "show_dataset": data.show,
+                "list_datasets": data.list,
                 "list_endpoints": endpoints.list,
                 "endpoint_status": endpoints.status,
                 "space_status": lambda _request: Result(),
             },
             planners={
                 "build_dataset": building.plan,
+                "export_dataset": DatasetExports(self.datasets).plan,
                 "train_subagent_model": self._plan_training,
                 "cancel_training_job": plan_conversion,
                 "resume_training_job": plan_conversion,

@@ -9,16 +9,16 @@ from typing import Any
 import anyio.to_thread
 
 from agent_orchestrator.agents.infrastructure.modelops.authorisation import Caller
-from agent_orchestrator.agents.infrastructure.modelops.catalogue import Catalogue
-from agent_orchestrator.agents.infrastructure.modelops.dataset_drafts import Recipe
+from agent_orchestrator.agents.infrastructure.modelops.dataset_reports import (
+    Reading,
+    finding_of,
+)
 from agent_orchestrator.agents.infrastructure.modelops.datasets import Dataset, DatasetStore
 from agent_orchestrator.agents.infrastructure.modelops.plans import Plan
-from agent_orchestrator.agents.infrastructure.modelops.sources import Source, Wanted
-from agent_orchestrator.agents.infrastructure.modelops.sources.opening import Sources
+from agent_orchestrator.agents.infrastructure.modelops.sources import Source
 from agent_orchestrator.agents.infrastructure.modelops.usecases.datasets import (
     BuildDataset,
     DatasetBuilt,
-    Finding,
 )
 from agent_orchestrator.stores.audit import AuditLog
 
@@ -28,16 +28,14 @@ class DatasetBuilding:
 
     def __init__(
         self,
-        catalogue: Catalogue,
+        reading: Reading,
         datasets: DatasetStore,
-        sources: Sources,
         audit: AuditLog,
         *,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._catalogue = catalogue
+        self._reading = reading
         self._datasets = datasets
-        self._sources = sources
         self._audit = audit
         self._clock = clock
 
@@ -46,13 +44,12 @@ class DatasetBuilding:
 
         Raises UnknownAgentError, and what opening the source raises.
         """
-        agent = self._catalogue.check_agent(request.agent)
-        source = self._open(request, agent)
+        source = self._reading.open(request)
+        agent = request.agent
 
         def build() -> DatasetBuilt:
-            dataset = self._datasets.build(
-                agent, source, name=request.name, recipe=_recipe(request)
-            )
+            recipe = self._reading.recipe(request)
+            dataset = self._datasets.build(agent, source, name=request.name, recipe=recipe)
             self._audit.append(
                 self._clock(), caller.name, "dataset_built", agent, {"dataset": dataset.id}
             )
@@ -67,18 +64,9 @@ class DatasetBuilding:
             details=self._checked(source, request) if request.dry_run else {},
         )
 
-    def _open(self, request: BuildDataset, agent: str) -> Source:
-        wanted = Wanted(
-            agent=agent,
-            filters=request.filters.selected(),
-            seed=request.seed,
-            columns=request.columns,
-        )
-        return self._sources.open(request.source, wanted).source
-
     def _checked(self, source: Source, request: BuildDataset) -> dict[str, Any]:
         """Return what building would find and make; raise why it could not."""
-        draft = self._datasets.check(source, recipe=_recipe(request))
+        draft = self._datasets.check(source, recipe=self._reading.recipe(request))
         if draft.fault is not None:
             raise draft.fault
         return {
@@ -88,26 +76,12 @@ class DatasetBuilding:
         }
 
 
-def _recipe(request: BuildDataset) -> Recipe:
-    return Recipe(seed=request.seed, clean=not request.as_is, method=request.method)
-
-
 def _built(dataset: Dataset) -> DatasetBuilt:
     return DatasetBuilt(
         dataset=dataset.id,
         agent=dataset.agent,
         counts=dataset.counts,
         dataset_hash=dataset.hash,
-        findings=[
-            Finding(
-                kind=finding.kind,
-                count=finding.count,
-                message=finding.message,
-                suggestion=finding.suggestion,
-                examples=list(finding.examples),
-                action=finding.action,
-            )
-            for finding in dataset.findings
-        ],
+        findings=[finding_of(found) for found in dataset.findings],
         path=str(dataset.folder),
     )

@@ -14,7 +14,7 @@ import json
 import math
 import os
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -37,6 +37,7 @@ from agent_orchestrator.agents.infrastructure.modelops.dataset_profile import (
 from agent_orchestrator.agents.infrastructure.modelops.examples import (
     FORMS,
     Example,
+    digest,
     normalised,
     parse_example,
 )
@@ -96,6 +97,11 @@ class Draft:
     fault: DatasetError | None
     """Why there can be no data set of it, None when there can."""
 
+    @property
+    def hash(self) -> str:
+        """SHA-256 over the splits' hashes, hexadecimal: the data set's content."""
+        return digest([f"{name}:{split.sha256}" for name, split in self.splits.items()])
+
 
 def write_draft(source: Source, recipe: Recipe, folder: Path) -> Draft:
     """Read a source, check it, and write its splits (``train.jsonl``, ``eval.jsonl``).
@@ -148,11 +154,15 @@ class _Intake:
 
     def read(self, rows: Rows, held_out: bool | None, index: RowIndex, file: BinaryIO) -> None:
         """Read the rows of one split, or rows that are not split yet (None)."""
-        for row in rows:
-            if isinstance(row, BadRow):
-                self._take_bad(row)
-            else:
-                self._take(row, held_out, index, file)
+        try:
+            for row in rows:
+                if isinstance(row, BadRow):
+                    self._take_bad(row)
+                else:
+                    self._take(row, held_out, index, file)
+        finally:
+            if isinstance(rows, Generator):
+                rows.close()  # and the file or connection that it reads from
 
     def _take_bad(self, row: BadRow) -> None:
         if not self._recipe.clean:

@@ -43,7 +43,6 @@ from agent_orchestrator.agents.infrastructure.modelops.dataset_drafts import (
 from agent_orchestrator.agents.infrastructure.modelops.dataset_profile import Profile
 from agent_orchestrator.agents.infrastructure.modelops.examples import (
     Example,
-    digest,
     parse_example,
 )
 from agent_orchestrator.agents.infrastructure.modelops.sources import Source
@@ -89,20 +88,25 @@ class Dataset:
 
     def examples(self, split: SplitName) -> tuple[Example, ...]:
         """Read a split; DatasetError when the file is not the one that was hashed."""
+        return tuple(self.stream(split))
+
+    def stream(self, split: SplitName) -> Iterator[Example]:
+        """Yield a split's examples one by one; DatasetError when the file is another by now."""
         path = self.folder / f"{split}.jsonl"
         try:
-            content = path.read_bytes()
+            with path.open("rb") as file:
+                if hashlib.file_digest(file, "sha256").hexdigest() != self.splits[split].sha256:
+                    raise DatasetError(
+                        f"{path} is not the file that was built (its SHA-256 differs).",
+                        remedy="Remove the data set's folder and build it again.",
+                    )
+                file.seek(0)
+                for line in file:
+                    yield parse_example(json.loads(line), path.name)
         except OSError as error:
             raise StorageError(
                 f"Cannot read {path}: {error.strerror}.", remedy="Build the data set again."
             ) from error
-        if hashlib.sha256(content).hexdigest() != self.splits[split].sha256:
-            raise DatasetError(
-                f"{path} is not the file that was built (its SHA-256 differs).",
-                remedy="Remove the data set's folder and build it again.",
-            )
-        rows = (json.loads(line) for line in content.splitlines())
-        return tuple(parse_example(row, path.name) for row in rows)
 
 
 def training_rows(
@@ -197,7 +201,7 @@ class DatasetStore:
 
     def _dataset(self, draft: Draft, *, agent: str, origin: str, name: str) -> Dataset:
         """Describe a draft as the data set that it becomes."""
-        content = digest([f"{split}:{found.sha256}" for split, found in draft.splits.items()])
+        content = draft.hash
         return Dataset(
             id=f"{name}-{content[:_ID_HASH]}",
             name=name,

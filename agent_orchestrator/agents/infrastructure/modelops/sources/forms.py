@@ -175,9 +175,14 @@ def _task(row: Row, column: str, where: str) -> Row:
 
 
 def _answer(row: Row, column: str, where: str) -> str:
-    if not isinstance(row[column], str | None):
+    """Return an answer: a text, none, or a conversation of the assistant's turn alone."""
+    answer = row[column]
+    if isinstance(answer, list) and len(answer) == 1 and isinstance(answer[0], Mapping):
+        [turn] = parse_messages(answer, where)
+        answer = turn["content"] if turn["role"] == "assistant" else turn
+    if not isinstance(answer, str | None):
         raise wrong_type(where, column, "text", row[column])
-    return row[column] or ""
+    return answer or ""
 
 
 def _right(row: Row, where: str) -> Row:

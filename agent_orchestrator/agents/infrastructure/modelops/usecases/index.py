@@ -13,7 +13,14 @@ from agent_orchestrator.agents.infrastructure.modelops.usecases.conversion impor
 from agent_orchestrator.agents.infrastructure.modelops.usecases.costs import CostReport, ListCosts
 from agent_orchestrator.agents.infrastructure.modelops.usecases.datasets import (
     BuildDataset,
+    CheckDataset,
     DatasetBuilt,
+    DatasetExported,
+    DatasetList,
+    DatasetReport,
+    ExportDataset,
+    ListDatasets,
+    ShowDataset,
 )
 from agent_orchestrator.agents.infrastructure.modelops.usecases.deployment import (
     Deployed,
@@ -102,6 +109,10 @@ USE_CASES: Mapping[UseCaseName, UseCaseSpec] = {
     "list_agent_models": UseCaseSpec(ListAgentModels, AgentModels, changes=False),
     "convert_model_to_gguf": UseCaseSpec(ConvertModelToGguf, ConversionStarted, changes=True),
     "list_costs": UseCaseSpec(ListCosts, CostReport, changes=False),
+    "check_dataset": UseCaseSpec(CheckDataset, DatasetReport, changes=False),
+    "show_dataset": UseCaseSpec(ShowDataset, DatasetReport, changes=False),
+    "list_datasets": UseCaseSpec(ListDatasets, DatasetList, changes=False),
+    "export_dataset": UseCaseSpec(ExportDataset, DatasetExported, changes=True),
     "list_endpoints": UseCaseSpec(ListEndpoints, EndpointList, changes=False),
     "endpoint_status": UseCaseSpec(EndpointStatus, EndpointReport, changes=False),
     "wake_endpoint": UseCaseSpec(WakeEndpoint, EndpointReport, changes=True),
