@@ -22,6 +22,7 @@ from agent_orchestrator.errors import SettingsError
 
 #: sockaddr_un holds 108 bytes with the closing zero.
 _LONGEST_SOCKET_PATH = 107
+_SECRET_ENDS = ("_KEY", "_TOKEN", "_SECRET", "_PASSWORD")
 
 
 class Settings(BaseModel):
@@ -88,6 +89,14 @@ class Settings(BaseModel):
     langsmith_endpoint: str = Field(
         default="https://api.smith.langchain.com", alias="LANGSMITH_ENDPOINT"
     )
+    langsmith_tracing: bool = Field(default=False, alias="LANGSMITH_TRACING")
+    """Whether use cases, backend calls and model calls are traced to LangSmith; needs its key."""
+    langsmith_project: str = Field(default="code-chef", alias="LANGSMITH_PROJECT")
+    """Project of the traces."""
+    langsmith_sample: float = Field(
+        default=1.0, ge=0, le=1, alias="LANGSMITH_TRACING_SAMPLING_RATE"
+    )
+    """Share of the traces that are sent."""
     openrouter_api_key: SecretStr | None = Field(default=None, alias="OPENROUTER_API_KEY")
     openrouter_base_url: str = Field(
         default="https://openrouter.ai/api/v1", alias="OPENROUTER_BASE_URL"
@@ -187,6 +196,13 @@ class Settings(BaseModel):
     def secret(self, variable: str) -> str | None:
         """Return the value of an environment variable that holds a key, None when it is not set."""
         return self._environment.get(variable) or None
+
+    def secrets(self) -> frozenset[str]:
+        """Return every value that is a secret by its field or by its variable's name."""
+        own = (getattr(self, name) for name in type(self).model_fields)
+        fields = {value.get_secret_value() for value in own if isinstance(value, SecretStr)}
+        variables = {v for k, v in self._environment.items() if k.upper().endswith(_SECRET_ENDS)}
+        return frozenset(fields | variables) - {""}
 
     def child_environment(self, **extra: str) -> dict[str, str]:
         """Return the environment for a process of our own, with the same folders as this one."""

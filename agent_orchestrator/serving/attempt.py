@@ -12,6 +12,7 @@ from agent_orchestrator.domain.routing import Arm
 from agent_orchestrator.serving.breaker import Breaker
 from agent_orchestrator.serving.failures import UpstreamFailure
 from agent_orchestrator.serving.periods import Period
+from agent_orchestrator.serving.tracing import RequestTrace
 from agent_orchestrator.serving.validation import Usage
 
 log = logging.getLogger(__name__)
@@ -52,6 +53,8 @@ class Request:
     last_failure: UpstreamFailure | None = None
     attempts: int = 0
     """How many numbers have been given to attempts."""
+    trace: RequestTrace | None = None
+    """None while nothing is traced."""
 
     def next_attempt(self) -> int:
         """Return the number of the next attempt."""
@@ -115,7 +118,12 @@ class Attempt:
         """
         if not self._settled and self._permit is not None:
             waited_ms = (self._tools.timer() - self._begun) * 1000
-            self._tools.recorder.record(self._outcome(self._release(), waited_ms, "abandoned"))
+            self._record(self._outcome(self._release(), waited_ms, "abandoned"))
+
+    def _record(self, outcome: Outcome) -> None:
+        self._tools.recorder.record(outcome)
+        if self._request.trace is not None:
+            self._request.trace.attempted(outcome)
 
     def _release(self) -> float:
         """End the attempt as if it had never been made; return the time."""
@@ -145,7 +153,7 @@ class Attempt:
         now = self._tools.timer()
         latency_ms = (now - self._begun) * 1000
         outcome = self._outcome(self._end(), latency_ms, error, valid, usage)
-        self._tools.recorder.record(outcome)
+        self._record(outcome)
         if error is not None:
             self._request.failed.append(outcome)
         if self._permit is not None:

@@ -35,7 +35,13 @@ from agent_orchestrator.serving.ensemble import Elected, Ensemble
 from agent_orchestrator.serving.health import ArmHealth, Breakers
 from agent_orchestrator.serving.mirror import Mirrors
 from agent_orchestrator.serving.periods import Periods
-from agent_orchestrator.serving.stream import RoutedStream, StreamAccount, replayed
+from agent_orchestrator.serving.stream import (
+    RoutedStream,
+    StreamAccount,
+    TracedAccount,
+    replayed,
+)
+from agent_orchestrator.serving.tracing import RequestTrace, Tracer, failures_traced
 from agent_orchestrator.serving.upstream import Upstream
 from agent_orchestrator.serving.validation import wanted_format
 
@@ -86,6 +92,7 @@ class Router:
         longest: what all attempts at one request may take together, seconds; until the first byte
             for a stream.
         cache: keeps answers of agents without a rollout; None asks for every request.
+        tracer: traces requests and the calls of models; None traces nothing.
     """
 
     def __init__(
@@ -99,6 +106,7 @@ class Router:
         timer: Callable[[], float] = time.monotonic,
         longest: float = 600.0,
         cache: ResponseCache | None = None,
+        tracer: Tracer | None = None,
     ) -> None:
         self._tables = tables
         self._upstream = upstream
@@ -106,6 +114,7 @@ class Router:
         self._breakers = Breakers(breaker or BreakerPolicy())
         self._longest = longest
         self._cache = cache
+        self._tracer = tracer
         self._table = tables.current
         self._routes: dict[str, Route] = {}
         self._background = Background(_BACKGROUND)
@@ -150,7 +159,22 @@ class Router:
         UnknownAgentError, NoAnswerError, OutOfTimeError, and UpstreamFailure for a request that the
         upstream finds fault with.
         """
-        call = self._call(agent, task_id, request_id)
+        call = self._call(agent, task_id, request_id, body)
+        trace = call.request.trace
+        if trace is None:
+            return await self._answered(call, body, timeout, cache)
+        with failures_traced(trace):
+            routed = await self._answered(call, body, timeout, cache)
+        _trace_answer(trace, routed.served, routed.completion)
+        return routed
+
+    async def _answered(
+        self,
+        call: Call,
+        body: Mapping[str, Any],
+        timeout: float | None,  # noqa: ASYNC109
+        cache: CacheUse,
+    ) -> Routed:
         key = self._cache_key(call, body, cache)
         kept = self._kept(call, key)
         if kept is not None:
@@ -160,7 +184,7 @@ class Router:
             async with asyncio.timeout(limit):
                 routed = await self._complete(call, body)
         except TimeoutError:
-            raise OutOfTimeError(agent, limit) from None
+            raise OutOfTimeError(call.request.agent, limit) from None
         if key is not None and self._cache is not None and routed.served.arm is call.route.arms[0]:
             self._cache.put(key, routed.completion)
         return routed
@@ -193,22 +217,34 @@ class Router:
         first byte, none after it: the stream then raises UpstreamFailure. A kept answer is
         replayed; a streamed one is not kept.
         """
-        call = self._call(agent, task_id, request_id)
+        call = self._call(agent, task_id, request_id, body)
+        trace = call.request.trace
+        if trace is None:
+            return await self._streamed(call, body, timeout, cache)
+        with failures_traced(trace):
+            return await self._streamed(call, body, timeout, cache)
+
+    async def _streamed(
+        self,
+        call: Call,
+        body: Mapping[str, Any],
+        timeout: float | None,  # noqa: ASYNC109
+        cache: CacheUse,
+    ) -> RoutedStream:
         kept = self._kept(call, self._cache_key(call, body, cache))
         if kept is not None:
-            return RoutedStream(kept.served, replayed(kept.completion.answer.data, body))
+            return _replay(call, kept.served, kept.completion, body)
         limit = self._limit(timeout)
         try:
             async with asyncio.timeout(limit):
                 return await self._stream(call, body)
         except TimeoutError:
-            raise OutOfTimeError(agent, limit) from None
+            raise OutOfTimeError(call.request.agent, limit) from None
 
     async def _stream(self, call: Call, body: Mapping[str, Any]) -> RoutedStream:
         elected = await self._elected(call, body)
         if elected is not None:
-            chunks = replayed(elected.completion.answer.data, body)
-            return RoutedStream(call.served_by(elected.arm), chunks)
+            return _replay(call, call.served_by(elected.arm), elected.completion, body)
         for attempt in call.attempts():
             stream = await call.open(attempt, body)
             if stream is not None:
@@ -282,13 +318,15 @@ class Router:
     def _limit(self, asked: float | None) -> float:
         return self._longest if asked is None else min(asked, self._longest)
 
-    def _call(self, agent: str, task_id: str, request_id: str) -> Call:
+    def _call(self, agent: str, task_id: str, request_id: str, body: Mapping[str, Any]) -> Call:
         table = self.follow()
         taken = self._routes.get(agent)
         if taken is None:
             taken = self._routes[agent] = route(table, agent)
         period = self.periods.present(agent)
         request = Request(request_id, agent, task_id, taken.rollout_id, period)
+        if self._tracer is not None:
+            request.trace = self._tracer.request(request_id, agent, task_id, body)
         return Call(request, taken, self._upstream, self._breakers, self._tools)
 
     async def _elected(self, call: Call, body: Mapping[str, Any]) -> Elected | None:
@@ -298,4 +336,22 @@ class Router:
     def _account(self, call: Call, attempt: Attempt, body: Mapping[str, Any]) -> StreamAccount:
         mirror = partial(self.mirrors.offer, call, attempt.arm, body)
         on_whole = mirror if self.mirrors.wanted(call) else None
+        trace = call.request.trace
+        if trace is not None:
+            traced = partial(trace.answered, attempt.arm, call.request.rollout_id)
+            return TracedAccount(attempt, wanted_format(body), on_whole, traced, trace.failed)
         return StreamAccount(attempt, wanted_format(body), on_whole)
+
+
+def _replay(
+    call: Call, served: Served, completion: Completion, body: Mapping[str, Any]
+) -> RoutedStream:
+    """Return a whole answer as the stream that was asked for."""
+    if call.request.trace is not None:
+        _trace_answer(call.request.trace, served, completion)
+    return RoutedStream(served, replayed(completion.answer.data, body))
+
+
+def _trace_answer(trace: RequestTrace, served: Served, completion: Completion) -> None:
+    messages = completion.said.messages
+    trace.answered(served.arm, served.rollout_id, messages, cached=served.cached)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from typing import Any, Self
 
 from agent_orchestrator.domain.answers import Said
@@ -116,6 +116,46 @@ class StreamAccount:
         if self._answer.finished:
             self.settle()
         self._attempt.abandoned()
+
+
+class TracedAccount(StreamAccount):
+    """One that tells a trace how the stream ended, once, whatever it was.
+
+    Args:
+        attempt: as above.
+        wanted: as above.
+        on_whole: as above.
+        answered: told the messages of the whole answer, None when they are too long.
+        broken: told why there will be no whole answer; has no effect after ``answered``.
+    """
+
+    def __init__(
+        self,
+        attempt: Attempt,
+        wanted: OutputFormat,
+        on_whole: Callable[[Said | None], None] | None,
+        answered: Callable[[Sequence[Mapping[str, Any]] | None], None],
+        broken: Callable[[str], None],
+    ) -> None:
+        def whole(said: Said | None) -> None:
+            answered(None if said is None else said.messages)
+            if on_whole is not None:
+                on_whole(said)
+
+        super().__init__(attempt, wanted, whole)
+        self._broken = broken
+
+    def failed(self, failure: UpstreamFailure) -> None:
+        """The stream broke off."""
+        try:
+            super().failed(failure)
+        finally:  # a failure that is the request's own fault is raised
+            self._broken(failure.message)
+
+    def left(self) -> None:
+        """The reader has left."""
+        super().left()
+        self._broken("The reader left before the answer was whole.")
 
 
 class RoutedStream:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from agent_orchestrator.agents.infrastructure.modelops.backends import TrainerBackend
 from agent_orchestrator.agents.infrastructure.modelops.backends.hf_jobs import HfJobsBackend
 from agent_orchestrator.agents.infrastructure.modelops.backends.local import LocalBackend
+from agent_orchestrator.serving.tracing import Tracer
 from agent_orchestrator.settings import Settings
 from agent_orchestrator.stores.defaults import load_training_defaults
 from agent_orchestrator.wiring.hub import open_hub
@@ -20,8 +21,17 @@ if TYPE_CHECKING:
 NOBODY = "local"
 
 
-def compose_backends(settings: Settings) -> dict[str, TrainerBackend]:
-    """Return the backends by their names."""
+def compose_backends(settings: Settings, tracer: Tracer | None) -> dict[str, TrainerBackend]:
+    """Return the backends by their names, traced if anything is."""
+    backends = _backends(settings)
+    if tracer is None:
+        return backends
+    from agent_orchestrator.agents.infrastructure.modelops.backends.traced import traced
+
+    return {name: traced(name, backend, tracer) for name, backend in backends.items()}
+
+
+def _backends(settings: Settings) -> dict[str, TrainerBackend]:
     backends: dict[str, TrainerBackend] = {
         "local": LocalBackend(
             jobs_dir=settings.jobs_dir,

@@ -51,6 +51,7 @@ from agent_orchestrator.domain.budget import MonthlyLimits
 from agent_orchestrator.domain.jobs import JobKind
 from agent_orchestrator.domain.rollout import RolloutPolicy
 from agent_orchestrator.domain.routing import Endpoint
+from agent_orchestrator.serving.tracing import Tracer
 from agent_orchestrator.settings import Settings, own_python
 from agent_orchestrator.stores import defaults
 from agent_orchestrator.stores.approvals import ApprovalStore
@@ -75,6 +76,7 @@ from agent_orchestrator.wiring.targets import (
     compose_targets,
     inference_endpoints,
 )
+from agent_orchestrator.wiring.tracing import compose_tracer
 
 log = logging.getLogger("chef")
 
@@ -120,10 +122,11 @@ def compose(settings: Settings) -> Embedded:
     """Compose the embedded system. Raises SettingsError for broken defaults files."""
     stores = _open_stores(settings)
     catalogue = Catalogue(stores.models_yaml, stores.registry, settings.artifacts_dir)
-    jobs = _compose_jobs(settings, stores, catalogue)
-    rollouts = _compose_rollouts(settings, stores, catalogue)
+    tracer = compose_tracer(settings)
+    jobs = _compose_jobs(settings, stores, catalogue, tracer)
+    rollouts = _compose_rollouts(settings, stores, catalogue, tracer)
     return Embedded(
-        coordinator=_compose_coordinator(settings, stores, catalogue, jobs, rollouts),
+        coordinator=_compose_coordinator(settings, stores, catalogue, jobs, rollouts, tracer),
         overview=OverviewReader(
             models_yaml=stores.models_yaml,
             catalogue=catalogue,
@@ -179,8 +182,10 @@ class _JobParts:
     evaluations: Evaluations
 
 
-def _compose_jobs(settings: Settings, stores: _Stores, catalogue: Catalogue) -> _JobParts:
-    backends = compose_backends(settings)
+def _compose_jobs(
+    settings: Settings, stores: _Stores, catalogue: Catalogue, tracer: Tracer | None
+) -> _JobParts:
+    backends = compose_backends(settings, tracer)
     settlers: dict[JobKind, Settler] = {}
     training_defaults = defaults.load_training_defaults(settings.config_dir)
     limits = training_defaults.limits
@@ -236,7 +241,9 @@ class _RolloutParts:
     timer: RolloutTimer
 
 
-def _compose_rollouts(settings: Settings, stores: _Stores, catalogue: Catalogue) -> _RolloutParts:
+def _compose_rollouts(
+    settings: Settings, stores: _Stores, catalogue: Catalogue, tracer: Tracer | None
+) -> _RolloutParts:
     transitions = Transitions(
         models_yaml=stores.models_yaml,
         registry=stores.registry,
@@ -263,7 +270,7 @@ def _compose_rollouts(settings: Settings, stores: _Stores, catalogue: Catalogue)
             rollouts=stores.rollouts,
             transitions=transitions,
             targets=compose_targets(settings),
-            open_gate=partial(_open_gate, settings),
+            open_gate=partial(_open_gate, settings, tracer),
             drills=drills,
             load_policy=lambda changes: defaults.load_rollout_policy(settings.config_dir, changes),
             sample_prompts=lambda agent: _sample_prompts(stores.datasets, agent),
@@ -317,6 +324,7 @@ def _compose_coordinator(
     catalogue: Catalogue,
     jobs: _JobParts,
     rollouts: _RolloutParts,
+    tracer: Tracer | None,
 ) -> Coordinator:
     inventory = Inventory(catalogue, stores.registry)
     reading = compose_reading(settings, catalogue, jobs.base_models)
@@ -366,6 +374,7 @@ def _compose_coordinator(
             approval_above_usd=limits.approval_above_usd,
             requester_may_approve=settings.requester_may_approve,
         ),
+        tracer=tracer,
     )
 
 
@@ -381,11 +390,11 @@ def _start_evaluation(
 
 
 def _open_gate(
-    settings: Settings, endpoint: Endpoint, context_tokens: int | None
+    settings: Settings, tracer: Tracer | None, endpoint: Endpoint, context_tokens: int | None
 ) -> AbstractAsyncContextManager[CandidateServer]:
     from agent_orchestrator.wiring.gate_access import open_gate  # a rollback needs no HTTP client
 
-    return open_gate(settings, endpoint, context_tokens)
+    return open_gate(settings, endpoint, context_tokens, tracer)
 
 
 def _sample_prompts(datasets: DatasetStore, agent: str) -> Sequence[str]:

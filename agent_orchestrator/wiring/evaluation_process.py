@@ -41,8 +41,9 @@ from agent_orchestrator.errors import ChefError
 from agent_orchestrator.settings import Settings, load_settings
 from agent_orchestrator.stores.defaults import load_evaluation_defaults
 from agent_orchestrator.stores.files import replace_atomically
-from agent_orchestrator.wiring.model_access import direct_access
+from agent_orchestrator.wiring.model_access import direct_access, traced_calls
 from agent_orchestrator.wiring.model_answers import model_caller
+from agent_orchestrator.wiring.tracing import compose_tracer
 
 _FAILED = 1
 _CANCELLED = 128 + signal.SIGTERM
@@ -63,8 +64,12 @@ class JobLog:
             file.write(json.dumps(line) + "\n")
 
 
-async def evaluate(settings: Settings, spec: EvaluationSpec, log: JobLog) -> EvalReport:
+async def evaluate(
+    settings: Settings, spec: EvaluationSpec, job_id: str, log: JobLog
+) -> EvalReport:
     """Call both models and compare them. Raises as ``EvalRunner.run``."""
+    tracer = compose_tracer(settings) if spec.upload else None  # what stays here, stays here whole
+    versions = {ref.model: ref.version for ref in (spec.candidate, spec.baseline) if ref}
     endpoints = [spec.candidate_endpoint, *filter(None, [spec.baseline_endpoint])]
     dataset = DatasetStore(settings.datasets_dir).get(spec.dataset)
     log.event("loading", "waiting for the models")
@@ -76,7 +81,8 @@ async def evaluate(settings: Settings, spec: EvaluationSpec, log: JobLog) -> Eva
 
     async with direct_access(settings, endpoints) as complete:
         defaults = load_evaluation_defaults(settings.config_dir)
-        runner = EvalRunner(model_caller(complete), defaults)
+        calls = traced_calls(complete, tracer, versions, agent=spec.agent, job_id=job_id)
+        runner = EvalRunner(model_caller(calls), defaults)
         baseline = spec.baseline
         return await runner.run(
             spec.agent,
@@ -95,7 +101,7 @@ async def _carry_out(folder: Path, log: JobLog) -> dict[str, Any]:
     if work is not None:
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, work.cancel)
     spec = SPEC.validate_json((folder / "spec.json").read_bytes())
-    report = await evaluate(load_settings(), spec, log)
+    report = await evaluate(load_settings(), spec, folder.name, log)
     log.event("saving", "writing the report")
     paths = write_report(report, spec.report_dir)
     if spec.upload:  # only now that the result is safe

@@ -13,8 +13,9 @@ from agent_orchestrator.agents.infrastructure.modelops.candidate_server import (
     CandidateServer,
 )
 from agent_orchestrator.domain.routing import Endpoint
+from agent_orchestrator.serving.tracing import Tracer
 from agent_orchestrator.settings import Settings
-from agent_orchestrator.wiring.model_access import Complete, direct_access
+from agent_orchestrator.wiring.model_access import Complete, direct_access, traced_calls
 
 _LONG_CONTEXT = 131_072
 """Tokens that are sent to a server of one's own whose context is not known: it costs nothing."""
@@ -42,7 +43,10 @@ class _Candidate:
 
 @asynccontextmanager
 async def open_gate(
-    settings: Settings, endpoint: Endpoint, context_tokens: int | None
+    settings: Settings,
+    endpoint: Endpoint,
+    context_tokens: int | None,
+    tracer: Tracer | None = None,
 ) -> AsyncIterator[CandidateServer]:
     """Reach one model as the gateway does; start its server for the while if none runs.
 
@@ -55,7 +59,8 @@ async def open_gate(
     with _silent_port() as port:
         nobody = Endpoint(endpoint.model, "self_hosted", (f"http://127.0.0.1:{port}/v1",))
         async with direct_access(settings, [endpoint]) as complete:
-            yield _Candidate(complete, endpoint, nobody, oversized)
+            calls = traced_calls(complete, tracer, {})
+            yield _Candidate(calls, endpoint, nobody, oversized)
 
 
 @contextmanager

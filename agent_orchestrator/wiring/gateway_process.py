@@ -31,6 +31,7 @@ from agent_orchestrator.stores.outcomes import OutcomeStore
 from agent_orchestrator.stores.serving import ServingBoard
 from agent_orchestrator.wiring.process import argument_parser, start_logging, when_parent_ends
 from agent_orchestrator.wiring.serving_reports import report_serving
+from agent_orchestrator.wiring.tracing import compose_tracer
 
 log = logging.getLogger("chef.gateway")
 
@@ -66,7 +67,13 @@ async def serve(
     with contextlib.closing(database):
         async with upstream:
             recorder = Measured(outcomes, metrics)
-            router = Router(tables, upstream, recorder, cache=response_cache(settings))
+            router = Router(
+                tables,
+                upstream,
+                recorder,
+                cache=response_cache(settings),
+                tracer=compose_tracer(settings),
+            )
             app = gateway.create_app(
                 router,
                 tables,

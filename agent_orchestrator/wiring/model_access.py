@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from agent_orchestrator.domain.outcomes import Feedback, Outcome
 from agent_orchestrator.domain.routing import Endpoint, RoutingTable
 from agent_orchestrator.serving.router import Completion, Router
+from agent_orchestrator.serving.tracing import Tracer
 from agent_orchestrator.serving.upstream import Upstream
 from agent_orchestrator.settings import Settings
 from agent_orchestrator.wiring.model_server import model_server
@@ -59,3 +60,27 @@ async def direct_access(
         await stack.enter_async_context(upstream)
         router = Router(_FixedTable(table), upstream, _NoRecord())
         yield router.complete_model
+
+
+def traced_calls(
+    complete: Complete,
+    tracer: Tracer | None,
+    versions: Mapping[str, str | None],
+    **labels: str,
+) -> Complete:
+    """Return ``complete`` with each call traced under ``labels`` and its model's version."""
+    if tracer is None:
+        return complete
+
+    async def traced(
+        model: str, body: Mapping[str, Any], *, endpoint: Endpoint | None = None
+    ) -> Completion:
+        metadata = {**labels, "model": model, "model_version": versions.get(model)}
+        with tracer.span(model, body, metadata, kind="llm") as span:
+            completion = await complete(model, body, endpoint=endpoint)
+            span.outputs = {"choices": [{"message": m} for m in completion.said.messages]}
+            span.metadata["prompt_tokens"] = completion.usage.prompt_tokens
+            span.metadata["completion_tokens"] = completion.usage.completion_tokens
+            return completion
+
+    return traced

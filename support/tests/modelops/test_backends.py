@@ -2,8 +2,8 @@
 
 import shutil
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +14,11 @@ from tests.doubles.workshop import local_backend, training_spec
 
 from agent_orchestrator.agents.infrastructure.modelops.backends import Ref, TrainerBackend
 from agent_orchestrator.agents.infrastructure.modelops.backends.fake import FakeBackend, Scenario
+from agent_orchestrator.agents.infrastructure.modelops.backends.traced import traced
 from agent_orchestrator.domain.jobs import TERMINAL, Failure, Progress
 from agent_orchestrator.domain.training import TrainingSpec
 from agent_orchestrator.errors import NotFoundError
+from agent_orchestrator.serving.tracing import Span, Tracer
 
 PATIENCE_SECONDS = 180.0
 
@@ -103,12 +105,32 @@ def space_bench(request: pytest.FixtureRequest, folder: Path) -> Bench:
     )
 
 
-KINDS = {"fake": fake_bench, "local": local_bench, "hf_space": space_bench}
+class _Nobody:
+    """Takes traces and does nothing with them."""
+
+    def take(self, spans: Sequence[Span]) -> None:
+        """Take them."""
+        assert spans
+
+
+def traced_bench(request: pytest.FixtureRequest, folder: Path) -> Bench:
+    """Return the fake's jobs, with every call traced."""
+    plain, tracer = fake_bench(request, folder), Tracer(_Nobody())
+    cases = {
+        name: replace(case, backend=traced("fake", case.backend, tracer))
+        for name in ("good", "endless", "failing")
+        for case in [getattr(plain, name)]
+    }
+    return replace(plain, **cases)
+
+
+KINDS = {"fake": fake_bench, "traced": traced_bench, "local": local_bench, "hf_space": space_bench}
 
 
 @pytest.fixture(
     params=[
         "fake",
+        "traced",
         pytest.param("local", marks=pytest.mark.trainer),
         pytest.param("hf_space", marks=[pytest.mark.trainer, pytest.mark.slow]),
     ]

@@ -21,8 +21,13 @@ from agent_orchestrator.agents.infrastructure.modelops.usecases.base import (
     Result,
 )
 from agent_orchestrator.agents.infrastructure.modelops.usecases.index import USE_CASES
+from agent_orchestrator.agents.infrastructure.modelops.usecases.tracing import (
+    stays_here,
+    use_case_metadata,
+)
 from agent_orchestrator.domain.approvals import Approval, UseCaseName
 from agent_orchestrator.errors import ApprovalDenied, ChefError
+from agent_orchestrator.serving.tracing import Tracer
 
 Planner = Callable[[Any, Caller], Plan]
 Reader = Callable[[Any], Result]
@@ -37,6 +42,7 @@ class Coordinator:
         readers: Mapping[UseCaseName, Reader],
         planners: Mapping[UseCaseName, Planner],
         authorisation: Authorisation,
+        tracer: Tracer | None = None,
     ) -> None:
         changing = {use_case for use_case, spec in USE_CASES.items() if spec.changes}
         if planners.keys() != changing or readers.keys() != USE_CASES.keys() - changing:
@@ -44,6 +50,7 @@ class Coordinator:
         self._readers = readers
         self._planners = planners
         self._authorisation = authorisation
+        self._tracer = tracer
 
     async def run(
         self,
@@ -62,6 +69,23 @@ class Coordinator:
         """
         if type(request) is not USE_CASES[use_case].request:
             raise TypeError(f"{use_case} does not take a {type(request).__name__}.")
+        if self._tracer is None:
+            return await self._run(use_case, request, caller, approval_id)
+        asked = request.model_dump(mode="json")
+        with self._tracer.span(use_case, asked, use_case_metadata(asked)) as span:
+            if stays_here(asked):
+                span.drop()
+            result = await self._run(use_case, request, caller, approval_id)
+            answered = result.model_dump(mode="json")
+            if stays_here(answered):
+                span.drop()
+            span.outputs = answered
+            span.metadata.update(use_case_metadata(answered))
+            return result
+
+    async def _run(
+        self, use_case: UseCaseName, request: Request, caller: Caller, approval_id: str | None
+    ) -> Result:
         if not isinstance(request, ChangingRequest):
             return await anyio.to_thread.run_sync(self._readers[use_case], request)
         plan = await anyio.to_thread.run_sync(self._planners[use_case], request, caller)

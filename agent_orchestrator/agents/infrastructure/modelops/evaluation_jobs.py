@@ -224,6 +224,7 @@ class Evaluations:
                 "request": request.model_dump(mode="json"),
                 "candidate_version": spec.candidate.version,
                 "candidate": spec.candidate.model,
+                "offline": not spec.upload,
             },
             requester=caller.name,
             created_at=now,
@@ -242,6 +243,7 @@ class Evaluations:
             dataset=spec.dataset,
             n_examples=prepared.examples,
             estimated_cost_usd=prepared.cost_usd,
+            offline=not spec.upload,
             uploads_to=self._langsmith if spec.upload else None,
         )
 

@@ -250,6 +250,7 @@ class Jobs:
             actual_cost_usd=job.actual_cost_usd,
             error=_error(progress.failure),
             evaluation=result.get("evaluation"),
+            offline=bool(job.request.get("offline")),
         )
 
     def plan_cancel(self, request: CancelTrainingJob, caller: Caller) -> Plan:
@@ -326,8 +327,8 @@ def failure_of(error: ChefError) -> Failure:
 
 
 def _ref(job: Job) -> Mapping[str, Any]:
-    """Return how the backend finds the job: until its own ref is written down, by the id."""
-    return job.ref or {"job_id": job.id}
+    """Return how the backend finds the job: by the id, and by its own ref once that is known."""
+    return {"job_id": job.id, **(job.ref or {})}
 
 
 def _error(failure: Failure | None) -> JobError | None:

@@ -40,6 +40,8 @@ class EvaluationStarted(Result):
     n_examples: int
     estimated_cost_usd: float
     """At most, by a guess for each call of a model that somebody else runs."""
+    offline: bool = False
+    """Whether everything about it stays on this machine."""
     uploads_to: str | None = None
     """LangSmith's address, when the experiments will be uploaded."""
 

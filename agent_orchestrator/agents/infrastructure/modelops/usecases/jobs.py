@@ -69,6 +69,8 @@ class JobReport(Result):
     """The registered version of a completed training."""
     tensorboard_url: str | None = None
     estimated_cost_usd: float = 0.0
+    offline: bool = False
+    """An evaluation that stays on this machine."""
     actual_cost_usd: float | None = None
     error: JobError | None = None
     evaluation: EvaluationResult | None = None
