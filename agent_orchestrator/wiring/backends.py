@@ -11,6 +11,7 @@ from agent_orchestrator.agents.infrastructure.modelops.backends.local import Loc
 from agent_orchestrator.serving.tracing import Tracer
 from agent_orchestrator.settings import Settings
 from agent_orchestrator.stores.defaults import load_training_defaults
+from agent_orchestrator.stores.jobs import JobStore
 from agent_orchestrator.wiring.hub import open_hub
 
 if TYPE_CHECKING:
@@ -21,14 +22,19 @@ if TYPE_CHECKING:
 NOBODY = "local"
 
 
-def compose_backends(settings: Settings, tracer: Tracer | None) -> dict[str, TrainerBackend]:
-    """Return the backends by their names, traced if anything is."""
+def compose_backends(
+    settings: Settings, jobs: JobStore, tracer: Tracer | None
+) -> dict[str, TrainerBackend]:
+    """Return the backends by their names; traced if anything is, but for jobs that stay here."""
     backends = _backends(settings)
     if tracer is None:
         return backends
     from agent_orchestrator.agents.infrastructure.modelops.backends.traced import traced
 
-    return {name: traced(name, backend, tracer) for name, backend in backends.items()}
+    def stays_here(job_id: str) -> bool:
+        return bool(jobs.get(job_id).request.get("offline"))
+
+    return {name: traced(name, backend, tracer, stays_here) for name, backend in backends.items()}
 
 
 def _backends(settings: Settings) -> dict[str, TrainerBackend]:

@@ -185,7 +185,7 @@ class _JobParts:
 def _compose_jobs(
     settings: Settings, stores: _Stores, catalogue: Catalogue, tracer: Tracer | None
 ) -> _JobParts:
-    backends = compose_backends(settings, tracer)
+    backends = compose_backends(settings, stores.jobs, tracer)
     settlers: dict[JobKind, Settler] = {}
     training_defaults = defaults.load_training_defaults(settings.config_dir)
     limits = training_defaults.limits

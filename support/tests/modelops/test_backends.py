@@ -12,7 +12,13 @@ from tests.doubles import workshop
 from tests.doubles.space import running_space
 from tests.doubles.workshop import local_backend, training_spec
 
-from agent_orchestrator.agents.infrastructure.modelops.backends import Ref, TrainerBackend
+from agent_orchestrator.agents.infrastructure.modelops.backends import (
+    GoesOn,
+    KeepsArtifacts,
+    Ref,
+    Resumes,
+    TrainerBackend,
+)
 from agent_orchestrator.agents.infrastructure.modelops.backends.fake import FakeBackend, Scenario
 from agent_orchestrator.agents.infrastructure.modelops.backends.traced import traced
 from agent_orchestrator.domain.jobs import TERMINAL, Failure, Progress
@@ -216,3 +222,42 @@ def test_the_log_is_cut_to_its_tail(bench: Bench):
     assert bench.good.backend.logs(ref, 0) == []
     everything = bench.good.backend.logs(ref, 1000)
     assert everything[-1:] == bench.good.backend.logs(ref, 1)
+
+
+class _Everything(FakeBackend):
+    """A backend with every port there is."""
+
+    def check(self, owner: str, engine: str) -> None:
+        """Find nothing wrong."""
+
+    def go_on(self, ref: Ref) -> bool:
+        """Go on."""
+        return True
+
+    def resume(self, ref: Ref) -> None:
+        """Resume."""
+
+    def fetch(self, ref: Ref, model: str) -> None:
+        """Fetch."""
+
+
+@pytest.mark.parametrize("port", [GoesOn, KeepsArtifacts, Resumes])
+def test_a_traced_backend_has_the_ports_of_its_own(port: type):
+    """Tracing neither takes a port away nor makes one up."""
+    tracer = Tracer(_Nobody())
+    assert isinstance(traced("all", _Everything(), tracer), port)
+    assert not isinstance(traced("fake", FakeBackend(), tracer), port)
+
+
+def test_a_job_that_stays_here_is_not_traced():
+    """Of such a job no call reaches the tracer's sink."""
+    taken: list[Span] = []
+
+    class Sink:
+        def take(self, spans: Sequence[Span]) -> None:
+            taken.extend(spans)
+
+    backend = traced("fake", FakeBackend(), Tracer(Sink()), lambda job_id: job_id == "job_1")
+    for job_id in ("job_1", "job_2"):
+        backend.poll(backend.submit(job_id, training_spec()))
+    assert {span.metadata["job_id"] for span in taken} == {"job_2"}

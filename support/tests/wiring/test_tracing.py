@@ -60,7 +60,7 @@ async def test_a_use_case_and_its_backend_are_traced(workspace: Workspace, langs
         assert run["extra"]["metadata"]["job_id"] == started.job_id
     assert use_case["inputs"]["dataset"] == "reviews"
     assert use_case["outputs"]["job_id"] == started.job_id
-    assert isinstance(call["inputs"]["rows"], int)  # how many, not which
+    assert isinstance(call["inputs"]["arguments"][1]["rows"], int)  # how many, not which
     assert b"Name the defect" not in langsmith.sent()
 
     await coordinator.run("monitor_training_job", MonitorTrainingJob(job_id=started.job_id), ADA)

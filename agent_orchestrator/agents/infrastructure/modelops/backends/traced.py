@@ -1,85 +1,93 @@
-"""A training backend whose calls are traced."""
+"""Training backends whose calls are traced, whichever of the ports they have."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Mapping
 from dataclasses import fields
-from typing import Any, Final
+from typing import Any, Final, cast
 
-from agent_orchestrator.agents.infrastructure.modelops.backends import (
-    KeepsArtifacts,
-    Ref,
-    TrainerBackend,
-)
+from agent_orchestrator.agents.infrastructure.modelops import backends
+from agent_orchestrator.agents.infrastructure.modelops.backends import TrainerBackend
 from agent_orchestrator.domain.jobs import Progress
 from agent_orchestrator.domain.training import TrainingSpec
-from agent_orchestrator.serving.tracing import OpenSpan, Tracer
+from agent_orchestrator.serving.tracing import Tracer
 
 _ROWS: Final = ("rows", "validation_rows")
 _PROGRESS: Final = ("status", "message", "current_step", "total_steps", "current_loss", "failure")
+_PORTS: Final = tuple(
+    port for port in vars(backends).values() if getattr(port, "_is_runtime_protocol", False)
+)
+"""What a backend may offer beside ``TrainerBackend``; callers ask by ``isinstance``."""
 
 
-def traced(name: str, backend: TrainerBackend, tracer: Tracer) -> TrainerBackend:
-    """Return ``backend`` with its calls traced; one that keeps artifacts still does."""
-    if isinstance(backend, KeepsArtifacts):
-        return _TracedKeeper(name, backend, tracer)
-    return _Traced(name, backend, tracer)
+def traced(
+    name: str,
+    backend: TrainerBackend,
+    tracer: Tracer,
+    stays_here: Callable[[str], bool] = lambda _job_id: False,
+) -> TrainerBackend:
+    """Return ``backend`` with the calls of all its ports traced.
+
+    Of examples and log lines only the number is traced, and of a job for whose id ``stays_here``
+    nothing at all.
+    """
+    ports = [TrainerBackend, *(port for port in _PORTS if isinstance(backend, port))]
+    methods = {method for port in ports for method in vars(port) if not method.startswith("_")}
+    calls = {method: _call(method) for method in methods}
+    kind = type(f"Traced{type(backend).__name__}", (_Traced,), calls)
+    return cast("TrainerBackend", kind(name, backend, tracer, stays_here))
 
 
 class _Traced:
-    """Implements ``TrainerBackend`` around another."""
+    """A backend, and what its calls are traced with."""
 
-    def __init__(self, name: str, backend: TrainerBackend, tracer: Tracer) -> None:
-        self._name = name
-        self._backend = backend
-        self._tracer = tracer
-
-    def _span(
-        self, method: str, inputs: Mapping[str, Any], **metadata: str | None
-    ) -> AbstractContextManager[OpenSpan]:
-        named = {"backend": self._name, **metadata}
-        return self._tracer.span(f"{self._name}.{method}", inputs, named, kind="tool")
-
-    def submit(self, job_id: str, spec: TrainingSpec) -> Ref:
-        """See ``TrainerBackend``; of the examples only their number is traced."""
-        inputs = {f.name: getattr(spec, f.name) for f in fields(spec) if f.name not in _ROWS}
-        inputs |= {name: len(getattr(spec, name)) for name in _ROWS}
-        with self._span("submit", inputs, job_id=job_id, agent=spec.agent) as span:
-            ref = self._backend.submit(job_id, spec)
-            span.outputs = dict(ref)
-            return ref
-
-    def poll(self, ref: Ref) -> Progress:
-        """See ``TrainerBackend``."""
-        with self._span("poll", ref, job_id=ref.get("job_id")) as span:
-            progress = self._backend.poll(ref)
-            span.outputs = {name: getattr(progress, name) for name in _PROGRESS}
-            return progress
-
-    def cancel(self, ref: Ref) -> None:
-        """See ``TrainerBackend``."""
-        with self._span("cancel", ref, job_id=ref.get("job_id")):
-            self._backend.cancel(ref)
-
-    def logs(self, ref: Ref, tail: int) -> list[str]:
-        """See ``TrainerBackend``; the lines themselves are not traced."""
-        with self._span("logs", ref, job_id=ref.get("job_id")) as span:
-            lines = self._backend.logs(ref, tail)
-            span.outputs = {"lines": len(lines)}
-            return lines
+    def __init__(
+        self,
+        name: str,
+        backend: TrainerBackend,
+        tracer: Tracer,
+        stays_here: Callable[[str], bool],
+    ) -> None:
+        self.name = name
+        self.backend = backend
+        self.tracer = tracer
+        self.stays_here = stays_here
 
 
-class _TracedKeeper(_Traced):
-    """Implements ``KeepsArtifacts`` too."""
+def _call(method: str) -> Callable[..., Any]:
+    """Return the traced form of one method."""
 
-    def fetch(self, ref: Ref, model: str) -> None:
-        """See ``KeepsArtifacts``."""
-        with self._span("fetch", {**ref, "model": model}, job_id=ref.get("job_id"), model=model):
-            self._fetch(ref, model)
+    def call(self: _Traced, first: Any, *others: Any) -> Any:
+        act = getattr(self.backend, method)
+        job_id = _job_id(method, first)
+        if job_id is not None and self.stays_here(job_id):
+            return act(first, *others)
+        spec = next((given for given in others if isinstance(given, TrainingSpec)), None)
+        metadata = {"backend": self.name, "job_id": job_id, "agent": spec.agent if spec else None}
+        inputs = {"arguments": [_shown(given) for given in (first, *others)]}
+        with self.tracer.span(f"{self.name}.{method}", inputs, metadata, kind="tool") as span:
+            found = act(first, *others)
+            span.outputs = {"returned": _shown(found)}
+            return found
 
-    def _fetch(self, ref: Ref, model: str) -> None:
-        keeper = self._backend
-        if not isinstance(keeper, KeepsArtifacts):
-            raise TypeError(f"{self._name} keeps no artifacts.")
-        keeper.fetch(ref, model)
+    call.__name__ = method
+    return call
+
+
+def _job_id(method: str, first: Any) -> str | None:
+    """Return the job that a call is about: named by its id or by its ref."""
+    if isinstance(first, Mapping):
+        return first.get("job_id")
+    return str(first) if method == "submit" else None
+
+
+def _shown(value: Any) -> Any:
+    """Return what of an argument or a result is traced."""
+    if isinstance(value, TrainingSpec):
+        named = {f.name: getattr(value, f.name) for f in fields(value)}
+        return named | {name: len(named[name]) for name in _ROWS}
+    if isinstance(value, Progress):
+        return {name: getattr(value, name) for name in _PROGRESS}
+    if isinstance(value, list):
+        return f"({len(value)} lines)"
+    return value
