@@ -11,6 +11,10 @@ from typing import TYPE_CHECKING
 import click
 
 from agent_orchestrator.agents.infrastructure.modelops.usecases.base import PlannedChange, Result
+from agent_orchestrator.agents.infrastructure.modelops.usecases.conversion import (
+    ConversionResult,
+    ConversionStarted,
+)
 from agent_orchestrator.agents.infrastructure.modelops.usecases.costs import CostReport
 from agent_orchestrator.agents.infrastructure.modelops.usecases.datasets import (
     DatasetBuilt,
@@ -204,7 +208,8 @@ def _(result: TrainingStarted) -> None:
 
 @_show.register
 def _(result: JobReport) -> None:
-    parts = [f"Job {result.job_id} ({result.kind}, {result.agent}): {result.status}"]
+    whose = ", ".join(filter(None, (result.kind, result.agent)))
+    parts = [f"Job {result.job_id} ({whose}): {result.status}"]
     if result.progress_pct is not None and result.status == "running":
         parts.append(f"{result.progress_pct:.0f} %")
     if result.current_loss is not None:
@@ -214,8 +219,45 @@ def _(result: JobReport) -> None:
     click.echo(", ".join(parts) + ".")
     if result.error:
         click.echo(f"{result.error.kind}: {result.error.message} {result.error.remedy}".rstrip())
+    if result.conversion:
+        _show(result.conversion)
     if result.evaluation:
         _show(result.evaluation)
+
+
+@_show.register
+def _(result: ConversionStarted) -> None:
+    on = f"evaluated on {result.evaluated_on}" if result.evaluated_on else result.not_evaluated
+    click.echo(
+        f"Converting {result.source} to {result.model} ({result.quantization}), {on}: "
+        f"job {result.job_id}."
+    )
+
+
+@_show.register
+def _(result: ConversionResult) -> None:
+    table(
+        f"{result.model}: {result.quantization} of {result.source}, "
+        f"{result.parameters:,} parameters",
+        ("file", "bytes", "sha256"),
+        [(file.path, f"{file.bytes:,}", file.sha256[:16]) for file in result.files],
+    )
+    equal, texts = result.tokenizer_checks
+    click.echo(f"Tokenizer: {equal} of {texts} texts split as the original does.")
+    beside = result.beside_parent
+    if beside is not None:
+        (before, after), equal = beside.bytes, beside.answers_equal
+        slow, quick = (f"{ms:.0f} ms" if ms is not None else "–" for ms in beside.latency_ms)
+        click.echo(
+            f"Beside its parent: {equal} of {beside.answers_compared} answers equal, "
+            f"{after / before:.0%} of the size, {quick} an answer ({slow})."
+        )
+    for text in filter(None, (result.not_evaluated, result.not_published)):
+        click.echo(f"Note: {text}.")
+    for program, commands in result.usage.items():
+        click.echo(f"{program}:\n  " + commands.replace("\n", "\n  "))
+    if result.hub_url:
+        click.echo(f"Published: {result.hub_url}")
 
 
 @_show.register

@@ -119,6 +119,8 @@ class ModelVersion:
     hub_repo: str | None = None
     dataset_hash: str | None = None
     weights_sha256: str | None = None
+    quantization: str | None = None
+    """Type of the GGUF file that the version is of its parent; None for a model of safetensors."""
     eval_scores: EvalScores | None = None
     deployment_status: str = "not_deployed"
     deployed_at: str | None = None

@@ -38,20 +38,23 @@ def compose_backends(
 
 
 def _backends(settings: Settings) -> dict[str, TrainerBackend]:
-    backends: dict[str, TrainerBackend] = {
-        "local": LocalBackend(
-            jobs_dir=settings.jobs_dir,
-            artifacts_dir=settings.artifacts_dir,
-            trainer_python=settings.trainer_python,
-            autotrain_python=settings.autotrain_python,
-            environment=settings.child_environment(),
-        )
-    }
+    backends: dict[str, TrainerBackend] = {"local": local_backend(settings)}
     if settings.space_url:
         backends["hf_space"] = space_backend(settings, settings.space_url)
     if settings.huggingface_jobs_enabled:
         backends["hf_jobs"] = jobs_backend(settings)
     return backends
+
+
+def local_backend(settings: Settings) -> LocalBackend:
+    """Return the backend of this machine."""
+    return LocalBackend(
+        jobs_dir=settings.jobs_dir,
+        artifacts_dir=settings.artifacts_dir,
+        trainer_python=settings.trainer_python,
+        autotrain_python=settings.autotrain_python,
+        environment=settings.child_environment(),
+    )
 
 
 def space_backend(settings: Settings, url: str) -> HfSpaceBackend:

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 from agent_orchestrator.agents.infrastructure.modelops.authorisation import Authorisation
-from agent_orchestrator.agents.infrastructure.modelops.backends.job_folder import JobFolder
 from agent_orchestrator.agents.infrastructure.modelops.base_models import BaseModels
 from agent_orchestrator.agents.infrastructure.modelops.breakers import BreakerResets
 from agent_orchestrator.agents.infrastructure.modelops.candidate_server import CandidateServer
 from agent_orchestrator.agents.infrastructure.modelops.catalogue import Catalogue
+from agent_orchestrator.agents.infrastructure.modelops.conversion import Conversions
 from agent_orchestrator.agents.infrastructure.modelops.coordinator import Coordinator
 from agent_orchestrator.agents.infrastructure.modelops.costs import Budget
 from agent_orchestrator.agents.infrastructure.modelops.dataset_building import DatasetBuilding
@@ -28,7 +26,7 @@ from agent_orchestrator.agents.infrastructure.modelops.endpoint_care import Endp
 from agent_orchestrator.agents.infrastructure.modelops.endpoint_control import EndpointControl
 from agent_orchestrator.agents.infrastructure.modelops.evaluation_jobs import Evaluations
 from agent_orchestrator.agents.infrastructure.modelops.hand_edits import HandEdits
-from agent_orchestrator.agents.infrastructure.modelops.inventory import Inventory, plan_conversion
+from agent_orchestrator.agents.infrastructure.modelops.inventory import Inventory
 from agent_orchestrator.agents.infrastructure.modelops.jobs import Jobs, Settler
 from agent_orchestrator.agents.infrastructure.modelops.monitoring import (
     RolloutMonitor,
@@ -52,7 +50,7 @@ from agent_orchestrator.domain.jobs import JobKind
 from agent_orchestrator.domain.rollout import RolloutPolicy
 from agent_orchestrator.domain.routing import Endpoint
 from agent_orchestrator.serving.tracing import Tracer
-from agent_orchestrator.settings import Settings, own_python
+from agent_orchestrator.settings import Settings
 from agent_orchestrator.stores import defaults
 from agent_orchestrator.stores.approvals import ApprovalStore
 from agent_orchestrator.stores.audit import AuditLog
@@ -68,6 +66,7 @@ from agent_orchestrator.stores.rollouts import RolloutStore
 from agent_orchestrator.stores.serving import ServingBoard
 from agent_orchestrator.wiring import processes
 from agent_orchestrator.wiring.backends import compose_backends, pushing_backends
+from agent_orchestrator.wiring.conversions import compose_conversions, start_process
 from agent_orchestrator.wiring.datasets import compose_reading
 from agent_orchestrator.wiring.experiments import call_prices, compose_experiments
 from agent_orchestrator.wiring.hub import open_hub
@@ -180,6 +179,7 @@ class _JobParts:
     budget: Budget
     training: Training
     evaluations: Evaluations
+    conversions: Conversions
 
 
 def _compose_jobs(
@@ -216,7 +216,7 @@ def _compose_jobs(
     evaluation = defaults.load_evaluation_defaults(settings.config_dir)
     evaluations = Evaluations(
         jobs=desk,
-        start=lambda job_id, spec: _start_evaluation(settings, job_id, spec),
+        start=partial(start_process, settings, "evaluation_process"),
         catalogue=catalogue,
         registry=stores.registry,
         datasets=stores.datasets,
@@ -226,10 +226,12 @@ def _compose_jobs(
         if evaluation.upload and settings.langsmith_api_key
         else None,
     )
-    # The desk settles what these two make, and they start their jobs at the desk.
+    # The desk settles what these make, and they start their jobs at the desk.
     settlers["training"] = training.register
     settlers["evaluation"] = evaluations.record
-    return _JobParts(base_models, desk, budget, training, evaluations)
+    conversions = compose_conversions(settings, desk, catalogue, stores.registry, stores.datasets)
+    settlers["conversion"] = conversions.register
+    return _JobParts(base_models, desk, budget, training, evaluations, conversions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -360,7 +362,7 @@ def _compose_coordinator(
             "promote_canary": rollouts.promotions.plan,
             "rollback_deployment": rollouts.rollbacks.plan,
             "reset_breaker": BreakerResets(catalogue, stores.health, stores.audit).plan,
-            "convert_model_to_gguf": plan_conversion,
+            "convert_model_to_gguf": jobs.conversions.plan,
             "wake_endpoint": endpoints.plan_wake,
             "sleep_endpoint": endpoints.plan_sleep,
             "deploy_space": space.plan_deploy,
@@ -376,17 +378,6 @@ def _compose_coordinator(
         ),
         tracer=tracer,
     )
-
-
-def _start_evaluation(
-    settings: Settings, job_id: str, spec: Mapping[str, Any]
-) -> Mapping[str, Any]:
-    """Start the evaluation's process in a job folder of its own."""
-    folder = JobFolder(settings.jobs_dir / job_id)
-    folder.create({"spec.json": json.dumps(spec, indent=2).encode()})
-    module = "agent_orchestrator.wiring.evaluation_process"
-    folder.start((own_python(), "-m", module), settings.child_environment())
-    return {"folder": str(folder.path)}
 
 
 def _open_gate(

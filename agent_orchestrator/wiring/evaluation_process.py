@@ -7,13 +7,8 @@ protocol like the training worker: ``spec.json`` in, ``progress.jsonl`` on the w
 
 from __future__ import annotations
 
-import asyncio
-import json
-import os
-import signal
 import sys
 import time
-import traceback
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -33,35 +28,17 @@ from agent_orchestrator.agents.infrastructure.modelops.experiment_upload import 
     LangSmithAccount,
     upload,
 )
-from agent_orchestrator.agents.infrastructure.modelops.jobs import failure_of
 from agent_orchestrator.agents.infrastructure.modelops.report import write_report
 from agent_orchestrator.domain.evaluation import EvalReport
-from agent_orchestrator.domain.jobs import Failure
 from agent_orchestrator.errors import ChefError
 from agent_orchestrator.settings import Settings, load_settings
 from agent_orchestrator.stores.defaults import load_evaluation_defaults
-from agent_orchestrator.stores.files import replace_atomically
+from agent_orchestrator.wiring.job_process import JobLog, run
 from agent_orchestrator.wiring.model_access import direct_access, traced_calls
 from agent_orchestrator.wiring.model_answers import model_caller
 from agent_orchestrator.wiring.tracing import compose_tracer
 
-_FAILED = 1
-_CANCELLED = 128 + signal.SIGTERM
-_LONGEST_TEXT = 500
 _UPLOAD_SECONDS = 600.0
-
-
-class JobLog:
-    """The job's progress lines."""
-
-    def __init__(self, folder: Path) -> None:
-        self._path = folder / "progress.jsonl"
-
-    def event(self, event: str, message: str, **values: Any) -> None:
-        """Append one line."""
-        line = {"at": time.time(), "event": event, "message": message, **values}
-        with self._path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
 
 
 async def evaluate(
@@ -95,11 +72,8 @@ async def evaluate(
         )
 
 
-async def _carry_out(folder: Path, log: JobLog) -> dict[str, Any]:
-    """Do what ``spec.json`` says and return the manifest; SIGTERM cancels."""
-    work = asyncio.current_task()
-    if work is not None:
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, work.cancel)
+async def carry_out(folder: Path, log: JobLog) -> dict[str, Any]:
+    """Do what ``spec.json`` says and return the manifest."""
     spec = SPEC.validate_json((folder / "spec.json").read_bytes())
     report = await evaluate(load_settings(), spec, folder.name, log)
     log.event("saving", "writing the report")
@@ -136,36 +110,9 @@ async def _uploaded(settings: Settings, report: EvalReport, job_id: str, log: Jo
     return replace(report, experiment_url=url)
 
 
-def run(folder: Path) -> int:
-    """Run the job in ``folder`` and return the exit status, as the training worker's."""
-    log = JobLog(folder)
-    try:
-        log.event("started", "starting", pid=os.getpid())
-        manifest = asyncio.run(_carry_out(folder, log))
-        log.event("completed", "completed")
-        replace_atomically(folder / "manifest.json", json.dumps(manifest).encode())
-    except asyncio.CancelledError:
-        log.event("cancelled", "cancelled on request")
-        return _CANCELLED
-    except Exception as error:  # noqa: BLE001 - the process boundary: it becomes a diagnosis
-        traceback.print_exc()
-        failure = _diagnosis(error)
-        replace_atomically(folder / "failure.json", json.dumps(asdict(failure)).encode())
-        log.event("failed", failure.message)
-        return _FAILED
-    return 0
-
-
-def _diagnosis(error: Exception) -> Failure:
-    if isinstance(error, ChefError):
-        return failure_of(error)
-    text = " ".join(f"{type(error).__name__}: {error}".split())
-    return Failure("unknown", text[:_LONGEST_TEXT], "Read the job's worker.log.")
-
-
 def main() -> int:
     """Run the job whose folder is the only argument."""
-    return run(Path(sys.argv[1]))
+    return run(Path(sys.argv[1]), carry_out)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,5 @@ llama.cpp's converter and library.
 2. llama.cpp's converter writes the model as GGUF in F16.
 3. llama.cpp quantises that, unless F16 was asked for.
 4. The file is opened again, and its tokenizer compared with the original's.
-5. The artifact appears, whole: the file, an Ollama ``Modelfile``, a model card; it is pushed when
-   that was asked.
+5. The artifact appears, whole: the file, an Ollama ``Modelfile``, a model card.
 """

@@ -75,8 +75,8 @@ def usage(spec: GgufSpec, folder: Path, file: str, manners: Manners) -> dict[str
     llama = f"llama-server --model {path} --jinja --ctx-size {manners.context_tokens}"
     ollama = f"ollama create {name} -f {instructions} && ollama run {name}"
     lms = f"lms import {path}"
-    if spec.push_to_hub is not None:
-        repo, kind = spec.push_to_hub.repo, spec.quantization
+    if spec.hub_repo is not None:
+        repo, kind = spec.hub_repo, spec.quantization
         llama += f"\nllama-server -hf {repo}:{kind} --jinja"
         ollama += f"\nollama run hf.co/{repo}:{kind}"
         lms += f"\nlms get {repo}@{kind.lower()}"

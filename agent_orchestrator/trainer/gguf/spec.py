@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from agent_orchestrator.trainer.spec import ModelCard, PushToHub, read_json_as
+from agent_orchestrator.trainer.spec import ModelCard, read_json_as
 
 Quantization = Literal["Q4_K_M", "Q5_K_M", "Q8_0", "F16"]
 
@@ -28,7 +28,8 @@ class GgufSpec:
     """Folder that ``make setup-gguf`` filled."""
     revision: str | None = None
     """Commit of a Hub id; the newest when left out."""
-    push_to_hub: PushToHub | None = None
+    hub_repo: str | None = None
+    """Where it will be published; for the commands of the model card."""
     model_card: ModelCard = field(default_factory=ModelCard)
     max_seconds: float | None = None
     threads: int | None = None

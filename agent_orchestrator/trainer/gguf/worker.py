@@ -70,7 +70,6 @@ def convert(job_dir: Path, progress: ProgressLog, signals: Signals) -> None:
             files = artifact.list_files(partial)
     finally:
         shutil.rmtree(work, ignore_errors=True)
-    hub_url = _push(job, output)
     signals.ignore()
     progress.release()
     progress.event("completed", "completed")
@@ -85,7 +84,6 @@ def convert(job_dir: Path, progress: ProgressLog, signals: Signals) -> None:
             "output_dir": str(output),
             "files": [asdict(entry) for entry in files],
             "weights_sha256": next(e.sha256 for e in files if e.path == facts["file"]),
-            "hub_url": hub_url,
             "python": platform.python_version(),
             **facts,
         },
@@ -104,12 +102,6 @@ def _check(job: Job) -> None:
             "bad_spec",
             f"output_dir {Path(spec.output_dir).name!r} exists already.",
             "An artifact is never written over: remove it, or use the one that is there.",
-        )
-    if spec.push_to_hub is not None and job.token is None:
-        raise Refused(
-            "bad_spec",
-            f"push_to_hub = {spec.push_to_hub.repo!r} needs HUGGINGFACE_TOKEN, which is not set.",
-            "Set HUGGINGFACE_TOKEN, or convert without an output repository.",
         )
 
 
@@ -235,25 +227,3 @@ def _json(path: Path) -> dict[str, Any]:
         return {}
     found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return found
-
-
-def _push(job: Job, output: Path) -> str | None:
-    """Publish the artifact when that was asked for; returns its URL."""
-    target = job.spec.push_to_hub
-    if target is None or job.token is None:
-        return None
-    from huggingface_hub import HfApi
-
-    job.progress.event("saving", f"pushing to {target.repo}")
-    try:
-        api = HfApi(token=job.token)
-        url = api.create_repo(target.repo, private=target.private, exist_ok=True)
-        message = f"{job.spec.quantization} in GGUF"
-        api.upload_folder(repo_id=target.repo, folder_path=output, commit_message=message)
-    except (OSError, ValueError) as error:  # huggingface_hub's errors are OSErrors or ValueErrors
-        raise Refused(
-            "unavailable",
-            f"The model was converted but not pushed to {target.repo!r}: {error}",
-            f"It is kept in {output}; push it with 'hf upload' when the Hub answers.",
-        ) from error
-    return str(url)

@@ -74,7 +74,7 @@ def check(
         ("cancel --agent cicd", 2, ("cicd has had no job", "chef train cicd")),
         ("approve ap_9", 2, ("No approval 'ap_9'.", "chef approvals")),
         ("reset-breaker cicd", 2, ("has no arm 'candidate'", "stable")),
-        ("convert --agent cicd", 1, ("GGUF is not available in this build",)),
+        ("convert --agent cicd", 2, ("cicd has no trained version",)),
         ("registry restore ../../etc/passwd", 2, ("No backup '../../etc/passwd'", "Newest first")),
         ("registry show cicd v1.0.0", 2, ("has no version 'v1.0.0'",)),
         ("models cicd --status bogus", 2, ("Not a deployment status: 'bogus'.", "archived")),

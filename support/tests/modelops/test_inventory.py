@@ -1,11 +1,10 @@
 """The versions an agent has had."""
 
 import pytest
-from tests.modelops.world import ADA, AGENT, STABLE_MODEL, World
+from tests.modelops.world import AGENT, STABLE_MODEL, World
 
-from agent_orchestrator.agents.infrastructure.modelops.usecases.conversion import ConvertModelToGguf
 from agent_orchestrator.agents.infrastructure.modelops.usecases.models import ListAgentModels
-from agent_orchestrator.errors import InputError, NotAvailable, UnknownAgentError
+from agent_orchestrator.errors import InputError, UnknownAgentError
 
 
 async def test_versions_come_newest_first_with_what_is_known(world: World) -> None:
@@ -57,9 +56,3 @@ async def test_an_agent_without_versions_has_an_empty_list(world: World) -> None
     """What serves it is known all the same."""
     found = await world.run("list_agent_models", ListAgentModels(agent="cicd"))
     assert (found.versions, found.serving, found.current) == ([], "acme/builder", None)
-
-
-async def test_conversion_says_that_it_is_not_there(world: World) -> None:
-    """No stub that pretends."""
-    with pytest.raises(NotAvailable, match="not available in this build"):
-        await world.run("convert_model_to_gguf", ConvertModelToGguf(agent=AGENT), ADA)

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, NoReturn, TypeVar, cast
 
 from agent_orchestrator.agents.infrastructure.modelops.authorisation import Authorisation, Caller
 from agent_orchestrator.agents.infrastructure.modelops.breakers import BreakerResets
@@ -34,7 +34,7 @@ from agent_orchestrator.agents.infrastructure.modelops.desired import desired
 from agent_orchestrator.agents.infrastructure.modelops.drills import DrillLimits, Drills
 from agent_orchestrator.agents.infrastructure.modelops.endpoint_control import EndpointControl
 from agent_orchestrator.agents.infrastructure.modelops.hand_edits import HandEdits
-from agent_orchestrator.agents.infrastructure.modelops.inventory import Inventory, plan_conversion
+from agent_orchestrator.agents.infrastructure.modelops.inventory import Inventory
 from agent_orchestrator.agents.infrastructure.modelops.monitoring import (
     RolloutMonitor,
     RolloutReports,
@@ -64,7 +64,7 @@ from agent_orchestrator.domain.intents import UseCase
 from agent_orchestrator.domain.outcomes import Feedback, Outcome
 from agent_orchestrator.domain.rollout import RolloutPolicy, RolloutState
 from agent_orchestrator.domain.routing import Endpoint, Provider, choose_arm
-from agent_orchestrator.errors import ApprovalRequired, ChefError
+from agent_orchestrator.errors import ApprovalRequired, ChefError, NotAvailable
 from agent_orchestrator.serving.failures import UpstreamFailure
 from agent_orchestrator.stores import defaults
 from agent_orchestrator.stores.approvals import ApprovalStore
@@ -409,20 +409,20 @@ class World:
                 "build_dataset": building.plan,
                 "export_dataset": DatasetExports(self.datasets).plan,
                 "train_subagent_model": self._plan_training,
-                "cancel_training_job": plan_conversion,
-                "resume_training_job": plan_conversion,
-                "evaluate_model_vs_baseline": plan_conversion,
+                "cancel_training_job": _not_here,
+                "resume_training_job": _not_here,
+                "evaluate_model_vs_baseline": _not_here,
                 "deploy_model_to_agent": self.deployment.plan_deploy,
                 "promote_canary": self.promotions.plan,
                 "rollback_deployment": self.rollbacks.plan,
                 "reset_breaker": resets.plan,
-                "convert_model_to_gguf": plan_conversion,
+                "convert_model_to_gguf": _not_here,
                 "wake_endpoint": endpoints.plan_wake,
                 "sleep_endpoint": endpoints.plan_sleep,
-                "deploy_space": plan_conversion,
-                "pause_space": plan_conversion,
-                "restart_space": plan_conversion,
-                "run_experiment": plan_conversion,
+                "deploy_space": _not_here,
+                "pause_space": _not_here,
+                "restart_space": _not_here,
+                "run_experiment": _not_here,
             },
             authorisation=Authorisation(
                 self.approvals,
@@ -597,3 +597,7 @@ class World:
                 assert status == f"canary_{want.canary_percent}pct"
             else:
                 assert (status == "deployed") == (version == want.current)
+
+
+def _not_here(_request: Request, _caller: Caller) -> NoReturn:
+    raise NotAvailable("This world has no such part.")

@@ -11,7 +11,7 @@ from agent_orchestrator.trainer.gguf.publishing import Manners, model_card, mode
 from agent_orchestrator.trainer.gguf.spec import GgufSpec
 from agent_orchestrator.trainer.gguf.template import compile_template
 from agent_orchestrator.trainer.gguf.turns import read_turns
-from agent_orchestrator.trainer.spec import ModelCard, PushToHub
+from agent_orchestrator.trainer.spec import ModelCard
 from agent_orchestrator.trainer.tiny_base import CHAT_TEMPLATE
 
 CHATML = (
@@ -116,7 +116,7 @@ def test_a_template_that_ollama_cannot_say_stays_in_the_file():
 def test_the_card_names_the_parent_and_how_to_use_it():
     """The Hub reads the relation; people read commands without a path of this machine."""
     published = spec(
-        push_to_hub=PushToHub(repo="acme/one-GGUF"),
+        hub_repo="acme/one-GGUF",
         model_card=ModelCard(base_model="acme/one", license="mit"),
     )
     commands = usage(published, Path(), "one.Q4_K_M.gguf", manners(CHATML))

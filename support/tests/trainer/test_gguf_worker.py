@@ -91,13 +91,12 @@ def test_an_unknown_architecture_is_named(base: Path, tmp_path: Path):
         ({"quantization": "Q3_K_S"}, "bad_spec", "quantization = 'Q3_K_S': must be one of Q4_K_M"),
         ({"model": "./missing"}, "unknown_base_model", "'./missing' is not a folder"),
         ({"llama_cpp": "/nowhere"}, "unavailable", "no llama.cpp library in /nowhere/lib"),
-        ({"push_to_hub": {"repo": "a/b"}}, "bad_spec", "needs HUGGINGFACE_TOKEN"),
     ],
 )
 def test_what_cannot_work_is_refused_at_once(
     base: Path, tmp_path: Path, changes: dict[str, Any], kind: str, words: str
 ):
-    """Quantisation, model, llama.cpp and token are checked before anything heavy."""
+    """Quantisation, model and llama.cpp are checked before anything heavy."""
     failure = failure_of(conversion_folder(tmp_path / "job_1", **{"model": base, **changes}))
     assert failure["kind"] == kind
     assert words in failure["message"]

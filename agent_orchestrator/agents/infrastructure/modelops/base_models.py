@@ -45,13 +45,18 @@ class BaseModels:
         """
         if name is None:
             serving = self._catalogue.serving(agent)
-            return serving.model if serving.version else self._default
+            return self._trainable(agent, serving.version) if serving.version else self._default
         preset = self._defaults.presets.get(name)
         if preset is not None:
             return preset.base_model
-        return (
-            self._catalogue.resolve(agent, name).model if is_version(name) else check_model_id(name)
-        )
+        return self._trainable(agent, name) if is_version(name) else check_model_id(name)
+
+    def _trainable(self, agent: str, version: str) -> str:
+        """Return a version's model; for a GGUF file the model that it was made from."""
+        found = self._registry.get_version(agent, version)
+        while found.quantization is not None and found.parent_version is not None:
+            found = self._registry.get_version(agent, found.parent_version)
+        return found.model_id
 
     def parent(self, agent: str, base_model: str) -> str | None:
         """Return the agent's version that the base model is, None for a model from elsewhere."""

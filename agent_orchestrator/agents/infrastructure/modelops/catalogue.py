@@ -147,7 +147,12 @@ class Catalogue:
 
     def has_artifact(self, model: str) -> bool:
         """Return whether a finished local artifact of that id exists."""
-        return (self._artifacts / check_model_id(model) / "config.json").is_file()
+        folder = self._artifacts / check_model_id(model)
+        return (folder / "config.json").is_file() or any(folder.glob("*.gguf"))
+
+    def artifact_folder(self, model: str) -> Path:
+        """Return where an artifact of that id lies, or would."""
+        return self._artifacts / check_model_id(model)
 
     def artifact(self, model: str) -> Path | None:
         """Return the folder of a local artifact, None when there is none."""

@@ -1,20 +1,15 @@
-"""An agent's versions, and conversions of them."""
+"""An agent's versions."""
 
 from __future__ import annotations
 
-from typing import NoReturn
-
-from agent_orchestrator.agents.infrastructure.modelops.authorisation import Caller
 from agent_orchestrator.agents.infrastructure.modelops.catalogue import Catalogue
 from agent_orchestrator.agents.infrastructure.modelops.registry import ModelRegistry
-from agent_orchestrator.agents.infrastructure.modelops.usecases.conversion import ConvertModelToGguf
 from agent_orchestrator.agents.infrastructure.modelops.usecases.models import (
     AgentModels,
     ListAgentModels,
     VersionSummary,
 )
 from agent_orchestrator.domain.models import ModelVersion, check_status
-from agent_orchestrator.errors import NotAvailable
 
 
 class Inventory:
@@ -38,14 +33,6 @@ class Inventory:
             canary=record.canary,
             versions=[_summary(version) for version in versions],
         )
-
-
-def plan_conversion(_request: ConvertModelToGguf, _caller: Caller) -> NoReturn:
-    """Refuse: there is no converter yet."""
-    raise NotAvailable(
-        "Conversion to GGUF is not available in this build.",
-        remedy="Serve the model in its own format.",
-    )
 
 
 def _summary(version: ModelVersion) -> VersionSummary:

@@ -251,6 +251,7 @@ class Jobs:
             error=_error(progress.failure),
             evaluation=result.get("evaluation"),
             offline=bool(job.request.get("offline")),
+            conversion=result.get("conversion"),
         )
 
     def plan_cancel(self, request: CancelTrainingJob, caller: Caller) -> Plan:

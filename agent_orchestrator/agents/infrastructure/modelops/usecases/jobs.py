@@ -7,6 +7,7 @@ from agent_orchestrator.agents.infrastructure.modelops.usecases.base import (
     Request,
     Result,
 )
+from agent_orchestrator.agents.infrastructure.modelops.usecases.conversion import ConversionResult
 from agent_orchestrator.agents.infrastructure.modelops.usecases.evaluation import EvaluationResult
 from agent_orchestrator.domain.jobs import JobStatus
 
@@ -74,7 +75,9 @@ class JobReport(Result):
     actual_cost_usd: float | None = None
     error: JobError | None = None
     evaluation: EvaluationResult | None = None
-    """The finding of a completed evaluation."""
+    """The finding of a completed evaluation, or of the one that a conversion ends with."""
+    conversion: ConversionResult | None = None
+    """What a completed conversion made."""
 
 
 class JobCancelled(Result):
