@@ -1,10 +1,10 @@
 """Stands in for the trainer's interpreter: speaks its protocols without an engine, in no time.
 
-``python stub_trainer.py SCENARIO.json -m MODULE …`` is the worker for ``…trainer JOB_DIR`` and the
-model server for ``…trainer.model_server``. The scenario: ``steps``, ``seconds`` between two steps,
-``failure`` (written instead of a manifest), ``answer`` of the served models; ``broken``, the last
-line of an interpreter's traceback that has no engine, and its ``gpus``. Like the worker it goes on
-where it was cut off.
+``python stub_trainer.py SCENARIO.json -m MODULE …`` is the worker for ``…trainer JOB_DIR`` and
+``…trainer.gguf JOB_DIR``, and the model server for ``…trainer.model_server``. The scenario:
+``steps``, ``seconds`` between two steps, ``failure`` (written instead of a manifest), ``answer`` of
+the served models; ``broken``, the last line of an interpreter's traceback that has no engine, and
+its ``gpus``. Like the worker it goes on where it was cut off.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import struct
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -31,13 +32,44 @@ def main() -> int:
     module, arguments = sys.argv[3], sys.argv[4:]
     if module == "agent_orchestrator.trainer":
         return train(Path(arguments[0]), scenario)
+    if module == "agent_orchestrator.trainer.gguf":
+        return train(Path(arguments[0]), scenario, write=write_gguf)
     if module == "agent_orchestrator.trainer.probe":
         return probe(scenario)
     asyncio.run(serve(arguments, scenario))
     return 0
 
 
-def train(folder: Path, scenario: dict[str, Any]) -> int:
+def write_safetensors(_spec: dict[str, Any], output: Path) -> dict[str, Any]:
+    """Write an artifact of one weight."""
+    header = json.dumps({"w": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}).encode()
+    weights = struct.pack("<Q", len(header)) + header + bytes(4)
+    (output / "model.safetensors").write_bytes(weights)
+    (output / "config.json").write_text("{}", encoding="utf-8")
+    return {}
+
+
+def write_gguf(spec: dict[str, Any], output: Path) -> dict[str, Any]:
+    """Write what a conversion writes; return what its manifest says more."""
+    file = f"{spec['name']}.{spec['quantization']}.gguf"
+    for name in (file, "Modelfile", "README.md"):
+        (output / name).write_text(f"GGUF {name}\n", encoding="utf-8")
+    return {
+        "file": file,
+        "quantization": spec["quantization"],
+        "parameters": 1,
+        "source_bytes": 100,
+        "tokenizer_checks": {"equal": 6, "texts": 6},
+        "ollama_template": True,
+        "usage": {"llama.cpp": f"llama-server --model {file}"},
+    }
+
+
+def train(
+    folder: Path,
+    scenario: dict[str, Any],
+    write: Callable[[dict[str, Any], Path], dict[str, Any]] = write_safetensors,
+) -> int:
     """Write what the worker writes."""
 
     def event(name: str, message: str, **values: Any) -> None:
@@ -65,10 +97,7 @@ def train(folder: Path, scenario: dict[str, Any]) -> int:
     spec = json.loads((folder / "spec.json").read_text(encoding="utf-8"))
     output = Path(spec["output_dir"])
     output.mkdir(parents=True)
-    header = json.dumps({"w": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}).encode()
-    weights = struct.pack("<Q", len(header)) + header + bytes(4)
-    (output / "model.safetensors").write_bytes(weights)
-    (output / "config.json").write_text("{}", encoding="utf-8")
+    more = write(spec, output)
     manifest = {
         "protocol": 1,
         "status": "completed",
@@ -82,6 +111,7 @@ def train(folder: Path, scenario: dict[str, Any]) -> int:
             }
             for path in sorted(output.iterdir())
         ],
+        **more,
     }
     event("completed", "completed")
     (folder / ".manifest").write_text(json.dumps(manifest), encoding="utf-8")
