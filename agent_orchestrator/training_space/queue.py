@@ -48,6 +48,8 @@ _KEEPS_DYING: Final = Failure(
 )
 #: Room for a checkpoint or two of a small model; less is no place to train.
 LEAST_DISK_BYTES: Final = 1024**3
+#: Steps between checkpoints of a job that does not say.
+_CHECKPOINT_STEPS: Final = 100
 _RESUMED: Final = "resumed.json"
 TENSORBOARD: Final = "tensorboard"
 #: A look at a job has at most this many losses, spread evenly.
@@ -85,7 +87,8 @@ class Queue:
         if folder.path.exists():
             return False
         self._check_room()
-        return self._backend.prepare(job_id, spec, {"queued.json": _now("at_ns")})
+        spec = _with_checkpoints(spec)
+        return self._backend.prepare(job_id, spec, {"queued.json": _now()})
 
     def _check_room(self) -> None:
         waiting = len(self._waiting())
@@ -142,7 +145,7 @@ class Queue:
         with self._changing:
             folder.cancel()
             if _is_waiting(folder):  # to be resumed: its process has ended already
-                replace_atomically(folder.path / "cancel.json", _now("at"))
+                replace_atomically(folder.path / "cancel.json", _now())
                 (folder.path / _RESUMED).unlink()
         return self.job(job_id)
 
@@ -155,7 +158,7 @@ class Queue:
         folder = self._backend.folder(job_id)
         with self._changing:
             if not _is_waiting(folder) and folder.reopen():
-                replace_atomically(folder.path / _RESUMED, _now("at_ns"))
+                replace_atomically(folder.path / _RESUMED, _now())
                 (folder.path / "settled.json").unlink(missing_ok=True)
         return self.job(job_id)
 
@@ -240,6 +243,14 @@ class Queue:
         return (path.parent for path in self._backend.jobs_dir.glob("[!.]*/queued.json"))
 
 
+def _with_checkpoints(spec: TrainingSpec) -> TrainingSpec:
+    """Let a job write checkpoints, unless it says when: the Hub may end a container at any time."""
+    if spec.engine != "trl" or spec.hyperparameters.get("checkpoint_steps") is not None:
+        return spec
+    wanted = {**spec.hyperparameters, "checkpoint_steps": _CHECKPOINT_STEPS}
+    return replace(spec, hyperparameters=wanted)
+
+
 def _is_waiting(folder: JobFolder) -> bool:
     ended = ("cancel.json", "failure.json", "settled.json")
     if (folder.path / _RESUMED).exists():
@@ -268,9 +279,10 @@ def _submitted(folder: Path) -> int:
     return int(_read(resumed if resumed.exists() else folder / "queued.json")["at_ns"])
 
 
-def _now(name: str) -> bytes:
-    at = time.time_ns() if name == "at_ns" else time.time()
-    return json.dumps({name: at}).encode()
+def _now() -> bytes:
+    """Return a note of the time: in seconds, and finer, for the order of two jobs."""
+    at = time.time_ns()
+    return json.dumps({"at": at / 1e9, "at_ns": at}).encode()
 
 
 def _read_turn(folder: JobFolder) -> _Turn:

@@ -132,7 +132,7 @@ def training_spec(base_model: str = "local/tiny", **changes: Any) -> TrainingSpe
         method=changes.pop("method", "sft"),
         base_model=base_model,
         output_model=changes.pop("output_model", "local/better"),
-        rows=ROWS,
+        rows=changes.pop("rows", ROWS),
         dataset="say-it",
         hyperparameters=hyperparameters,
         **changes,

@@ -97,6 +97,16 @@ async def test_jobs_run_one_after_the_other(
     assert [line["at"] for line in finished] == sorted(line["at"] for line in finished)
 
 
+@pytest.mark.parametrize(("asked", "written"), [(None, 100), (7, 7)])
+async def test_jobs_write_checkpoints(
+    space: RunningSpace, backend: HfSpaceBackend, asked: int | None, written: int
+):
+    """A Space may be ended at any time: what does not say when to write one is told."""
+    backend.submit("job_1", training_spec(hyperparameters={"checkpoint_steps": asked}))
+    spec = json.loads((space.jobs / "job_1" / "spec.json").read_text())
+    assert spec["hyperparameters"]["checkpoint_steps"] == written
+
+
 async def test_each_gpu_has_a_job_of_its_own(workspace: Workspace, tmp_path: Path):
     """With two GPUs two jobs run, each of which sees one."""
     workspace.scenario(steps=100_000, seconds=0.05, gpus=[{"name": "a"}, {"name": "b"}])

@@ -43,7 +43,7 @@ _HUB_HOSTS: Final = ".hf.space"
 class Patience:
     """How often, and after which pauses, a call is made again."""
 
-    attempts: int = 4
+    attempts: int = 3
     first_pause_s: float = 0.5
     longest_pause_s: float = 15.0
 
