@@ -27,6 +27,8 @@ class CallRecord:
     latency_s: float | None
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
+    cost_usd: float | None = None
+    """None unless the model's price is known."""
     error: str | None = None
     scores: Mapping[str, float] = field(default_factory=dict)
     """Metric → score 0..1. What was not measured is absent."""
@@ -46,6 +48,8 @@ class ModelResult:
     failed_calls: int
     avg_latency_ms: float | None
     total_tokens: int | None
+    cost_usd: float | None = None
+    """Of all answers; None unless each one's is known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from agent_orchestrator.domain.evaluation import CallRecord
+from agent_orchestrator.domain.expenses import tokens
 from agent_orchestrator.domain.paired import (
     Paired,
     PairedDifference,
@@ -194,13 +195,6 @@ def accuracy_by_category(runs: Sequence[ArmRun]) -> dict[str, dict[str, float]]:
         for category, values in sorted(scores.items()):
             found[category][run.arm.name] = math.fsum(values) / len(values)
     return dict(found)
-
-
-def tokens(call: CallRecord) -> int | None:
-    """Return prompt and completion tokens; None unless both are known."""
-    if call.prompt_tokens is None or call.completion_tokens is None:
-        return None
-    return call.prompt_tokens + call.completion_tokens
 
 
 def _contrast(

@@ -64,8 +64,8 @@ async def evaluate(
         return await runner.run(
             spec.agent,
             dataset,
-            Subject(spec.candidate.model, spec.candidate.version),
-            Subject(baseline.model, baseline.version) if baseline else None,
+            Subject(spec.candidate.model, spec.candidate.version, spec.candidate_price),
+            Subject(baseline.model, baseline.version, spec.baseline_price) if baseline else None,
             metrics=spec.metrics,
             max_examples=spec.max_examples,
             progress=progress,

@@ -358,7 +358,7 @@ def test_the_page_can_be_read_without_seeing_the_plots(better: str) -> None:
     kinds = Counter(tag for tag, _ in found.tags)
     assert kinds["figure"] == kinds["figcaption"] == 5
     assert kinds["details"] == 4
-    assert kinds["table"] == kinds["caption"] == 6
+    assert kinds["table"] == kinds["caption"] == 7
     assert all("scope" in attributes for tag, attributes in found.tags if tag == "th")
     assert kinds["h1"] == kinds["main"] == 1
     assert ("html", {"lang": "en"}) in found.tags
@@ -450,6 +450,8 @@ def _minimal(text: str) -> dict[str, object]:
         "lead": "",
         "tiles": [],
         "metric_rows": [],
+        "expense_columns": (),
+        "expense_rows": [],
         "candidate_accuracy": {},
         "baseline": None,
         "failed_total": 0,

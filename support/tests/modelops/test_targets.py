@@ -11,9 +11,9 @@ from agent_orchestrator.agents.infrastructure.modelops.targets import Placement
 from agent_orchestrator.agents.infrastructure.modelops.targets.openrouter import (
     OpenRouterModels,
     OpenRouterTarget,
-    Price,
 )
 from agent_orchestrator.agents.infrastructure.modelops.targets.self_hosted import SelfHostedTarget
+from agent_orchestrator.domain.expenses import TokenPrice
 from agent_orchestrator.domain.routing import Endpoint
 from agent_orchestrator.errors import (
     ChefError,
@@ -207,7 +207,7 @@ async def test_a_model_of_openrouter_is_looked_up_in_the_list() -> None:
             "$0.5 a million prompt tokens, $1.5 a million completion tokens"
         )
         price = models.price(MODEL)
-        assert price == Price(5e-7, 1.5e-6)
+        assert price == TokenPrice(5e-7, 1.5e-6)
         assert price.of(1_000_000, 2_000_000) == pytest.approx(3.5)
         async with OpenRouterTarget(models).ready(placement) as endpoint:
             assert endpoint == Endpoint(MODEL)

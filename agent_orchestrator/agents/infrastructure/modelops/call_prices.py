@@ -10,8 +10,8 @@ from heapq import nlargest
 from agent_orchestrator.agents.infrastructure.modelops.examples import Example
 from agent_orchestrator.agents.infrastructure.modelops.targets.openrouter import (
     OpenRouterModels,
-    Price,
 )
+from agent_orchestrator.domain.expenses import TokenPrice
 from agent_orchestrator.domain.routing import Endpoint, Provider
 from agent_orchestrator.errors import ConfigurationError, UnavailableError
 
@@ -79,23 +79,23 @@ class CallPrices:
         costs = (self._cost(price, example, answer, added_characters) for example in examples)
         return CallCost(sum(nlargest(count, costs)))
 
-    def price(self, endpoint: Endpoint) -> Price | None:
+    def price(self, endpoint: Endpoint) -> TokenPrice | None:
         """Return what a model's tokens cost, None when nobody says. Raises as ``most``."""
         if endpoint.provider in _OWN:
-            return Price(0.0, 0.0)
+            return TokenPrice(0.0, 0.0)
         return self._price(endpoint.model)[0] if endpoint.provider == "openrouter" else None
 
     def _turns(self, example: Example) -> int:
         return self._max_turns if example.inputs.get("tools") else 1
 
-    def _cost(self, price: Price, example: Example, answer: int, added: int) -> float:
+    def _cost(self, price: TokenPrice, example: Example, answer: int, added: int) -> float:
         """Return the most that a run on the example costs: every turn sends all before it again."""
         turns = self._turns(example)
         given = (example.messages, example.inputs.get("tools"), example.inputs.get("tool_results"))
         tokens = (len(json.dumps(given)) + added) / _CHARACTERS_A_TOKEN
         return price.of(turns * tokens + answer * turns * (turns - 1) / 2, turns * answer)
 
-    def _price(self, model: str) -> tuple[Price | None, str]:
+    def _price(self, model: str) -> tuple[TokenPrice | None, str]:
         """Return the listed price, or why there is none."""
         try:
             return self._openrouter.price(model), "OpenRouter's list does not say"

@@ -51,6 +51,7 @@ from agent_orchestrator.agents.infrastructure.modelops.tool_replay import (
 )
 from agent_orchestrator.agents.infrastructure.modelops.training_rows import stratified
 from agent_orchestrator.domain.evaluation import CallRecord, EvalReport, ModelResult
+from agent_orchestrator.domain.expenses import TokenPrice, cost, total_cost
 from agent_orchestrator.domain.paired import Paired, PairedDifference, corrected
 from agent_orchestrator.domain.scoring import compare
 from agent_orchestrator.errors import UnavailableError, UpstreamError
@@ -68,6 +69,8 @@ class Subject:
     model: str
     version: str | None = None
     """Registry version; None for a model that is not registered."""
+    price: TokenPrice | None = None
+    """None when nobody says what its tokens cost."""
 
     @property
     def name(self) -> str:
@@ -169,7 +172,8 @@ class EvalRunner:
                 f"an evaluation bears ({allowed}). The first: {failures[0]}",
                 remedy="See that the model is served, then evaluate again.",
             )
-        return _model_result(subject, [record(row) for row in rows])
+        calls = [replace(c, cost_usd=cost(c, subject.price)) for c in map(record, rows)]
+        return _model_result(subject, calls)
 
     async def _answer(
         self, model: str, example: Example, tools: RecordedTools | None
@@ -325,6 +329,7 @@ def _model_result(subject: Subject, calls: Sequence[CallRecord]) -> ModelResult:
         failed_calls=sum(call.error is not None for call in calls),
         avg_latency_ms=1000.0 * _mean(latencies) if latencies else None,
         total_tokens=sum(tokens) if tokens else None,
+        cost_usd=total_cost(calls),
     )
 
 

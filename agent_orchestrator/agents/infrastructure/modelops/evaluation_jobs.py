@@ -23,9 +23,11 @@ from agent_orchestrator.agents.infrastructure.modelops.usecases.evaluation impor
     EvaluateModelVsBaseline,
     EvaluationResult,
     EvaluationStarted,
+    ExpenseResult,
     MetricResult,
 )
 from agent_orchestrator.domain.evaluation import EvalReport, ModelResult
+from agent_orchestrator.domain.expenses import TokenPrice, expenses
 from agent_orchestrator.domain.jobs import Job
 from agent_orchestrator.domain.models import EvalScores
 from agent_orchestrator.domain.routing import Endpoint
@@ -48,6 +50,8 @@ class EvaluationSpec:
     metrics: tuple[str, ...]
     max_examples: int | None
     report_dir: Path
+    candidate_price: TokenPrice | None = None
+    baseline_price: TokenPrice | None = None
     upload: bool = False
     """Whether the experiments go to LangSmith."""
 
@@ -151,13 +155,17 @@ class Evaluations:
         candidate = self._catalogue.resolve(agent, request.candidate)
         baseline = self._baseline(agent, request.baseline, candidate)
         dataset = self._dataset(agent, request.dataset, candidate)
+        place = self._catalogue.endpoint(candidate.model)
+        old_place = self._catalogue.endpoint(baseline.model) if baseline else None
         spec = EvaluationSpec(
             agent=agent,
             dataset=dataset.id,
             candidate=candidate,
-            candidate_endpoint=self._catalogue.endpoint(candidate.model),
+            candidate_endpoint=place,
+            candidate_price=self._prices.price(place),
             baseline=baseline,
-            baseline_endpoint=self._catalogue.endpoint(baseline.model) if baseline else None,
+            baseline_endpoint=old_place,
+            baseline_price=self._prices.price(old_place) if old_place else None,
             metrics=choose_metrics(request.metrics) if request.metrics else (),
             max_examples=request.max_examples,
             report_dir=self._reports_dir,
@@ -269,6 +277,16 @@ def summarise(report: EvalReport, reports: Mapping[str, str]) -> EvaluationResul
             )
             for change in report.comparison.changes
         ],
+        expenses=[
+            ExpenseResult(
+                measure=found.measure,
+                baseline=found.baseline,
+                candidate=found.candidate,
+                change_pct=found.change_pct,
+                interval=found.interval,
+            )
+            for found in expenses(report.candidate, report.baseline)
+        ],
         recommendation=report.comparison.recommendation,
         reasons=list(report.comparison.reasons),
         n_examples=report.n_examples,
@@ -287,6 +305,7 @@ def registry_scores(report: EvalReport, report_path: str) -> dict[str, Any]:
     return {
         **metrics,
         "avg_latency_ms": report.candidate.avg_latency_ms,
+        "cost_per_1k_tokens": _cost_per_1k_tokens(report.candidate),
         "baseline_improvement_pct": report.comparison.improvement_pct,
         "baseline_version": report.baseline.version if report.baseline else None,
         "recommendation": report.comparison.recommendation,
@@ -295,6 +314,12 @@ def registry_scores(report: EvalReport, report_path: str) -> dict[str, Any]:
         "report_path": report_path,
         "evaluated_at": report.evaluated_at,
     }
+
+
+def _cost_per_1k_tokens(result: ModelResult) -> float | None:
+    if result.cost_usd is None or not result.total_tokens:
+        return None
+    return 1000.0 * result.cost_usd / result.total_tokens
 
 
 def _name(result: ModelResult) -> str:

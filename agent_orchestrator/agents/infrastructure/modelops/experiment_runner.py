@@ -42,13 +42,12 @@ from agent_orchestrator.agents.infrastructure.modelops.experiments import (
     Reply,
     run_experiment,
 )
-from agent_orchestrator.agents.infrastructure.modelops.targets.openrouter import Price
 from agent_orchestrator.agents.infrastructure.modelops.tool_replay import (
     ModelCaller,
     play,
     recorded_tools,
 )
-from agent_orchestrator.domain.evaluation import CallRecord
+from agent_orchestrator.domain.expenses import TokenPrice, cost, total_cost
 from agent_orchestrator.domain.experiments import (
     MAX_FAILED_SHARE,
     SHOWN_FAILURES,
@@ -73,7 +72,7 @@ class ExperimentRunner:
         ask: CachedCaller,
         defaults: EvaluationDefaults,
         *,
-        prices: Mapping[str, Price | None],
+        prices: Mapping[str, TokenPrice | None],
         judge: AnswerJudge | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
@@ -166,10 +165,12 @@ class ExperimentRunner:
             concurrency=self._defaults.concurrency,
             metadata={"experiment": plan.template.name, "model": arm.model, "mode": arm.mode},
         )
+        price = self._prices.get(arm.model)
         calls = [
-            replace(call, example_id=plan.original(call.example_id)) for call in map(record, rows)
+            replace(call, example_id=plan.original(call.example_id), cost_usd=cost(call, price))
+            for call in map(record, rows)
         ]
-        return ArmRun(arm=arm, calls=calls, cost_usd=self._cost(arm, calls), cached_calls=cached)
+        return ArmRun(arm=arm, calls=calls, cost_usd=total_cost(calls), cached_calls=cached)
 
     async def _answer(
         self, template: ExperimentTemplate, arm: Arm, example: Example, ask: ModelCaller
@@ -179,19 +180,6 @@ class ExperimentRunner:
         if tools is None:
             return await ask(arm.model, body)
         return await play(ask, arm.model, body, tools, max_turns=self._defaults.max_turns)
-
-    def _cost(self, arm: Arm, calls: Sequence[CallRecord]) -> float | None:
-        """Return what the answers' tokens cost; None when prices or tokens are not known."""
-        price = self._prices.get(arm.model)
-        if price is None:
-            return None
-        costs = [
-            price.of(call.prompt_tokens, call.completion_tokens)
-            for call in calls
-            if call.prompt_tokens is not None and call.completion_tokens is not None
-        ]
-        answered = sum(call.error is None for call in calls)
-        return math.fsum(costs) if len(costs) == answered else None
 
     def _report(self, plan: _Plan, runs: Sequence[ArmRun], baseline: ArmRun) -> ExperimentReport:
         template = plan.template

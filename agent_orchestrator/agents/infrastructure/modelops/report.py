@@ -102,6 +102,8 @@ def _context(report: EvalReport) -> dict[str, Any]:
         "lead": content.lead(report),
         "tiles": content.tiles(report),
         "metric_rows": content.metric_rows(report),
+        "expense_columns": content.EXPENSE_COLUMNS,
+        "expense_rows": content.expense_rows(report),
         "categories": content.examples_by_category(report),
         "candidate_accuracy": content.accuracy_by_category(report.candidate),
         "baseline_accuracy": content.accuracy_by_category(report.baseline),

@@ -16,6 +16,7 @@ from agent_orchestrator.agents.infrastructure.modelops.wording import (
     thousands,
 )
 from agent_orchestrator.domain.evaluation import CallRecord, EvalReport, ModelResult
+from agent_orchestrator.domain.expenses import expenses
 from agent_orchestrator.domain.scoring import MetricChange
 
 NO_ANSWER: Final = "(no answer)"
@@ -129,6 +130,51 @@ def metric_rows(report: EvalReport) -> list[list[str]]:
         ]
         for change in report.comparison.changes
     ]
+
+
+EXPENSE_COLUMNS: Final = (
+    "Lower is better",
+    "Baseline",
+    "Candidate",
+    "Change",
+    "Difference (95 % interval)",
+)
+_EXPENSES: Final = {
+    "latency_s": "seconds a call",
+    "tokens": "tokens a call",
+    "cost_usd": "$ a call",
+}
+
+
+def expense_rows(report: EvalReport) -> list[list[str]]:
+    """Return what a call takes: name, both means, change with its direction, interval."""
+    return [
+        [
+            _EXPENSES[found.measure],
+            _amount(found.baseline),
+            _amount(found.candidate),
+            _worse_or_better(found.change_pct),
+            "–"
+            if found.interval is None
+            else f"{_amount(found.interval[0], signed=True)} … "
+            f"{_amount(found.interval[1], signed=True)}",
+        ]
+        for found in expenses(report.candidate, report.baseline)
+    ]
+
+
+def _amount(value: float | None, *, signed: bool = False) -> str:
+    """Return a number with three digits that count."""
+    if value is None:
+        return "–"
+    return f"{value:{'+' if signed else ''},.3g}".replace("-", "−")
+
+
+def _worse_or_better(change_pct: float | None) -> str:
+    if change_pct is None:
+        return "–"
+    word = "" if not round(change_pct, 1) else " (worse)" if change_pct > 0 else " (better)"
+    return _pct(change_pct) + word
 
 
 def accuracy_by_category(result: ModelResult | None) -> dict[str, float]:

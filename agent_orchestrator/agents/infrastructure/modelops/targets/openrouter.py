@@ -6,7 +6,6 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import Any
 
 from agent_orchestrator.agents.infrastructure.modelops.targets import Placement
@@ -14,6 +13,7 @@ from agent_orchestrator.agents.infrastructure.modelops.targets.model_list import
     fetch_model_list,
     no_such_model,
 )
+from agent_orchestrator.domain.expenses import TokenPrice
 from agent_orchestrator.domain.routing import Endpoint
 
 KEY = "OPENROUTER_API_KEY"
@@ -21,18 +21,6 @@ _KEPT_SECONDS = 300.0
 _UNREACHABLE = "Check the network and OPENROUTER_BASE_URL; try again."
 #: Ways of routing that any model's id may end in; the list has the ids without them.
 _ROUTING = ("nitro", "floor", "online", "exacto")
-
-
-@dataclass(frozen=True, slots=True)
-class Price:
-    """What tokens cost, USD each."""
-
-    prompt: float
-    completion: float
-
-    def of(self, prompt_tokens: float, completion_tokens: float) -> float:
-        """Return what a call costs, USD."""
-        return self.prompt * prompt_tokens + self.completion * completion_tokens
 
 
 class OpenRouterModels:
@@ -62,14 +50,14 @@ class OpenRouterModels:
             raise no_such_model(model, list(models), "OpenRouter", remedy)
         return found
 
-    def price(self, model: str) -> Price | None:
+    def price(self, model: str) -> TokenPrice | None:
         """Return what a model's tokens cost, None when the list does not say (a router's vary).
 
         Raises as ``entry``.
         """
         pricing = self.entry(model).get("pricing") or {}
         try:
-            price = Price(float(pricing["prompt"]), float(pricing["completion"]))
+            price = TokenPrice(float(pricing["prompt"]), float(pricing["completion"]))
         except (KeyError, TypeError, ValueError):
             return None
         return price if min(price.prompt, price.completion) >= 0 else None

@@ -58,6 +58,18 @@ class MetricResult(Result):
     supported: bool | None
 
 
+class ExpenseResult(Result):
+    """What a call takes in the mean, candidate beside baseline. Lower is better."""
+
+    measure: Literal["latency_s", "tokens", "cost_usd"]
+    baseline: float | None
+    candidate: float | None
+    change_pct: float | None
+    """Above 0 is more, thus worse."""
+    interval: tuple[float, float] | None
+    """95 % interval of the mean paired difference."""
+
+
 class EvaluationResult(Result):
     """What an evaluation found."""
 
@@ -68,6 +80,7 @@ class EvaluationResult(Result):
     """``candidate`` and ``baseline`` → metric → score."""
     improvement_pct: float | None
     changes: list[MetricResult]
+    expenses: list[ExpenseResult] = []
     recommendation: Literal["deploy", "deploy_canary", "needs_review", "reject"]
     reasons: list[str]
     n_examples: int
