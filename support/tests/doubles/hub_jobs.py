@@ -50,6 +50,7 @@ class Job:
     """What the metrics say now."""
     process: asyncio.subprocess.Process | None = None
     cancelled: bool = False
+    overrun: bool = False
 
     def log(self, line: str) -> None:
         """Write a line."""
@@ -100,6 +101,12 @@ class JobsRoom:
     def folder(self, job_id: str) -> Path:
         """Return where a job runs."""
         return self._folder / job_id
+
+    def overrun(self, job_id: str) -> None:
+        """Let a running job's time be over: it is killed without warning."""
+        job = self._jobs[job_id]
+        job.overrun = True
+        _signal(job, signal.SIGKILL)
 
     def close(self) -> None:
         """Kill what still runs."""
@@ -306,6 +313,8 @@ class JobsRoom:
         status = job.process.returncode
         if job.cancelled:
             job.move("CANCELED")
+        elif job.overrun:
+            job.move("ERROR", "Job timeout")
         elif status == 0:
             job.move("COMPLETED")
         else:
