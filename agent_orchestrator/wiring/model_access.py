@@ -7,12 +7,15 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import anyio.to_thread
+
 from agent_orchestrator.domain.outcomes import Feedback, Outcome
 from agent_orchestrator.domain.routing import Endpoint, RoutingTable
 from agent_orchestrator.serving.router import Completion, Router
 from agent_orchestrator.serving.tracing import Tracer
 from agent_orchestrator.serving.upstream import Upstream
 from agent_orchestrator.settings import Settings
+from agent_orchestrator.wiring.hub import fetch_artifact
 from agent_orchestrator.wiring.model_server import model_server
 
 
@@ -46,8 +49,12 @@ async def direct_access(
 ) -> AsyncIterator[Complete]:
     """Give a way to call these models; a local one's server is started if none runs.
 
-    Raises ConfigurationError, UnavailableError when the local server cannot be started.
+    A local model that lies on the Hub only is fetched first. Raises ConfigurationError,
+    UnavailableError when the local server cannot be started, and as ``fetch_artifact``.
     """
+    for endpoint in endpoints:
+        if endpoint.provider == "local":
+            await anyio.to_thread.run_sync(fetch_artifact, settings, endpoint.model)
     table = RoutingTable({}, {endpoint.model: endpoint for endpoint in endpoints})
     async with AsyncExitStack() as stack:
         local = any(endpoint.provider == "local" for endpoint in endpoints)

@@ -185,6 +185,10 @@ class HubDouble:
             _Fault(re.compile(path), method, status, code, message, times, headers or {})
         )
 
+    def forgive(self) -> None:
+        """Forget every failure that was ordered."""
+        self._faults.clear()
+
     def seen(self, method: str, path: str) -> list[Seen]:
         """Return the requests of this method whose path holds the regex."""
         return [r for r in self.requests if r.method == method and re.search(path, r.path)]

@@ -39,6 +39,8 @@ class ReposRoom:
         self._repos: dict[tuple[Kind, str], Repo] = {}
         self._blobs: dict[str, bytes] = {}
         self._parts: dict[str, dict[int, bytes]] = {}
+        self.damage = False
+        """Spoil the bytes of large files on their way."""
         self.lfs_part_bytes: int | None = None
         """Ask for LFS uploads in parts of this size."""
 
@@ -379,7 +381,10 @@ class ReposRoom:
 
     async def _get_blob(self, request: web.Request) -> web.Response:
         oid = request.match_info["oid"]
-        return _content(request, self._blobs[oid], {"ETag": f'"{oid}"'})
+        content = self._blobs[oid]
+        if self.damage:
+            content = content[:-1] + bytes([content[-1] ^ 1])
+        return _content(request, content, {"ETag": f'"{oid}"'})
 
 
 def _kind(match: Mapping[str, str]) -> Kind:

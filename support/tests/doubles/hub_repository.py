@@ -128,12 +128,18 @@ class Repo:
     def _weights(self) -> dict[str, Any] | None:
         counts: dict[str, int] = {}
         for path, file in self.files.items():
-            if "/" in path or not path.endswith(".safetensors"):
-                continue
-            (length,) = struct.unpack("<Q", file.content[:8])
-            header = json.loads(file.content[8 : 8 + length])
-            for name, tensor in header.items():
-                if name != "__metadata__":
-                    kind = tensor["dtype"]
-                    counts[kind] = counts.get(kind, 0) + math.prod(tensor["shape"])
+            if "/" not in path and path.endswith(".safetensors"):
+                for kind, count in _count(file.content):
+                    counts[kind] = counts.get(kind, 0) + count
         return {"parameters": counts, "total": sum(counts.values())} if counts else None
+
+
+def _count(content: bytes) -> list[tuple[str, int]]:
+    """Return types and sizes of a file's tensors; none of what is no safetensors file."""
+    try:
+        (length,) = struct.unpack("<Q", content[:8])
+        header = json.loads(content[8 : 8 + length])
+    except (struct.error, ValueError):
+        return []
+    tensors = (tensor for name, tensor in header.items() if name != "__metadata__")
+    return [(tensor["dtype"], math.prod(tensor["shape"])) for tensor in tensors]

@@ -128,6 +128,8 @@ class Catalogue:
         known = self._yaml.read().models.get(model)
         if known is None and self.has_artifact(model) and url is None:
             known = Endpoint(model, "local")
+        if known is None and url is None and target in {None, "local"} and self._was_made(model):
+            return Endpoint(model, "local")  # wherever that was: it is fetched when it is needed
         if known is None:
             provider = target or ("self_hosted" if url else "openrouter")
             asked = Endpoint(model, provider, (url,) if url else (), api_key_env)
@@ -153,6 +155,14 @@ class Catalogue:
     def artifact_folder(self, model: str) -> Path:
         """Return where an artifact of that id lies, or would."""
         return self._artifacts / check_model_id(model)
+
+    def _was_made(self, model: str) -> bool:
+        """Tell whether one of our trainings made this model, on whatever machine."""
+        return any(
+            version.model_id == model and version.training_config and version.hub_repo
+            for record in self._registry.read().agents.values()
+            for version in record.history
+        )
 
     def artifact(self, model: str) -> Path | None:
         """Return the folder of a local artifact, None when there is none."""
