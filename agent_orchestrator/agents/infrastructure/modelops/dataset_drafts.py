@@ -263,7 +263,7 @@ class _Intake:
 def _find_near(index: RowIndex, file: BinaryIO) -> None:
     """Find rows whose task and answer are nearly those of an earlier one, the first of its kind."""
 
-    @lru_cache(maxsize=256)
+    @lru_cache(maxsize=32)
     def parts(n: int) -> tuple[frozenset[str], str]:
         example = _example_at(file, index.at(n))
         return near_duplicates.shingles(example.task), example.label or ""
