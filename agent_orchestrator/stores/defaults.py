@@ -242,10 +242,42 @@ class LangSmithDefaults(_Strict):
     runs_since_days: Positive = 30.0
 
 
+class EvolutionStage(_Strict):
+    """One stage of the evolution of an agent's examples."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*$")]
+    up_to: Annotated[int, Field(ge=0)] | None = None
+    """The most own examples of this stage; none for the last."""
+    own_share: Share
+    """Share of own examples in the mixture."""
+
+
+class EvolutionDefaults(_Strict):
+    """How public examples give way to an agent's own."""
+
+    own: str = "langsmith"
+    public: dict[str, str] = {}
+    """Agent, or ``default`` → source."""
+    public_examples: Annotated[int, Field(ge=1)] = 2000
+    public_pool: Annotated[int, Field(ge=1)] = 50_000
+    stages: Annotated[tuple[EvolutionStage, ...], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _check_stages(self) -> Self:
+        limits = [stage.up_to for stage in self.stages]
+        *first, last = limits
+        if last is not None or None in first:
+            raise ValueError("stages: the last stage, and no other, has no up_to")
+        if sorted(set(first), key=lambda limit: limit or 0) != first:
+            raise ValueError("stages: up_to must rise from stage to stage")
+        return self
+
+
 class DatasetDefaults(_Strict):
     """dataset_defaults.yaml."""
 
     langsmith: LangSmithDefaults = LangSmithDefaults()
+    evolution: EvolutionDefaults
 
 
 class EndpointDefaults(_Strict):

@@ -5,6 +5,11 @@ from __future__ import annotations
 from datetime import timedelta
 
 from agent_orchestrator.agents.infrastructure.modelops.sources import Source, Wanted
+from agent_orchestrator.agents.infrastructure.modelops.sources.evolution import (
+    Evolution,
+    Plan,
+    Stage,
+)
 from agent_orchestrator.agents.infrastructure.modelops.sources.opening import Sources
 from agent_orchestrator.settings import Settings
 from agent_orchestrator.stores.defaults import DatasetDefaults
@@ -44,7 +49,32 @@ def compose_sources(settings: Settings, defaults: DatasetDefaults) -> Sources:
 
         return HubDatasets(open_hub(settings)).open(name, wanted)
 
-    return Sources({"langsmith": langsmith_datasets, "langsmith-runs": langsmith_runs, "hub": hub})
+    def evolution(public: str, wanted: Wanted) -> Source:
+        return Evolution(_evolution_plan(defaults), sources.open).open(public, wanted)
+
+    sources = Sources(
+        {
+            "langsmith": langsmith_datasets,
+            "langsmith-runs": langsmith_runs,
+            "hub": hub,
+            "evolution": evolution,
+        }
+    )
+    return sources
+
+
+def _evolution_plan(defaults: DatasetDefaults) -> Plan:
+    evolution = defaults.evolution
+    return Plan(
+        own=evolution.own,
+        public=evolution.public,
+        stages=[
+            Stage(name=stage.name, up_to=stage.up_to, own_share=stage.own_share)
+            for stage in evolution.stages
+        ],
+        public_examples=evolution.public_examples,
+        public_pool=evolution.public_pool,
+    )
 
 
 def _langsmith_key(settings: Settings) -> str | None:

@@ -10,7 +10,7 @@ from agent_orchestrator.agents.infrastructure.modelops.sources.opening import So
 
 def open_local(name: object, agent: str = "code_review", **filters: object) -> Source:
     """Open a file or ``stdlib-defects`` for an agent; filters are exact values of metadata."""
-    return Sources().open(str(name), Wanted(agent=agent, filters=Filters(metadata=filters))).source
+    return Sources().open(str(name), Wanted(agent=agent, filters=Filters(metadata=filters)))
 
 
 def read(source: Source) -> list[Example]:

@@ -310,7 +310,7 @@ from agent_orchestrator.agents.infrastructure.modelops.sources import Wanted
 from agent_orchestrator.agents.infrastructure.modelops.sources.opening import Sources
 from agent_orchestrator.errors import StorageError
 
-source = Sources().open(sys.argv[2], Wanted(agent="code_review")).source
+source = Sources().open(sys.argv[2], Wanted(agent="code_review"))
 resource.setrlimit(resource.RLIMIT_FSIZE, (500, 500))
 try:
     DatasetStore(Path(sys.argv[1])).build("code_review", source)

@@ -54,7 +54,7 @@ def opened(service: LangSmith, name: str, **filters: Any) -> Source:
         since=timedelta(days=30),
     )
     sources = Sources({"langsmith": datasets.open, "langsmith-runs": runs.open})
-    return sources.open(name, Wanted(agent=AGENT, filters=Filters(**filters))).source
+    return sources.open(name, Wanted(agent=AGENT, filters=Filters(**filters)))
 
 
 def tasks(source: Source) -> set[str]:

@@ -60,7 +60,7 @@ class Reading:
             seed=request.seed,
             columns=request.columns,
         )
-        return self._sources.open(request.source, wanted).source
+        return self._sources.open(request.source, wanted)
 
     def recipe(self, request: CheckDataset | BuildDataset) -> Recipe:
         """Return how to make a data set, cleaned unless the request says otherwise."""

@@ -39,6 +39,8 @@ class Source:
     """All of them, or the training split when the source is split already."""
     held_out: Rows | None = None
     """The evaluation split; None when the source is not split yet."""
+    selected: bool = False
+    """Whether only what is wanted comes already."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -31,17 +31,20 @@ class Sources:
         """``kinds`` come beside files and ``stdlib-defects``, which need nothing."""
         self._kinds: Mapping[str, Open] = {stdlib_defects.NAME: _open_stdlib, **(kinds or {})}
 
-    def open(self, name: str, wanted: Wanted) -> Selection:
-        """Open a source and select what is wanted of it. Raises as ``Open``."""
+    def open(self, name: str, wanted: Wanted) -> Source:
+        """Open a source, with only what is wanted of it. Raises as ``Open``."""
+        return Selection(name, self._opened(name, wanted), wanted).source
+
+    def _opened(self, name: str, wanted: Wanted) -> Source:
         kind, _, argument = name.partition(":")
         if kind in self._kinds:
-            return Selection(name, self._kinds[kind](argument, wanted), wanted)
+            return self._kinds[kind](argument, wanted)
         if not PurePath(name).suffix:
             raise DatasetError(
                 f"Unknown data set source {name!r}.",
                 remedy=f"Use {', '.join(self._kinds)} or the path of a {', '.join(READERS)} file.",
             )
-        return Selection(name, open_file(name, wanted), wanted)
+        return open_file(name, wanted)
 
 
 def _open_stdlib(_argument: str, wanted: Wanted) -> Source:
@@ -67,6 +70,9 @@ class Selection:
         """Agent → its examples that were left out; the first few agents only."""
         self.filtered = 0
         """Examples of the agent that the filters left out."""
+        if source.selected:
+            self.source = source
+            return
         held_out = source.held_out
         self.source = replace(
             source,

@@ -84,7 +84,9 @@ class _FromSource(Request):
     agent: str
     source: str = "langsmith"
     """langsmith (the agent's own data set), langsmith:<data set>, langsmith-runs:<project>,
-    hub:<owner/name>, stdlib-defects, or the path of a .jsonl, .csv or .parquet file."""
+    hub:<owner/name>, evolution or evolution:<public source> (public examples, then a mixture, then
+    the agent's own, by how many of these there are), stdlib-defects, or the path of a .jsonl, .csv
+    or .parquet file."""
     filters: DatasetFilters = DatasetFilters()
     """What an example's metadata must say: success, feedback_score (at least), hitl_approved,
     since, until, tags; any other key is one of the metadata, with its value."""
