@@ -205,7 +205,7 @@ class HfJobsBackend:
     def _files(self, job_id: str, spec: TrainingSpec) -> dict[str, bytes]:
         """Return everything that the job's repository begins with."""
         steps = _checkpoint_steps(spec, self.defaults.checkpoints)
-        regular = {"checkpoint_steps": steps, **spec.hyperparameters}
+        regular = {**spec.hyperparameters, "checkpoint_steps": steps}
         files = worker_files(
             job_id,
             replace(spec, hyperparameters=regular, push_to_hub=True),
@@ -288,12 +288,13 @@ def _event(line: str) -> dict[str, Any] | None:
 
 
 def _checkpoint_steps(spec: TrainingSpec, checkpoints: int) -> int:
-    """Return after how many steps a checkpoint is due, for so many in all."""
+    """Return after how many steps a checkpoint is due: so many in all, or as often as asked."""
     chosen = spec.hyperparameters
     batch = int(chosen.get("batch_size", 4)) * int(chosen.get("gradient_accumulation", 4))
     epochs = float(chosen.get("num_epochs", 3))
     steps = int(chosen.get("max_steps") or len(spec.rows) * epochs / batch)
-    return max(1, math.ceil(steps / checkpoints))
+    regular = max(1, math.ceil(steps / checkpoints))
+    return min(regular, int(chosen.get("checkpoint_steps") or regular))
 
 
 @cache

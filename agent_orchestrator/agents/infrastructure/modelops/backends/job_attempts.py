@@ -111,8 +111,8 @@ def _cut_off(newest: Attempt, outcome: Outcome, last_line: str, repo: str) -> Fa
         return Failure(
             "timeout",
             f"Its time on HF Jobs was over ({said}).{kept}",
-            "Raise limits.max_hours in config/modelops/training_defaults.yaml, train fewer steps, "
-            "or choose larger hardware.",
+            "`chef resume` goes on with it; else raise limits.max_hours in "
+            "config/modelops/training_defaults.yaml, or train fewer steps.",
         )
     if newest.stage == "DELETED":
         return Failure("killed", f"The HF Job was deleted.{kept}", "Submit the job again.")
