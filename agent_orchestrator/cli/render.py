@@ -219,6 +219,8 @@ def _(result: JobReport) -> None:
     click.echo(", ".join(parts) + ".")
     if result.error:
         click.echo(f"{result.error.kind}: {result.error.message} {result.error.remedy}".rstrip())
+    for note in result.notes:
+        click.echo(f"- {note}")
     if result.conversion:
         _show(result.conversion)
     if result.evaluation:

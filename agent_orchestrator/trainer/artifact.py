@@ -15,6 +15,7 @@ from typing import Any
 from agent_orchestrator.trainer.diagnosis import Refused
 from agent_orchestrator.trainer.spec import ENGINES, Spec
 
+_CARD = "README.md"
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
 
 
@@ -22,8 +23,12 @@ _PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
 def appearing(folder: Path, job_id: str) -> Iterator[Path]:
     """Give a temporary sibling to fill; it becomes ``folder`` when all went well.
 
-    Raises Refused when ``folder`` exists already: an artifact is never written over.
+    Raises Refused when ``folder`` exists already: an artifact is never written over, but for one of
+    this very job, which was cut off before it could say that it was complete.
     """
+    card = folder / _CARD
+    if card.is_file() and _by(job_id) in card.read_text(encoding="utf-8"):
+        shutil.rmtree(folder)
     if folder.exists():
         raise Refused(
             "bad_spec",
@@ -116,6 +121,11 @@ def _sync(path: Path) -> None:
         os.close(descriptor)
 
 
+def _by(job_id: str) -> str:
+    """Return how a model card names the job that made the model."""
+    return f"job `{job_id}`"
+
+
 def model_card(spec: Spec, metrics: Mapping[str, Any], notes: Sequence[str] = ()) -> str:
     """Return README.md: front matter as the Hub reads it, then what was done, ``notes`` included.
 
@@ -141,7 +151,7 @@ def model_card(spec: Spec, metrics: Mapping[str, Any], notes: Sequence[str] = ()
     return (
         f"---\n{front}\n---\n\n# {card.title or Path(spec.output_dir).name}\n\n"
         f"{card.description or f'A fine-tune of {base}.'}\n\n"
-        f"Trained with {ENGINES[spec.engine]} ({spec.method}), job `{spec.job_id}`.\n\n"
+        f"Trained with {ENGINES[spec.engine]} ({spec.method}), {_by(spec.job_id)}.\n\n"
         f"| Metric | Value |\n|---|---|\n{rows}\n" + (f"\n{said}" if said else "")
     )
 

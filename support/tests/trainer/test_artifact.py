@@ -97,6 +97,21 @@ def test_the_model_card_keeps_paths_of_this_machine_to_itself(tmp_path: Path):
     assert front_matter(artifact.model_card(named, {}))["base_model"] == "local/base"
 
 
+def test_an_artifact_of_a_job_that_was_cut_off_at_its_end_is_made_again(tmp_path: Path):
+    """The job itself may do that, and nobody else: its card says whose it is."""
+    folder = tmp_path / "artifact"
+    for _ in range(2):
+        with artifact.appearing(folder, SPEC.job_id) as partial:
+            card = artifact.model_card(SPEC, {}, ["It was cold."])
+            (partial / "README.md").write_text(card)
+    assert "- It was cold." in (folder / "README.md").read_text()
+    with (
+        pytest.raises(Refused, match="exists already"),
+        artifact.appearing(folder, f"{SPEC.job_id}0"),
+    ):
+        pass
+
+
 def test_metrics_stand_in_the_model_card():
     """What was measured is shown, what was not is left out."""
     card = artifact.model_card(SPEC, {"train_loss_final": 0.25, "validation_loss": None})

@@ -249,6 +249,7 @@ class Jobs:
             estimated_cost_usd=job.estimated_cost_usd,
             actual_cost_usd=job.actual_cost_usd,
             error=_error(progress.failure),
+            notes=result.get("manifest", {}).get("notes", []),
             evaluation=result.get("evaluation"),
             offline=bool(job.request.get("offline")),
             conversion=result.get("conversion"),

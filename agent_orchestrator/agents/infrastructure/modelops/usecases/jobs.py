@@ -74,6 +74,8 @@ class JobReport(Result):
     """An evaluation that stays on this machine."""
     actual_cost_usd: float | None = None
     error: JobError | None = None
+    notes: list[str] = []
+    """What a training's engine did otherwise than one may expect."""
     evaluation: EvaluationResult | None = None
     """The finding of a completed evaluation, or of the one that a conversion ends with."""
     conversion: ConversionResult | None = None
