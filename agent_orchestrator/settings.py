@@ -81,6 +81,11 @@ class Settings(BaseModel):
     requester_may_approve: bool = Field(default=True, alias="CHEF_REQUESTER_MAY_APPROVE")
     """Whether the person who asked may also approve (the embedded mode has one user)."""
 
+    trackio_project: str | None = Field(default=None, alias="CHEF_TRACKIO_PROJECT")
+    """Project of Trackio that shows the curves of trainings; None for none."""
+    trackio_space: str | None = Field(default=None, alias="CHEF_TRACKIO_SPACE")
+    """``owner/name`` of the Space that shows it; None keeps it in the job's folder."""
+
     huggingface_token: SecretStr | None = Field(default=None, alias="HUGGINGFACE_TOKEN")
     hub_endpoint: str | None = Field(default=None, alias="HF_ENDPOINT")
     """Base URL of the Hub; None for the public one."""

@@ -59,6 +59,8 @@ class TrainingSpec:
     push_to_hub: bool = False
     max_seconds: float | None = None
     """Wall-clock limit."""
+    trackio: Mapping[str, str] | None = None
+    """Where Trackio shows the job: ``project`` and, for one of the Hub's Spaces, ``space``."""
     hardware: str | None = None
     """Name of the machine that the price is for (``t4-small`` …)."""
     card: Mapping[str, Any] = field(default_factory=dict)

@@ -13,7 +13,7 @@ In:
     ``{"protocol": 1, "job_id", "engine": "trl" | "autotrain", "method": "sft" | "dpo" | "grpo" |
     "orpo", "base_model", "base_revision", "dataset": {"train", "validation", "name"}, "output_dir",
     "hyperparameters": {…}, "model_card": {…}, "push_to_hub": null | {"repo", "private"},
-    "max_seconds", "threads", "sandbox": {…}}``;
+    "max_seconds", "threads", "sandbox": {…}, "trackio": null | {"project", "space"}}``;
     ``spec.py`` holds every key with its unit, range and default. Paths are relative to the job
     folder. An unknown key is refused by name (``bad_spec``).
 ``train.jsonl``, ``validation.jsonl`` (as the spec names them)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -33,12 +34,16 @@ class ProgressLog:
         self._path = job_dir / "progress.jsonl"
         self._failure = job_dir / "failure.json"
         self._ballast = job_dir / ".ballast"
+        self.listeners: list[Callable[[Mapping[str, Any]], None]] = []
+        """Told every line that was written."""
 
     def event(self, event: Event, message: str = "", **values: Any) -> None:
         """Append one line. Raises OSError when the disk does not take it."""
         line = {"at": time.time(), "event": event, "message": message, **values}
         with self._path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line, allow_nan=False) + "\n")
+        for listener in self.listeners:
+            listener(line)
 
     def reserve(self) -> None:
         """Occupy the room that the failure will need should the disk run full."""

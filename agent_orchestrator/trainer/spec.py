@@ -136,6 +136,15 @@ class PushToHub:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Trackio:
+    """Where Trackio shows the job's curves."""
+
+    project: str
+    space: str | None = None
+    """``owner/name`` of a Space of the Hub; None keeps them in the job's folder, ``trackio/``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Spec:
     """One job."""
 
@@ -159,6 +168,7 @@ class Spec:
     """CPU threads; None leaves it to torch and ``OMP_NUM_THREADS``."""
     sandbox: Limits = field(default_factory=Limits)
     """For code that the model writes and ``python_tests`` runs."""
+    trackio: Trackio | None = None
 
 
 def read_spec(path: Path) -> Spec:

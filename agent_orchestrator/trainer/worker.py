@@ -25,6 +25,7 @@ from agent_orchestrator.trainer.progress import ProgressLog
 from agent_orchestrator.trainer.rows import read_rows
 from agent_orchestrator.trainer.signals import Signals
 from agent_orchestrator.trainer.spec import Spec, read_spec
+from agent_orchestrator.trainer.trackio_log import tracked
 
 COMPLETED: Final = 0
 FAILED: Final = 1
@@ -100,7 +101,8 @@ def _carry_out(job_dir: Path, progress: ProgressLog, signals: Signals) -> None:
         progress.event("loading", "loading the libraries")
         _prepare_environment(job)
         engine = import_module(f"agent_orchestrator.trainer.{spec.engine}_engine")
-        trained: Trained = engine.train(job, examples, validation, partial)
+        with tracked(job):
+            trained: Trained = engine.train(job, examples, validation, partial)
         card = artifact.model_card(spec, trained.metrics, trained.notes)
         (partial / "README.md").write_text(card, encoding="utf-8")
         files = [asdict(entry) for entry in artifact.list_files(partial)]

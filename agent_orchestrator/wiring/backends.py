@@ -96,3 +96,11 @@ def pushing_backends(settings: Settings) -> frozenset[str]:
     if settings.huggingface_token is None or settings.hub_org == NOBODY:
         return frozenset({"hf_jobs"})
     return frozenset({"hf_jobs", "hf_space"})
+
+
+def trackio_target(settings: Settings) -> dict[str, str] | None:
+    """Return where Trackio shows trainings, None when it does not."""
+    if settings.trackio_project is None:
+        return None
+    space = {"space": settings.trackio_space} if settings.trackio_space else {}
+    return {"project": settings.trackio_project, **space}

@@ -65,7 +65,11 @@ from agent_orchestrator.stores.outcomes import OutcomeStore
 from agent_orchestrator.stores.rollouts import RolloutStore
 from agent_orchestrator.stores.serving import ServingBoard
 from agent_orchestrator.wiring import processes
-from agent_orchestrator.wiring.backends import compose_backends, pushing_backends
+from agent_orchestrator.wiring.backends import (
+    compose_backends,
+    pushing_backends,
+    trackio_target,
+)
 from agent_orchestrator.wiring.conversions import compose_conversions, start_process
 from agent_orchestrator.wiring.datasets import compose_reading
 from agent_orchestrator.wiring.experiments import call_prices, compose_experiments
@@ -212,6 +216,7 @@ def _compose_jobs(
         default_backend="hf_space" if settings.use_space else settings.default_backend,
         owner=settings.hub_org,
         pushing=pushing_backends(settings),
+        trackio=trackio_target(settings),
     )
     evaluation = defaults.load_evaluation_defaults(settings.config_dir)
     evaluations = Evaluations(

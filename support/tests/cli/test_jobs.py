@@ -46,6 +46,17 @@ def test_people_see_the_estimate_and_the_version(chef: Chef):
     assert third.endswith("loss 0.6667, registered as v1.0.0.")
 
 
+def test_trackio_is_asked_for_by_configuration(
+    chef: Chef, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+):
+    """The worker's specification names project and Space."""
+    monkeypatch.setenv("CHEF_TRACKIO_PROJECT", "chef")
+    monkeypatch.setenv("CHEF_TRACKIO_SPACE", "acme/trackio")
+    job_id = chef(*TRAIN, "--json").json["job_id"]
+    spec = json.loads((workspace.state / "jobs" / job_id / "spec.json").read_text())
+    assert spec["trackio"] == {"project": "chef", "space": "acme/trackio"}
+
+
 def test_a_training_that_is_not_waited_for_returns_its_job(chef: Chef):
     """Any later command finds it."""
     started = chef(*TRAIN, "--json").json

@@ -86,9 +86,10 @@ class Training:
         default_backend: str,
         owner: str,
         pushing: Container[str] = (),
+        trackio: Mapping[str, str] | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """``pushing``: the backends whose models are pushed to the Hub."""
+        """``pushing``: the backends whose models go to the Hub; ``trackio``: as in the spec."""
         self._jobs = jobs
         self._backends = backends
         self._catalogue = catalogue
@@ -100,6 +101,7 @@ class Training:
         self._default_backend = default_backend
         self._owner = owner
         self._pushing = pushing
+        self._trackio = trackio
         self._clock = clock
 
     def plan(self, request: TrainSubagentModel, caller: Caller) -> Plan:
@@ -306,6 +308,7 @@ class Training:
             dataset=prepared.dataset.id,
             hyperparameters=prepared.hyperparameters.model_dump(mode="json"),
             push_to_hub=prepared.backend in self._pushing,
+            trackio=self._trackio,
             hardware=prepared.estimate.hardware,
             card=_card(prepared),
             max_seconds=self._pricing.most_seconds(prepared.estimate),

@@ -47,6 +47,7 @@ def _spec(job_id: str, spec: TrainingSpec) -> dict[str, Any]:
         },
         "hyperparameters": dict(spec.hyperparameters),
         "model_card": {"base_model": spec.base_model, **spec.card},
+        "trackio": dict(spec.trackio) if spec.trackio else None,
         "push_to_hub": {"repo": spec.output_model} if spec.push_to_hub else None,
     }
 
