@@ -30,6 +30,11 @@ COMMANDS: Mapping[str, tuple[str, str, str]] = {
     "build-dataset": ("usecase", "build_dataset", "Build a data set for an agent."),
     "dataset": ("usecase", "dataset", "Look into data before any money is spent."),
     "train": ("usecase", "train_subagent_model", "Fine-tune a model for an agent."),
+    "search": (
+        "usecase",
+        "search_hyperparameters",
+        "Try hyperparameters and register the model that they made best.",
+    ),
     "evaluate": ("usecase", "evaluate_model_vs_baseline", "Compare a candidate with a baseline."),
     "experiment": ("experiment", "experiment", "Compare several models and ways of asking them."),
     "deploy": ("usecase", "deploy_model_to_agent", "Put a model in front of an agent's traffic."),

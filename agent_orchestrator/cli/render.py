@@ -41,6 +41,7 @@ from agent_orchestrator.agents.infrastructure.modelops.usecases.rollouts import 
     LatencyQuantiles,
     RolloutReport,
 )
+from agent_orchestrator.agents.infrastructure.modelops.usecases.search import SearchStarted
 from agent_orchestrator.agents.infrastructure.modelops.usecases.simulation import CanarySimulated
 from agent_orchestrator.agents.infrastructure.modelops.usecases.spaces import SpaceReport
 from agent_orchestrator.agents.infrastructure.modelops.usecases.training import TrainingStarted
@@ -225,6 +226,22 @@ def _(result: JobReport) -> None:
         _show(result.conversion)
     if result.evaluation:
         _show(result.evaluation)
+    if result.trials:
+        table(
+            "Trials",
+            ("job", "rung", "setting", "status", "reached", "$"),
+            [
+                (
+                    trial.job_id,
+                    trial.rung,
+                    ", ".join(f"{name} {value}" for name, value in trial.setting.items()),
+                    trial.status,
+                    None if trial.value is None else f"{trial.value:.4f}",
+                    f"{trial.cost_usd:.2f}",
+                )
+                for trial in result.trials
+            ],
+        )
 
 
 @_show.register
@@ -582,4 +599,16 @@ def _(result: CostReport) -> None:
         f"{result.month}: ${result.spent_usd:.2f} of ${result.limit_usd:.2f} and "
         f"{result.spent_hours:.1f} of {result.limit_hours:g} rented hours spent or reserved; "
         f"${result.left_usd:.2f} and {result.left_hours:.1f} hours are left."
+    )
+
+
+@_show.register
+def _(result: SearchStarted) -> None:
+    click.echo(
+        f"Search with {result.trials} settings, {result.trainings} trainings of "
+        f"{result.base_model} on {result.dataset}: job {result.job_id}."
+    )
+    click.echo(
+        f"Compared by {result.metric}; about {result.estimated_minutes:.1f} min, at most "
+        f"${result.max_cost_usd:.2f}; approval {result.approval}."
     )

@@ -48,6 +48,7 @@ _NAMES: Mapping[UseCaseName, str] = {
     "show_dataset": "dataset show",
     "list_datasets": "dataset list",
     "export_dataset": "dataset export",
+    "search_hyperparameters": "search",
     "list_endpoints": "endpoints list",
     "endpoint_status": "endpoints status",
     "wake_endpoint": "endpoints wake",
@@ -64,6 +65,7 @@ _JOB_STARTERS = {
     "resume_training_job",
     "evaluate_model_vs_baseline",
     "convert_model_to_gguf",
+    "search_hyperparameters",
 }
 
 
@@ -143,6 +145,7 @@ def _parameter(use_case: UseCaseName, field: str, info: FieldInfo) -> click.Para
         return click.Option(
             [flag, field],
             multiple=True,
+            required=info.is_required(),
             metavar="KEY=VALUE",
             callback=_pairs,
             help=info.description,
@@ -224,6 +227,7 @@ cancel_training_job = command("cancel_training_job")
 resume_training_job = command("resume_training_job")
 convert_model_to_gguf = command("convert_model_to_gguf")
 list_costs = command("list_costs")
+search_hyperparameters = command("search_hyperparameters")
 
 dataset = click.Group("dataset", help="Look into data before any money is spent.")
 for _use_case in ("check_dataset", "show_dataset", "list_datasets", "export_dataset"):

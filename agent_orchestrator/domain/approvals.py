@@ -26,6 +26,7 @@ _ByName = Literal[
     "export_dataset",
     "resume_training_job",
     "list_costs",
+    "search_hyperparameters",
     "list_endpoints",
     "endpoint_status",
     "wake_endpoint",

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-JobKind = Literal["training", "evaluation", "conversion"]
+JobKind = Literal["training", "evaluation", "conversion", "search", "trial"]
 JobStatus = Literal["pending", "running", "completed", "failed", "cancelled"]
 FailureKind = Literal[
     "bad_column",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -139,10 +139,15 @@ class JobStore:
         return _job(row)
 
     def latest_for_agent(self, agent: str, kind: JobKind | None = None) -> Job | None:
-        """Return the agent's newest job, of one kind or of any; None without one."""
+        """Return the agent's newest job, of one kind or of any; None without one.
+
+        A search's trials are found by their kind, or through the search.
+        """
         query = select(_JOBS).where(_JOBS.c.agent == agent)
         if kind is not None:
             query = query.where(_JOBS.c.kind == kind)
+        else:
+            query = query.where(_JOBS.c.kind != "trial")
         found = self._fetch(query, limit=1)
         return found[0] if found else None
 
@@ -161,9 +166,13 @@ class JobStore:
         """Return the jobs created from ``at`` on (seconds since the epoch), newest first."""
         return self._fetch(select(_JOBS).where(_JOBS.c.created_at >= at), limit=None)
 
-    def completed(self, kind: JobKind) -> list[Job]:
-        """Return the completed jobs of a kind, newest first, at most 1,000."""
-        query = select(_JOBS).where(_JOBS.c.kind == kind, _JOBS.c.status == "completed")
+    def of(self, job_ids: Collection[str]) -> list[Job]:
+        """Return those of the jobs that there are, newest first."""
+        return self._fetch(select(_JOBS).where(_JOBS.c.id.in_(job_ids)), limit=None)
+
+    def completed(self, *kinds: JobKind) -> list[Job]:
+        """Return the completed jobs of some kinds, newest first, at most 1,000."""
+        query = select(_JOBS).where(_JOBS.c.kind.in_(kinds), _JOBS.c.status == "completed")
         return self._fetch(query, limit=1000)
 
     def _fetch(self, query: Select[Any], limit: int | None) -> list[Job]:

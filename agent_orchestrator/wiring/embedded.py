@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from agent_orchestrator.agents.infrastructure.modelops.authorisation import Authorisation
+from agent_orchestrator.agents.infrastructure.modelops.backends import FollowsJobs
 from agent_orchestrator.agents.infrastructure.modelops.base_models import BaseModels
 from agent_orchestrator.agents.infrastructure.modelops.breakers import BreakerResets
 from agent_orchestrator.agents.infrastructure.modelops.candidate_server import CandidateServer
@@ -38,6 +39,8 @@ from agent_orchestrator.agents.infrastructure.modelops.registry import ModelRegi
 from agent_orchestrator.agents.infrastructure.modelops.retention import Retention
 from agent_orchestrator.agents.infrastructure.modelops.rollback import Rollbacks
 from agent_orchestrator.agents.infrastructure.modelops.rollout_timer import RolloutTimer
+from agent_orchestrator.agents.infrastructure.modelops.search import BACKEND as SEARCH
+from agent_orchestrator.agents.infrastructure.modelops.search import Searches, settle_trial
 from agent_orchestrator.agents.infrastructure.modelops.smoke_test import BATCH
 from agent_orchestrator.agents.infrastructure.modelops.training import Training
 from agent_orchestrator.agents.infrastructure.modelops.transitions import Transitions
@@ -182,6 +185,7 @@ class _JobParts:
     desk: Jobs
     budget: Budget
     training: Training
+    searches: Searches
     evaluations: Evaluations
     conversions: Conversions
 
@@ -197,7 +201,8 @@ def _compose_jobs(
         stores.jobs,
         MonthlyLimits(max_usd=limits.max_usd_per_month, max_hours=limits.max_hours_per_month),
     )
-    desk = Jobs(stores.jobs, backends, settlers, stores.audit, budget=budget)
+    followed: dict[str, FollowsJobs] = dict(backends)
+    desk = Jobs(stores.jobs, followed, settlers, stores.audit, budget=budget)
     base_models = BaseModels(
         catalogue=catalogue,
         registry=stores.registry,
@@ -233,10 +238,14 @@ def _compose_jobs(
     )
     # The desk settles what these make, and they start their jobs at the desk.
     settlers["training"] = training.register
+    settlers["trial"] = settle_trial
+    searches = Searches(jobs=desk, store=stores.jobs, training=training)
+    settlers["search"] = searches.settle
+    followed[SEARCH] = searches
     settlers["evaluation"] = evaluations.record
     conversions = compose_conversions(settings, desk, catalogue, stores.registry, stores.datasets)
     settlers["conversion"] = conversions.register
-    return _JobParts(base_models, desk, budget, training, evaluations, conversions)
+    return _JobParts(base_models, desk, budget, training, searches, evaluations, conversions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -360,6 +369,7 @@ def _compose_coordinator(
             "build_dataset": DatasetBuilding(reading, stores.datasets, stores.audit).plan,
             "export_dataset": DatasetExports(stores.datasets).plan,
             "train_subagent_model": jobs.training.plan,
+            "search_hyperparameters": jobs.searches.plan,
             "cancel_training_job": jobs.desk.plan_cancel,
             "resume_training_job": jobs.desk.plan_resume,
             "evaluate_model_vs_baseline": jobs.evaluations.plan,

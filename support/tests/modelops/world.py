@@ -409,6 +409,7 @@ class World:
                 "build_dataset": building.plan,
                 "export_dataset": DatasetExports(self.datasets).plan,
                 "train_subagent_model": self._plan_training,
+                "search_hyperparameters": _not_here,
                 "cancel_training_job": _not_here,
                 "resume_training_job": _not_here,
                 "evaluate_model_vs_baseline": _not_here,

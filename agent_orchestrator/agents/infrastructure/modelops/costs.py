@@ -58,7 +58,12 @@ def actual_usd(job: Job, seconds: float | None, now: float) -> float | None:
 
 
 def charge(job: Job) -> Charge:
-    """Return what a job takes from its month; one that was resumed, its estimate once more."""
+    """Return what a job takes from its month; one that was resumed, its estimate once more.
+
+    A search takes nothing itself: its trials do.
+    """
+    if job.kind == "search":
+        return Charge(at=job.created_at, usd=0.0, hours=0.0)
     usd = job.actual_cost_usd or 0.0
     if job.status not in TERMINAL or job.actual_cost_usd is None:
         usd += job.estimated_cost_usd
@@ -71,7 +76,7 @@ def past_runs(jobs: Iterable[Job]) -> list[PastRun]:
     runs = []
     for job in jobs:
         seconds = (job.result or {}).get(_SECONDS)
-        if job.kind == "training" and job.status == "completed" and seconds is not None:
+        if job.kind in ("training", "trial") and job.status == "completed" and seconds is not None:
             runs.append(
                 PastRun(
                     backend=job.backend,

@@ -18,9 +18,10 @@ import anyio.to_thread
 
 from agent_orchestrator.agents.infrastructure.modelops.authorisation import Caller
 from agent_orchestrator.agents.infrastructure.modelops.backends import (
+    Advances,
+    FollowsJobs,
     GoesOn,
     Resumes,
-    TrainerBackend,
 )
 from agent_orchestrator.agents.infrastructure.modelops.costs import (
     Budget,
@@ -80,7 +81,7 @@ class Jobs:
     def __init__(
         self,
         store: JobStore,
-        backends: Mapping[str, TrainerBackend],
+        backends: Mapping[str, FollowsJobs],
         settlers: Mapping[JobKind, Settler],
         audit: AuditLog,
         *,
@@ -105,8 +106,12 @@ class Jobs:
         return self._clock()
 
     def trainings(self) -> list[Job]:
-        """Return the trainings that were completed, newest first."""
-        return self._store.completed("training")
+        """Return the trainings that were completed, trials among them, newest first."""
+        return self._store.completed("training", "trial")
+
+    def cancel(self, job: Job) -> None:
+        """Ask a job to stop."""
+        self._backend(job).cancel(_ref(job))
 
     def start(self, job: Job, submit: Callable[[], Mapping[str, Any]]) -> Job:
         """Store the job, submit it, store where it went. ``submit`` returns the backend's ref.
@@ -136,6 +141,10 @@ class Jobs:
         job = self._store.get(job_id)
         ended = job.status in TERMINAL
         try:
+            backend: object = self._backend(job)
+            if not ended and isinstance(backend, Advances):
+                backend.advance(_ref(job))
+                job = self._store.get(job_id)
             progress = self._backend(job).poll(_ref(job))
         except ChefError as error:
             if not ended and not isinstance(error, NotFoundError):
@@ -185,7 +194,7 @@ class Jobs:
             actual_cost_usd=actual_usd(job, progress.seconds, self._clock()),
         )
 
-    def _backend(self, job: Job) -> TrainerBackend:
+    def _backend(self, job: Job) -> FollowsJobs:
         if job.backend not in self._backends:
             raise NotAvailable(
                 f"Backend {job.backend!r} of job {job.id} is not available in this build.",
@@ -253,6 +262,7 @@ class Jobs:
             evaluation=result.get("evaluation"),
             offline=bool(job.request.get("offline")),
             conversion=result.get("conversion"),
+            trials=result.get("trials", []),
         )
 
     def plan_cancel(self, request: CancelTrainingJob, caller: Caller) -> Plan:
@@ -262,7 +272,7 @@ class Jobs:
             raise ConflictError(f"Job {job.id} has ended already: {progress.status}.")
 
         def cancel() -> JobCancelled:
-            self._backend(job).cancel(_ref(job))
+            self.cancel(job)
             at = self._clock()
             self._audit.append(at, caller.name, "job_cancelled", job.agent, {"job": job.id})
             _, after = self.refresh(job.id)

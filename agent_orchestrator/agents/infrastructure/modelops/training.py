@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Container, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -33,6 +33,7 @@ from agent_orchestrator.agents.infrastructure.modelops.usecases.training import 
     TrainSubagentModel,
 )
 from agent_orchestrator.domain import cost
+from agent_orchestrator.domain.base_facts import BaseFacts
 from agent_orchestrator.domain.budget import Spending
 from agent_orchestrator.domain.jobs import Job
 from agent_orchestrator.domain.licences import Licence
@@ -46,12 +47,13 @@ _NEEDS = {
     "hf_space": "Set MODELOPS_SPACE_URL and MODELOPS_SPACE_TOKEN.",
     "hf_jobs": "Set HUGGINGFACE_JOBS_ENABLED=true, HUGGINGFACE_TOKEN and MODELOPS_HUB_ORG.",
 }
+_FEWEST_ROWS = 10
 #: Nothing else of ours lies where these jobs run.
 _FROM_HUB = frozenset({"hf_jobs"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Prepared:
+class Prepared:
     """A request with everything resolved."""
 
     agent: str
@@ -66,8 +68,21 @@ class _Prepared:
     """The model that the base's line of versions began with."""
     room: Spending | None
     """What is left of the month's budget; None without one."""
-    licence: Licence | None
-    """Of the base model; None where it was not looked up."""
+    facts: BaseFacts
+    """About the base model."""
+
+    @property
+    def licence(self) -> Licence | None:
+        """The base model's; None where it was not looked up."""
+        return self.facts.licence
+
+
+@dataclass(frozen=True, slots=True)
+class TrialOf:
+    """A training that is one trial of a search."""
+
+    job_id: str
+    search_id: str
 
 
 class Training:
@@ -110,7 +125,7 @@ class Training:
         Raises UnknownAgentError, DatasetError (none, or not usable), InputError (a bad override, a
         model without a known size, a job above the limits), NotAvailable (backend, method).
         """
-        prepared = self._prepare(request)
+        prepared = self.prepare(request)
         estimate = prepared.estimate
         summary = (
             f"Train {prepared.base_model} for {request.agent} by {request.method} on "
@@ -126,7 +141,7 @@ class Training:
 
         async def act(approval_id: str | None) -> TrainingStarted:
             return await anyio.to_thread.run_sync(
-                self._start, request, prepared, caller, approval_id
+                self.start, request, prepared, caller, approval_id
             )
 
         return Plan(
@@ -181,7 +196,8 @@ class Training:
         )
         return {"version": version.version, "manifest": dict(manifest)}
 
-    def _prepare(self, request: TrainSubagentModel) -> _Prepared:
+    def prepare(self, request: TrainSubagentModel) -> Prepared:
+        """Resolve, check and price a request; raises as ``plan``."""
         agent = self._catalogue.check_agent(request.agent)
         backend = request.backend or self._default_backend
         if backend not in self._backends:
@@ -203,7 +219,7 @@ class Training:
         facts = self._bases.facts(base_model, from_hub=backend in _FROM_HUB)
         estimate = self._pricing.estimate(request, facts, hyperparameters, rows, backend)
         room = self._pricing.check(request, estimate, backend, root)
-        return _Prepared(
+        return Prepared(
             agent=agent,
             engine=engine,
             dataset=dataset,
@@ -214,8 +230,17 @@ class Training:
             estimate=estimate,
             root_model=root,
             room=room,
-            licence=facts.licence,
+            facts=facts,
         )
+
+    def varied(self, prepared: Prepared, request: TrainSubagentModel) -> Prepared:
+        """Return what was prepared with the request's ``overrides``, checked and priced anew."""
+        chosen = self._hyperparameters(prepared.root_model, request.overrides)
+        estimate = self._pricing.estimate(
+            request, prepared.facts, chosen, prepared.rows, prepared.backend
+        )
+        room = self._pricing.check(request, estimate, prepared.backend, prepared.root_model)
+        return replace(prepared, hyperparameters=chosen, estimate=estimate, room=room)
 
     def _dataset(self, agent: str, name: str | None) -> Dataset:
         """Return the named data set, or the agent's newest; one of another agent is refused."""
@@ -243,19 +268,26 @@ class Training:
             chosen = chosen.replaced(preset.training, f"Preset of {base_model}")
         return chosen.replaced(overrides, "overrides")
 
-    def _start(
+    def start(
         self,
         request: TrainSubagentModel,
-        prepared: _Prepared,
+        prepared: Prepared,
         caller: Caller,
         approval_id: str | None,
+        *,
+        trial: TrialOf | None = None,
     ) -> TrainingStarted:
-        job_id = self._jobs.new_id()
+        """Start what was prepared; as a ``trial``, with some rows kept back to compare by.
+
+        Raises what the backend raises, InputError when the month has no room for it, ConflictError
+        when the trial has been started.
+        """
+        job_id = trial.job_id if trial else self._jobs.new_id()
         hub_repo = f"{self._owner}/code-chef-{prepared.agent.replace('_', '-')}-{job_id[4:]}"
         now = self._clock()
         job = Job(
             id=job_id,
-            kind="training",
+            kind="trial" if trial else "training",
             agent=prepared.agent,
             status="pending",
             backend=prepared.backend,
@@ -267,6 +299,7 @@ class Training:
                     "dataset_hash": prepared.dataset.hash,
                     "parent_version": self._bases.parent(prepared.agent, prepared.base_model),
                     "training_config": asdict(_config(request, prepared)),
+                    **({"search": trial.search_id} if trial else {}),
                 },
                 prepared.estimate,
                 prepared.root_model,
@@ -278,7 +311,7 @@ class Training:
             estimated_minutes=prepared.estimate.minutes,
             approval_id=approval_id,
         )
-        spec = self._spec(request, prepared, hub_repo)
+        spec = self._spec(request, prepared, hub_repo, compared=trial is not None)
         backend = self._backends[prepared.backend]
         self._jobs.start(job, lambda: backend.submit(job_id, spec))
         return TrainingStarted(
@@ -293,10 +326,15 @@ class Training:
         )
 
     def _spec(
-        self, request: TrainSubagentModel, prepared: _Prepared, output_model: str
+        self,
+        request: TrainSubagentModel,
+        prepared: Prepared,
+        output_model: str,
+        *,
+        compared: bool = False,
     ) -> TrainingSpec:
         """Return what the backend is asked to do."""
-        rows, held_out = _divided(prepared)
+        rows, held_out = divided(prepared, compared=compared)
         return TrainingSpec(
             agent=prepared.agent,
             method=request.method,
@@ -315,25 +353,32 @@ class Training:
         )
 
 
-def _divided(prepared: _Prepared) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Return the rows to train on, and those that early stopping looks at: every tenth.
+def divided(
+    prepared: Prepared, *, compared: bool
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Return the rows to train on, and those that a search or early stopping looks at: a tenth.
 
     The data set's own held-out examples are left for the evaluation, which they must not have
-    influenced.
+    influenced. Raises DatasetError when there are too few to be ``compared`` by.
     """
-    if prepared.hyperparameters.early_stopping is None:
+    if prepared.hyperparameters.early_stopping is None and not compared:
         return prepared.rows, []
+    if compared and len(prepared.rows) < _FEWEST_ROWS:
+        raise DatasetError(
+            f"{len(prepared.rows)} examples are too few to keep some back for comparing.",
+            remedy=f"Use {_FEWEST_ROWS} or more.",
+        )
     numbered = list(enumerate(prepared.rows))
     return [row for n, row in numbered if n % 10], [row for n, row in numbered if not n % 10]
 
 
-def _card(prepared: _Prepared) -> dict[str, Any]:
+def _card(prepared: Prepared) -> dict[str, Any]:
     """Return what the model card says beside the facts: a fine-tune inherits its base's licence."""
     licence = prepared.licence.id if prepared.licence else None
     return {"license": licence} if licence else {}
 
 
-def _config(request: TrainSubagentModel, prepared: _Prepared) -> TrainingConfig:
+def _config(request: TrainSubagentModel, prepared: Prepared) -> TrainingConfig:
     """Return what the registry keeps about how a version was trained."""
     chosen = prepared.hyperparameters
     return TrainingConfig(

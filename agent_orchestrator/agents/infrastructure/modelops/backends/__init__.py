@@ -21,14 +21,8 @@ before writing down what ``submit`` returned.
 """
 
 
-class TrainerBackend(Protocol):
-    """A place where training jobs run. Methods block; call them in a thread."""
-
-    def submit(self, job_id: str, spec: TrainingSpec) -> Ref:
-        """Start a job and return how to find it. The same id again starts nothing new.
-
-        Raises ConfigurationError, StorageError, UnavailableError; then nothing has started.
-        """
+class FollowsJobs(Protocol):
+    """A place where jobs run. Methods block; call them in a thread."""
 
     def poll(self, ref: Ref) -> Progress:
         """Return where the job stands. Changes nothing.
@@ -41,6 +35,24 @@ class TrainerBackend(Protocol):
 
     def logs(self, ref: Ref, tail: int) -> list[str]:
         """Return the last ``tail`` lines of the job's log."""
+
+
+class TrainerBackend(FollowsJobs, Protocol):
+    """A place where training jobs run."""
+
+    def submit(self, job_id: str, spec: TrainingSpec) -> Ref:
+        """Start a job and return how to find it. The same id again starts nothing new.
+
+        Raises ConfigurationError, StorageError, UnavailableError; then nothing has started.
+        """
+
+
+@runtime_checkable
+class Advances(Protocol):
+    """A backend whose jobs have no process: they go on whenever somebody looks."""
+
+    def advance(self, ref: Ref) -> None:
+        """Do what is due. Idempotent, also when several do it at once; raises as ``poll``."""
 
 
 @runtime_checkable

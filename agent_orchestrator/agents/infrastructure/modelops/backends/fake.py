@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,6 +31,8 @@ class Scenario:
     """Factor of the loss from one step to the next."""
     failure: Failure | None = None
     """How it ends instead of completing."""
+    validation_loss: Callable[[Mapping[str, Any]], float] | None = None
+    """What hyperparameters reach on the rows that are kept back; None measures nothing."""
 
 
 @dataclass(slots=True)
@@ -81,7 +83,9 @@ class FakeBackend:
             seconds=min(until - job.started, scenario.seconds),
             losses=losses,
             failure=scenario.failure if status == "failed" else None,
-            result=_manifest(ref["job_id"], job.spec, losses) if status == "completed" else None,
+            result=self._manifest(ref["job_id"], job.spec, losses)
+            if status == "completed"
+            else None,
         )
 
     def _status(self, job: _Job, share: float) -> JobStatus:
@@ -102,6 +106,14 @@ class FakeBackend:
         """See ``TrainerBackend``."""
         lines = [f"step {step} loss {loss:.4f}" for step, loss in self.poll(ref).losses]
         return lines[-tail:] if tail > 0 else []
+
+    def _manifest(
+        self, job_id: str, spec: TrainingSpec, losses: tuple[tuple[int, float], ...]
+    ) -> dict[str, Any]:
+        manifest, measure = _manifest(job_id, spec, losses), self._scenario.validation_loss
+        if measure is not None and spec.validation_rows:
+            manifest["metrics"]["validation_loss"] = measure(spec.hyperparameters)
+        return manifest
 
     def _find(self, ref: Ref) -> _Job:
         try:

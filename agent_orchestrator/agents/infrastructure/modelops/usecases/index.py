@@ -63,6 +63,10 @@ from agent_orchestrator.agents.infrastructure.modelops.usecases.rollouts import 
     RolloutReport,
     RolloutStatusRequest,
 )
+from agent_orchestrator.agents.infrastructure.modelops.usecases.search import (
+    SearchHyperparameters,
+    SearchStarted,
+)
 from agent_orchestrator.agents.infrastructure.modelops.usecases.simulation import (
     CanarySimulated,
     SimulateCanary,
@@ -108,6 +112,7 @@ USE_CASES: Mapping[UseCaseName, UseCaseSpec] = {
     "simulate_canary": UseCaseSpec(SimulateCanary, CanarySimulated, changes=False),
     "list_agent_models": UseCaseSpec(ListAgentModels, AgentModels, changes=False),
     "convert_model_to_gguf": UseCaseSpec(ConvertModelToGguf, ConversionStarted, changes=True),
+    "search_hyperparameters": UseCaseSpec(SearchHyperparameters, SearchStarted, changes=True),
     "list_costs": UseCaseSpec(ListCosts, CostReport, changes=False),
     "check_dataset": UseCaseSpec(CheckDataset, DatasetReport, changes=False),
     "show_dataset": UseCaseSpec(ShowDataset, DatasetReport, changes=False),

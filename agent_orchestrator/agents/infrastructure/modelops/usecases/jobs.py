@@ -9,6 +9,7 @@ from agent_orchestrator.agents.infrastructure.modelops.usecases.base import (
 )
 from agent_orchestrator.agents.infrastructure.modelops.usecases.conversion import ConversionResult
 from agent_orchestrator.agents.infrastructure.modelops.usecases.evaluation import EvaluationResult
+from agent_orchestrator.agents.infrastructure.modelops.usecases.search import TrialReport
 from agent_orchestrator.domain.jobs import JobStatus
 
 
@@ -80,6 +81,8 @@ class JobReport(Result):
     """The finding of a completed evaluation, or of the one that a conversion ends with."""
     conversion: ConversionResult | None = None
     """What a completed conversion made."""
+    trials: list[TrialReport] = []
+    """Those of a completed search."""
 
 
 class JobCancelled(Result):
