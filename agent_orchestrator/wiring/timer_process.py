@@ -14,10 +14,11 @@ import threading
 from collections.abc import Callable
 from contextlib import closing
 
-from agent_orchestrator.errors import ChefError, LockTimeout, UnavailableError
+from agent_orchestrator.errors import ChefError, ConfigurationError, LockTimeout, UnavailableError
 from agent_orchestrator.settings import Settings, load_settings
 from agent_orchestrator.stores.database import Database
-from agent_orchestrator.wiring.embedded import compose
+from agent_orchestrator.wiring.embedded import Embedded, compose
+from agent_orchestrator.wiring.mlflow import compose_mirror
 from agent_orchestrator.wiring.process import argument_parser, start_logging, when_parent_ends
 from agent_orchestrator.wiring.processes import TIMER_LEASE
 
@@ -25,6 +26,7 @@ log = logging.getLogger("chef.timer")
 
 _LEASE_WAIT_SECONDS = 1.0
 _CARE_SECONDS = 60.0
+_MIRROR_SECONDS = 5.0
 
 
 def run(settings: Settings, stop: threading.Event) -> None:
@@ -67,12 +69,24 @@ def _tick_until(stop: threading.Event, settings: Settings, check_lease: Callable
     threading.Thread(target=_every, args=(ended, _CARE_SECONDS, *care), daemon=True).start()
     jobs = (ended, settings.timer_seconds, embedded.job_desk.refresh_all)
     threading.Thread(target=_every, args=jobs, daemon=True).start()
+    mirror = _mirror(settings, embedded)
+    if mirror is not None:
+        threading.Thread(target=_every, args=(ended, _MIRROR_SECONDS, mirror), daemon=True).start()
     try:
         while not stop.wait(settings.timer_seconds):
             check_lease()
             _do(embedded.timer.tick)
     finally:
         ended.set()
+
+
+def _mirror(settings: Settings, embedded: Embedded) -> Callable[[], None] | None:
+    """Return the tick of the mirror in MLflow; without its client there is none, which is told."""
+    try:
+        return compose_mirror(settings, embedded.job_desk)
+    except ConfigurationError as error:
+        log.error("%s", error)
+        return None
 
 
 def _every(stop: threading.Event, seconds: float, *tasks: Callable[[], None]) -> None:
