@@ -35,7 +35,7 @@ from agent_orchestrator.settings import Settings, load_settings
 from agent_orchestrator.stores.defaults import load_evaluation_defaults
 from agent_orchestrator.wiring.job_process import JobLog, run
 from agent_orchestrator.wiring.model_access import direct_access, traced_calls
-from agent_orchestrator.wiring.model_answers import model_caller
+from agent_orchestrator.wiring.model_answers import direct_judge, model_caller
 from agent_orchestrator.wiring.tracing import compose_tracer
 
 _UPLOAD_SECONDS = 600.0
@@ -47,7 +47,8 @@ async def evaluate(
     """Call both models and compare them. Raises as ``EvalRunner.run``."""
     tracer = compose_tracer(settings) if spec.upload else None  # what stays here, stays here whole
     versions = {ref.model: ref.version for ref in (spec.candidate, spec.baseline) if ref}
-    endpoints = [spec.candidate_endpoint, *filter(None, [spec.baseline_endpoint])]
+    places = (spec.candidate_endpoint, spec.baseline_endpoint, spec.judge_endpoint)
+    endpoints = [place for place in places if place]
     dataset = DatasetStore(settings.datasets_dir).get(spec.dataset)
     log.event("loading", "waiting for the models")
     begun = time.monotonic()
@@ -59,7 +60,8 @@ async def evaluate(
     async with direct_access(settings, endpoints) as complete:
         defaults = load_evaluation_defaults(settings.config_dir)
         calls = traced_calls(complete, tracer, versions, agent=spec.agent, job_id=job_id)
-        runner = EvalRunner(model_caller(calls), defaults)
+        judge = direct_judge(complete, spec.judge_endpoint) if spec.judge_endpoint else None
+        runner = EvalRunner(model_caller(calls), defaults, judge=judge)
         baseline = spec.baseline
         return await runner.run(
             spec.agent,

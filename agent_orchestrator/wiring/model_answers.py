@@ -7,6 +7,9 @@ from typing import Any
 
 from agent_orchestrator.agents.infrastructure.modelops.evaluators import ModelAnswer, ToolRequest
 from agent_orchestrator.agents.infrastructure.modelops.tool_replay import ModelCaller
+from agent_orchestrator.domain.routing import Endpoint
+from agent_orchestrator.serving.judge import ModelJudge
+from agent_orchestrator.serving.upstream import Answer
 from agent_orchestrator.wiring.model_access import Complete
 
 
@@ -24,6 +27,15 @@ def model_caller(complete: Complete) -> ModelCaller:
         )
 
     return ask
+
+
+def direct_judge(complete: Complete, endpoint: Endpoint) -> ModelJudge:
+    """Return a judge that is the model which lives there."""
+
+    async def ask(body: Mapping[str, Any]) -> Answer:
+        return (await complete(endpoint.model, body)).answer
+
+    return ModelJudge(ask)
 
 
 def _requests(message: Mapping[str, Any]) -> Iterator[ToolRequest]:

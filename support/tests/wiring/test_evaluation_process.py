@@ -23,6 +23,7 @@ from agent_orchestrator.agents.infrastructure.modelops.usecases.jobs import (
     MonitorTrainingJob,
 )
 from agent_orchestrator.domain.jobs import TERMINAL
+from agent_orchestrator.errors import InputError
 from agent_orchestrator.settings import own_python
 from agent_orchestrator.wiring.embedded import Embedded, compose
 
@@ -169,3 +170,26 @@ async def test_an_evaluation_that_is_stopped_leaves_no_process_behind(
     else:
         assert (found.status, found.message) == ("cancelled", "cancelled on request")
     server.wait(30)
+
+
+async def test_a_judge_compares_the_answers_in_both_orders(
+    embedded: Embedded, server: OpenAIServer
+):
+    """Its preference is reported for both, weighs nothing, and needs a baseline."""
+
+    def judge(body: Mapping[str, Any]) -> Reply:
+        if not body["messages"][0]["content"].startswith("You judge"):
+            return right(body) if body["model"] == "acme/cicd" else Reply("clean")
+        document = json.loads(body["messages"][1]["content"])
+        said = [document[side][0]["content"] for side in ("first", "second")]
+        return Reply(json.dumps({"better": "first" if said[1] == "clean" else "second"}))
+
+    server.answer_with(judge)
+    started = await start(embedded, judge="acme/cicd", max_examples=9)
+    found = await finished(embedded, started.job_id)
+    assert found.status == "completed", found
+    preferred = next(c for c in found.evaluation.changes if c.metric == "preferred")
+    assert preferred.candidate + preferred.baseline == pytest.approx(1.0)
+    assert preferred.candidate > 0.7
+    with pytest.raises(InputError, match="cannot judge without a baseline"):
+        await start(embedded, judge="acme/cicd", baseline="none")

@@ -19,6 +19,10 @@ from agent_orchestrator.errors import ConfigurationError, UnavailableError
 _OWN: frozenset[Provider] = frozenset({"local", "self_hosted"})
 _CHARACTERS_A_TOKEN = 2.0
 """Fewer than in any usual text or code, so that the price is not below what comes."""
+_LONGEST_TOKEN = 4  # characters, in the mean
+_VERDICT_TOKENS = 64
+ORDERS = 2
+"""A comparison is asked for in both orders."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +82,27 @@ class CallPrices:
         answer = self._completion_tokens if completion_tokens is None else completion_tokens
         costs = (self._cost(price, example, answer, added_characters) for example in examples)
         return CallCost(sum(nlargest(count, costs)))
+
+    def verdicts(
+        self,
+        endpoint: Endpoint,
+        examples: Sequence[Example],
+        count: int,
+        *,
+        answer_tokens: int | None = None,
+    ) -> CallCost:
+        """Return what a judge may cost that looks once at two answers to ``count`` examples.
+
+        ``answer_tokens`` takes the place of an answer's usual limit. Raises as ``most``.
+        """
+        longest = self._completion_tokens if answer_tokens is None else answer_tokens
+        return self.most(
+            endpoint,
+            examples,
+            count,
+            completion_tokens=_VERDICT_TOKENS,
+            added_characters=2 * _LONGEST_TOKEN * longest,
+        )
 
     def price(self, endpoint: Endpoint) -> TokenPrice | None:
         """Return what a model's tokens cost, None when nobody says. Raises as ``most``."""

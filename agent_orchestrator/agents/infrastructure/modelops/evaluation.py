@@ -38,6 +38,7 @@ from agent_orchestrator.agents.infrastructure.modelops.evaluators import (
     score_failed_call,
 )
 from agent_orchestrator.agents.infrastructure.modelops.examples import Example
+from agent_orchestrator.agents.infrastructure.modelops.experiment_judging import preference
 from agent_orchestrator.agents.infrastructure.modelops.experiments import (
     CallFailure,
     Reply,
@@ -52,9 +53,11 @@ from agent_orchestrator.agents.infrastructure.modelops.tool_replay import (
 from agent_orchestrator.agents.infrastructure.modelops.training_rows import stratified
 from agent_orchestrator.domain.evaluation import CallRecord, EvalReport, ModelResult
 from agent_orchestrator.domain.expenses import TokenPrice, cost, total_cost
+from agent_orchestrator.domain.experiments import PREFERRED
 from agent_orchestrator.domain.paired import Paired, PairedDifference, corrected
 from agent_orchestrator.domain.scoring import compare
 from agent_orchestrator.errors import UnavailableError, UpstreamError
+from agent_orchestrator.serving.judge import ModelJudge
 from agent_orchestrator.stores.defaults import EvaluationDefaults
 
 MAX_FAILED_SHARE: Final = 0.1
@@ -86,9 +89,12 @@ class EvalRunner:
         complete: ModelCaller,
         defaults: EvaluationDefaults,
         *,
+        judge: ModelJudge | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
+        """``judge`` also compares the models' answers, in both orders (metric ``preferred``)."""
         self._complete = complete
+        self._judge = judge
         self._defaults = defaults
         self._clock = clock
 
@@ -126,11 +132,38 @@ class EvalRunner:
         )
         try:
             async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(self._result(plan, subject)) for subject in subjects]
+                tasks = [group.create_task(self._calls(plan, subject)) for subject in subjects]
         except ExceptionGroup as group_error:  # the first fault cancelled the rest
             raise group_error.exceptions[0] from None
-        results = [task.result() for task in tasks]
+        calls = [task.result() for task in tasks]
+        if self._judge is not None and baseline is not None:
+            calls = await self._compared(self._judge, examples, *calls)
+        results = [_model_result(*pair) for pair in zip(subjects, calls, strict=True)]
         return self._report(plan, results[0], results[1] if baseline else None)
+
+    async def _compared(
+        self,
+        judge: ModelJudge,
+        examples: Sequence[Example],
+        candidate: Sequence[CallRecord],
+        baseline: Sequence[CallRecord],
+    ) -> list[Sequence[CallRecord]]:
+        """Return both models' calls with their share in the judge's preference, 1 together."""
+        free = asyncio.Semaphore(self._defaults.concurrency)
+
+        async def one(example: Example, after: CallRecord, before: CallRecord) -> float | None:
+            async with free:
+                return await preference(judge, example, before, after)
+
+        rows = list(zip(examples, candidate, baseline, strict=True))
+        verdicts = await asyncio.gather(*(one(*row) for row in rows))
+        return [
+            [_preferred(call, v) for call, v in zip(candidate, verdicts, strict=True)],
+            [
+                _preferred(call, None if v is None else 1.0 - v)
+                for call, v in zip(baseline, verdicts, strict=True)
+            ],
+        ]
 
     def _expectation(self, example: Example) -> Expectation:
         return expectation(
@@ -140,7 +173,7 @@ class EvalRunner:
             sandbox=self._defaults.sandbox,
         )
 
-    async def _result(self, plan: _Plan, subject: Subject) -> ModelResult:
+    async def _calls(self, plan: _Plan, subject: Subject) -> Sequence[CallRecord]:
         """Run one model's experiment; UpstreamError when too many of its calls failed."""
         failures: list[str] = []
         allowed = math.ceil(MAX_FAILED_SHARE * len(plan.examples))
@@ -172,8 +205,7 @@ class EvalRunner:
                 f"an evaluation bears ({allowed}). The first: {failures[0]}",
                 remedy="See that the model is served, then evaluate again.",
             )
-        calls = [replace(c, cost_usd=cost(c, subject.price)) for c in map(record, rows)]
-        return _model_result(subject, calls)
+        return [replace(c, cost_usd=cost(c, subject.price)) for c in map(record, rows)]
 
     async def _answer(
         self, model: str, example: Example, tools: RecordedTools | None
@@ -307,6 +339,10 @@ def _side(side: Literal["baseline", "candidate"], pairs: Mapping[str, _Pair]) ->
 def _lacking(candidate: ModelResult, baseline: ModelResult) -> dict[str, float]:
     """Return the baseline's scores that the candidate lacks: named in the report, not compared."""
     return {m: s for m, s in baseline.scores.items() if m not in candidate.scores}
+
+
+def _preferred(call: CallRecord, share: float | None) -> CallRecord:
+    return call if share is None else replace(call, scores={**call.scores, PREFERRED: share})
 
 
 def _model_result(subject: Subject, calls: Sequence[CallRecord]) -> ModelResult:

@@ -12,7 +12,7 @@ import anyio.to_thread
 from pydantic import TypeAdapter
 
 from agent_orchestrator.agents.infrastructure.modelops.authorisation import Caller
-from agent_orchestrator.agents.infrastructure.modelops.call_prices import CallPrices
+from agent_orchestrator.agents.infrastructure.modelops.call_prices import ORDERS, CallPrices
 from agent_orchestrator.agents.infrastructure.modelops.catalogue import Catalogue, ModelRef
 from agent_orchestrator.agents.infrastructure.modelops.datasets import Dataset, DatasetStore
 from agent_orchestrator.agents.infrastructure.modelops.evaluators import choose_metrics
@@ -52,6 +52,8 @@ class EvaluationSpec:
     report_dir: Path
     candidate_price: TokenPrice | None = None
     baseline_price: TokenPrice | None = None
+    judge_endpoint: Endpoint | None = None
+    """Where the model lives that compares the answers; None without one."""
     upload: bool = False
     """Whether the experiments go to LangSmith."""
 
@@ -169,6 +171,7 @@ class Evaluations:
             metrics=choose_metrics(request.metrics) if request.metrics else (),
             max_examples=request.max_examples,
             report_dir=self._reports_dir,
+            judge_endpoint=self._judge(request.judge, baseline),
             upload=self._langsmith is not None and not request.offline,
         )
         held_out = dataset.counts["eval"]
@@ -176,13 +179,26 @@ class Evaluations:
         endpoints = filter(None, (spec.candidate_endpoint, spec.baseline_endpoint))
         asked = dataset.examples("eval")
         costs = [self._prices.most(endpoint, asked, examples) for endpoint in endpoints]
+        if spec.judge_endpoint is not None:
+            costs += ORDERS * [self._prices.verdicts(spec.judge_endpoint, asked, examples)]
         return _Prepared(
             dataset=dataset,
             spec=spec,
             examples=examples,
             cost_usd=sum(cost.usd for cost in costs),
-            assumptions=" ".join(cost.assumption for cost in costs).strip(),
+            assumptions=" ".join(dict.fromkeys(cost.assumption for cost in costs)).strip(),
         )
+
+    def _judge(self, model: str | None, baseline: ModelRef | None) -> Endpoint | None:
+        """Return where the judge lives. Raises InputError when there is nothing to compare with."""
+        if model is None:
+            return None
+        if baseline is None:
+            raise InputError(
+                f"{model} cannot judge without a baseline: it compares two answers.",
+                remedy="Name a baseline, or leave the judge out.",
+            )
+        return self._catalogue.endpoint(model)
 
     def _baseline(self, agent: str, name: str | None, candidate: ModelRef) -> ModelRef | None:
         if name == NO_BASELINE:

@@ -69,12 +69,8 @@ class AnswerJudge:
         """Compare the answers to the same example in the same repetition."""
 
         async def one(before: CallRecord, after: CallRecord) -> float | None:
-            if before.answer is None or after.answer is None:
-                return None
             async with self._free:
-                return await self._judge.compare(
-                    _body(examples[after.example_id]), _said(before.answer), _said(after.answer)
-                )
+                return await preference(self._judge, examples[after.example_id], before, after)
 
         pairs = list(zip(baseline.calls, run.calls, strict=True))
         verdicts = await asyncio.gather(*(one(before, after) for before, after in pairs))
@@ -83,6 +79,18 @@ class AnswerJudge:
             if verdict is not None:
                 preferences[after.example_id].append(verdict)
         return replace(run, preferences=dict(preferences))
+
+
+async def preference(
+    judge: ModelJudge, example: Example, before: CallRecord, after: CallRecord
+) -> float | None:
+    """Return 1 when the answer ``after`` is better than ``before``, 0.5 for a tie, 0 when worse.
+
+    None: no statement, or one of them is no answer.
+    """
+    if before.answer is None or after.answer is None:
+        return None
+    return await judge.compare(_body(example), _said(before.answer), _said(after.answer))
 
 
 def _body(example: Example) -> dict[str, Any]:

@@ -9,7 +9,11 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from agent_orchestrator.agents.infrastructure.modelops.authorisation import Caller
-from agent_orchestrator.agents.infrastructure.modelops.call_prices import CallCost, CallPrices
+from agent_orchestrator.agents.infrastructure.modelops.call_prices import (
+    ORDERS,
+    CallCost,
+    CallPrices,
+)
 from agent_orchestrator.agents.infrastructure.modelops.catalogue import Catalogue
 from agent_orchestrator.agents.infrastructure.modelops.datasets import DatasetStore
 from agent_orchestrator.agents.infrastructure.modelops.examples import Example, digest
@@ -34,8 +38,6 @@ from agent_orchestrator.domain.routing import Endpoint
 from agent_orchestrator.errors import DatasetError, InputError
 
 RIDDLES_FILE: Final = Path(__file__).parent / "data" / "riddles.jsonl"
-_VERDICTS: Final = 2  # a comparison is asked for in both orders
-_VERDICT_TOKENS: Final = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,13 +176,12 @@ class Experiments:
         most = [mode.max_completion_tokens or 0 for mode in template.modes.values()]
         longest = max(self._max_completion_tokens, *most)
         arms = len(template.arms)
-        asked = (arms if judge.grade else 0) + (_VERDICTS * (arms - 1) if judge.pairwise else 0)
-        each = self._prices.most(
+        asked = (arms if judge.grade else 0) + (ORDERS * (arms - 1) if judge.pairwise else 0)
+        each = self._prices.verdicts(
             prepared.endpoints[judge.model],
             prepared.examples,
             len(prepared.examples),
-            completion_tokens=_VERDICT_TOKENS,
-            added_characters=2 * 4 * longest,  # two answers of four characters a token
+            answer_tokens=longest,
         )
         return CallCost(each.usd * asked * template.repetitions, each.assumption)
 

@@ -25,6 +25,8 @@ class EvaluateModelVsBaseline(ChangingRequest):
     metrics: list[str] = []
     """Metrics to measure; all that apply when empty."""
     max_examples: Annotated[int, Field(ge=2)] | None = None
+    judge: str | None = None
+    """Model that also compares the answers, in both orders; its preference is reported."""
     offline: bool = False
     """Keep the experiments on this machine, although a LangSmith key is set."""
 
