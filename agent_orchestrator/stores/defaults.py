@@ -73,6 +73,8 @@ class Hyperparameters(_Strict):
     """Steps between validations; None for a tenth of the training."""
     lora: LoraDefaults | None = LoraDefaults()
     """None for full fine-tuning."""
+    quantization: Literal["int4"] | None = None
+    """int4 keeps the base in four bits while adapters are trained, on a GPU."""
 
     def replaced(self, values: Mapping[str, Any], source: str) -> Hyperparameters:
         """Return these with ``values`` in place; InputError names ``source`` and the bad key.

@@ -289,8 +289,12 @@ def arguments(parameters: Hyperparameters, total: int, job_dir: Path) -> dict[st
 
 
 def in_training_type(model: Any, parameters: Hyperparameters) -> Any:
-    """Return the model in float32, in which weights are trained; adapters on a GPU need it not."""
-    return model if on_gpu() and parameters.lora else model.float()
+    """Return the model in float32, in which weights are trained.
+
+    Adapters on a GPU, or beside four bits, leave the base in its own type.
+    """
+    as_it_is = parameters.quantization is not None or (on_gpu() and parameters.lora is not None)
+    return model if as_it_is else model.float()
 
 
 def adapters(lora: Lora | None, model: Any) -> LoraConfig | None:
@@ -329,8 +333,10 @@ def validated(trainer: Any, material: Material, setting: Setting, name: str) -> 
 
 
 def merged(trainer: Any, parameters: Hyperparameters) -> Any:
-    """Return the trained model, whole: adapters merged."""
-    return trainer.model.merge_and_unload() if parameters.lora else trainer.model
+    """Return the trained model, whole: adapters merged, unless they are into other weights."""
+    if parameters.lora is None or parameters.quantization is not None:
+        return trainer.model
+    return trainer.model.merge_and_unload()
 
 
 def run(trainer: Any, setting: Setting, follower: Follower) -> float:

@@ -78,6 +78,8 @@ class Hyperparameters:
     """Tokens; longer examples are left out (and counted)."""
     lora: Lora | None = None
     """None trains all weights."""
+    quantization: Literal["int4"] | None = None
+    """``int4`` keeps the base in four bits a weight while adapters are trained; needs a GPU."""
     seed: int = 0
     adam_beta2: float = 0.999
     weight_decay: float = 0.0
@@ -207,6 +209,7 @@ def parse_spec(data: object) -> Spec:
         raise _bad("method", spec.method, f"{ENGINES[spec.engine]} has {known}")
     _check_ranges(spec)
     _check_early_stopping(spec)
+    _check_quantization(spec)
     return spec
 
 
@@ -230,6 +233,16 @@ def _check_ranges(spec: Spec) -> None:
     lora = parameters.lora
     if lora is not None and not (lora.rank > 0 and lora.alpha > 0 and 0 <= lora.dropout < 1):
         raise _bad("hyperparameters.lora", dataclasses.asdict(lora), "rank and alpha above 0")
+
+
+def _check_quantization(spec: Spec) -> None:
+    asked = spec.hyperparameters.quantization
+    if asked is None:
+        return
+    if spec.hyperparameters.lora is None:
+        raise _bad("hyperparameters.quantization", asked, "needs lora: int4 is not trained itself")
+    if spec.engine != "trl":
+        raise _bad("hyperparameters.quantization", asked, "only engine trl has it")
 
 
 def _check_early_stopping(spec: Spec) -> None:
@@ -272,7 +285,7 @@ def _dataclass(cls: type[Any], data: object, where: str) -> Any:
 
 def _value(hint: Any, value: object, where: str) -> Any:
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if origin is types.UnionType:
+    if origin in {types.UnionType, typing.Union}:
         if value is None and type(None) in arguments:
             return None
         (hint,) = (argument for argument in arguments if argument is not type(None))

@@ -8,7 +8,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from agent_orchestrator.trainer import artifact, batching
+from agent_orchestrator.trainer import artifact, batching, quantized
 from agent_orchestrator.trainer.base_model import load_base
 from agent_orchestrator.trainer.diagnosis import diagnose
 from agent_orchestrator.trainer.job import Job, Trained
@@ -30,6 +30,8 @@ def train(job: Job, examples: list[Row], validation: list[Row], folder: Path) ->
     from agent_orchestrator.trainer.tokenizing import prepare
 
     spec, progress = job.spec, job.progress
+    quantized.check(spec)
+    in_four_bits = spec.hyperparameters.quantization is not None
     progress.event("loading", f"loading the base model {spec.base_model}")
     model, tokenizer = load_base(spec, job.token)
     base_sha256, base_type = artifact.weights_sha256(model), model.dtype
@@ -38,33 +40,24 @@ def train(job: Job, examples: list[Row], validation: list[Row], folder: Path) ->
     held_out = []
     if validation:
         held_out = prepare(spec.method, validation, tokenizer, spec.hyperparameters)
-    loaded = [model]
+    loaded = [] if in_four_bits else [model]
     del model  # nothing here may hold what the memory does not hold
     trained, measured, used = _fit(
         job,
         lambda model: Material(model=model, tokenizer=tokenizer, rows=rows, validation=held_out),
-        lambda: loaded.pop() if loaded else load_base(spec, job.token)[0],
+        lambda: loaded.pop() if loaded else _load(spec, job.token),
     )
+    if in_four_bits:
+        trained = quantized.merged(trained, load_base(spec, job.token)[0])
     trained = trained.to(base_type)
     sha256 = artifact.weights_sha256(trained)
     artifact.check_changed(base_sha256, sha256)
     progress.event("saving", "saving the model")
     artifact.save_weights(trained, tokenizer, folder)
-    metrics = {
-        "train_loss_first": measured.first_loss,
-        "train_loss_final": measured.final_loss,
-        "validation_loss": measured.validation_loss,
-        "train_seconds": measured.seconds,
-        "steps": measured.steps,
-        "tokens": measured.tokens,
-        "examples": len(rows),
-        "examples_too_long": len(examples) - len(rows),
-        **measured.measures,
-    }
     return Trained(
         base_sha256=base_sha256,
         sha256=sha256,
-        metrics=metrics,
+        metrics=_metrics(measured, len(rows), len(examples) - len(rows)),
         seed=spec.hyperparameters.seed,
         libraries=LIBRARIES,
         notes=_notes(spec.hyperparameters, used),
@@ -104,6 +97,27 @@ def _fit(
         )
         used = fewer
         batching.remember(job.folder, used)
+
+
+def _metrics(measured: TrainingRun, examples: int, too_long: int) -> dict[str, Any]:
+    return {
+        "train_loss_first": measured.first_loss,
+        "train_loss_final": measured.final_loss,
+        "validation_loss": measured.validation_loss,
+        "train_seconds": measured.seconds,
+        "steps": measured.steps,
+        "tokens": measured.tokens,
+        "examples": examples,
+        "examples_too_long": too_long,
+        **measured.measures,
+    }
+
+
+def _load(spec: Spec, token: str | None) -> Any:
+    """Load the base as it is trained."""
+    if spec.hyperparameters.quantization is not None:
+        return quantized.load(spec, token)
+    return load_base(spec, token)[0]
 
 
 def _fewer(error: BaseException, spec: Spec, used: Hyperparameters) -> Hyperparameters | None:

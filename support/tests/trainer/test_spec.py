@@ -56,6 +56,12 @@ def test_nested_objects_become_their_types():
         ({"hyperparameters": {"lr_scheduler": "magic"}}, "lr_scheduler = 'magic': must be one of"),
         ({"hyperparameters": {"lora": {"rank": 0}}}, "hyperparameters.lora"),
         ({"hyperparameters": {"lora": {"target_modules": "q"}}}, "must be a list of strings"),
+        ({"hyperparameters": {"quantization": "int4"}}, "quantization = 'int4': needs lora"),
+        ({"hyperparameters": {"quantization": "int8"}}, "quantization = 'int8': must be one of"),
+        (
+            {"engine": "autotrain", "hyperparameters": {"quantization": "int4", "lora": {}}},
+            "only engine trl has it",
+        ),
         ({"dataset": {}}, "bad_spec: dataset.train = None: is missing"),
         ({"dataset": "train.jsonl"}, "bad_spec: dataset = 'train.jsonl': must be an object"),
         ({"max_seconds": 0}, "bad_spec: max_seconds = 0.0"),
