@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import json
+import logging
 
 import click
 
 from agent_orchestrator.cli import options, session
 from agent_orchestrator.cli.usecase import command
 
-experiment = click.Group("experiment", help="Compare several models and ways of asking them.")
+
+@click.group()
+def experiment() -> None:
+    """Compare several models and ways of asking them."""
+    logging.getLogger("chef.experiment").setLevel(logging.INFO)  # how far it is, on stderr
+
+
 experiment.add_command(command("run_experiment"))
 
 

@@ -332,6 +332,13 @@ def _(result: ExperimentResult) -> None:
             for arm in sorted(result.arms, key=lambda arm: -arm.scores.get(about, 0.0))
         ],
     )
+    others = [c for c in result.contrasts if c.metric != about]
+    if others:
+        table(
+            "Other metrics against the baseline",
+            ("arm", "metric", "difference", "settled"),
+            [(c.arm, c.metric, _contrast(c), _settled(c)) for c in others],
+        )
     click.echo("Intervals are corrected for all comparisons together (Holm).")
     for name, path in result.reports.items():
         click.echo(f"{name}: {path}")

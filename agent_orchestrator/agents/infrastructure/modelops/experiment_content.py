@@ -59,7 +59,10 @@ def headline(report: ExperimentReport) -> str:
         does = "do better" if len(better) > 1 else "does better"
         return f"{better[0].name}{others} {does} than {report.baseline}."
     if worse:
-        return f"Nothing does better than {report.baseline}; {plural(len(worse), 'arm')} worse."
+        are = "is" if len(worse) == 1 else "are"
+        return (
+            f"Nothing does better than {report.baseline}; {plural(len(worse), 'arm')} {are} worse."
+        )
     return f"No arm can be told from {report.baseline} yet."
 
 
@@ -236,7 +239,7 @@ def _title(metric: str) -> str:
 
 
 def _plain(metric: str) -> str:
-    return "preference of the judge" if metric == PREFERRED else metric.replace("_", " ")
+    return "judge's preference" if metric == PREFERRED else metric.replace("_", " ")
 
 
 def _estimate(found: Estimate | None) -> str:
@@ -264,7 +267,7 @@ def _p(value: float | None) -> str:
 
 def _verdict(found: Contrast) -> str:
     if found.supported is None:
-        return "no spread to judge by"
+        return "no spread"
     if found.supported:
         return "better" if found.difference > 0 else "worse"
     more = found.examples_needed

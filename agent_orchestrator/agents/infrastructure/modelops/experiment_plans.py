@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -134,7 +135,8 @@ class Experiments:
 
         report = await self._carry_out(prepared)
         stamp = re.sub(r"\D", "", report.run_at)[:14]
-        folder = self._reports_dir / "experiments" / f"{_slug(report.name)}-{stamp}"
+        name = f"{_slug(report.name)}-{stamp}-{secrets.token_hex(2)}"
+        folder = self._reports_dir / "experiments" / name
         paths = write_experiment(report, folder)
         return summarise(report, {name: str(path) for name, path in paths.items()})
 

@@ -67,6 +67,11 @@ class JudgeTemplate(_Strict):
     pairwise: bool = True
     """Whether it compares every answer with the baseline's, in both orders (``preferred``)."""
 
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """What it measures."""
+        return (*((JUDGED,) if self.grade else ()), *((PREFERRED,) if self.pairwise else ()))
+
 
 class BaselineTemplate(_Strict):
     """Whom the others are compared with."""
@@ -123,9 +128,7 @@ class ExperimentTemplate(_Strict):
     @property
     def compared(self) -> tuple[str, ...]:
         """The metrics of the comparison, those of a judge included."""
-        judged = self.judge
-        extra = (*((JUDGED,) if judged and judged.grade else ()),)
-        extra += (PREFERRED,) if judged and judged.pairwise else ()
+        extra = self.judge.metrics if self.judge else ()
         return tuple(dict.fromkeys((*self.compare, *extra)))
 
 
