@@ -294,6 +294,7 @@ class _Gateway:
         body = await read_object(request, self._limits.body_seconds)
         given = read_feedback(body)
         await self._outcomes.add_feedback(given)
+        self._router.judged(given)
         return web.json_response({"request_id": given.request_id, "score": given.score})
 
     async def metrics(self, _request: web.Request) -> web.Response:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol, Self
 
+from agent_orchestrator.domain.outcomes import Feedback
 from agent_orchestrator.domain.routing import Endpoint, RoutingTable
 from agent_orchestrator.errors import NotFoundError
 from agent_orchestrator.serving.attempt import Attempt, Instruments, Recorder, Request
@@ -286,6 +287,11 @@ class Router:
             )
         self._breakers.of(agent, found.rollout_id, named[arm]).reset()
         return self.health(agent)
+
+    def judged(self, feedback: Feedback) -> None:
+        """Let the trace of a request know of a judgement on its answer."""
+        if self._tracer is not None:
+            self._tracer.judge(feedback)
 
     def follow(self) -> RoutingTable:
         """Return the table that holds now; note when it is another one.

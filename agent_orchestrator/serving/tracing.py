@@ -19,7 +19,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
-from agent_orchestrator.domain.outcomes import Outcome
+from agent_orchestrator.domain.outcomes import Feedback, Outcome
 from agent_orchestrator.domain.routing import Arm
 
 Kind = Literal["chain", "llm", "tool"]
@@ -59,6 +59,9 @@ class SpanSink(Protocol):
 
     def take(self, spans: Sequence[Span]) -> None:
         """Take the spans of one trace, the root last. Returns at once and does not raise."""
+
+    def judge(self, feedback: Feedback) -> None:
+        """Take a judgement on a request that was traced. Returns at once and does not raise."""
 
 
 @dataclass(slots=True)
@@ -131,6 +134,10 @@ class Tracer:
             error=error,
             metadata=opened.metadata,
         )
+
+    def judge(self, feedback: Feedback) -> None:
+        """Hand a judgement on a traced request on, to stand beside its trace."""
+        self._sink.judge(feedback)
 
     def request(
         self, request_id: str, agent: str, task_id: str, body: Mapping[str, Any]

@@ -22,6 +22,7 @@ from agent_orchestrator.agents.infrastructure.modelops.backends import (
 from agent_orchestrator.agents.infrastructure.modelops.backends.fake import FakeBackend, Scenario
 from agent_orchestrator.agents.infrastructure.modelops.backends.traced import traced
 from agent_orchestrator.domain.jobs import TERMINAL, Failure, Progress
+from agent_orchestrator.domain.outcomes import Feedback
 from agent_orchestrator.domain.training import TrainingSpec
 from agent_orchestrator.errors import NotFoundError
 from agent_orchestrator.serving.tracing import Span, Tracer
@@ -117,6 +118,9 @@ class _Nobody:
     def take(self, spans: Sequence[Span]) -> None:
         """Take them."""
         assert spans
+
+    def judge(self, feedback: Feedback) -> None:
+        """Take it."""
 
 
 def traced_bench(request: pytest.FixtureRequest, folder: Path) -> Bench:
@@ -256,6 +260,9 @@ def test_a_job_that_stays_here_is_not_traced():
     class Sink:
         def take(self, spans: Sequence[Span]) -> None:
             taken.extend(spans)
+
+        def judge(self, feedback: Feedback) -> None:
+            raise AssertionError(feedback)
 
     backend = traced("fake", FakeBackend(), Tracer(Sink()), lambda job_id: job_id == "job_1")
     for job_id in ("job_1", "job_2"):

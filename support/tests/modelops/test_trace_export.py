@@ -16,6 +16,7 @@ from agent_orchestrator.agents.infrastructure.modelops.trace_export import (
     TraceDestination,
     TraceExport,
 )
+from agent_orchestrator.domain.outcomes import Feedback
 from agent_orchestrator.serving.tracing import Tracer
 
 SECRET = "correct-horse-battery-staple"
@@ -125,3 +126,16 @@ def test_what_json_cannot_hold_is_told_as_text(langsmith: LangSmith, export: Tra
     [run] = langsmith.runs_named("odd")
     assert run["inputs"] == {"path": str(uuid.UUID(int=1)), "bytes": "(3 bytes)"}
     assert json.dumps(run)
+
+
+def test_a_judgement_stands_beside_its_trace(langsmith: LangSmith, export: TraceExport):
+    """Feedback on a request reaches the request's root run, with who judged."""
+    request_id = str(uuid.uuid4())
+    tracer = Tracer(export)
+    tracer.request(request_id, "feature_dev", "task", {"messages": []}).failed("no answer")
+    tracer.judge(Feedback(request_id, 0.25, "review", 1.8e9))
+    assert export.flush(20)
+    [given] = langsmith.feedback.values()
+    assert (given["run_id"], given["key"], given["score"]) == (request_id, "quality", 0.25)
+    assert given["feedback_source"]["metadata"] == {"source": "review"}
+    assert given["session_id"] in langsmith.sessions

@@ -27,6 +27,7 @@ from tests.serving.harness import (
     upstream,
 )
 
+from agent_orchestrator.domain.outcomes import Feedback
 from agent_orchestrator.domain.routing import Arm
 from agent_orchestrator.serving.failures import UpstreamFailure
 from agent_orchestrator.serving.router import NoAnswerError, RoutedStream, Router
@@ -40,10 +41,15 @@ class Sink:
 
     def __init__(self) -> None:
         self.traces: list[list[Span]] = []
+        self.judged: list[Feedback] = []
 
     def take(self, spans: Sequence[Span]) -> None:
         """Take a trace."""
         self.traces.append(list(spans))
+
+    def judge(self, feedback: Feedback) -> None:
+        """Take a judgement."""
+        self.judged.append(feedback)
 
     @property
     def root(self) -> Span:

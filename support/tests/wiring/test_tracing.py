@@ -127,6 +127,16 @@ async def ask(url: str, content: str = "hi") -> tuple[int, str]:
         return response.status, response.headers["X-Request-Id"]
 
 
+async def rate(url: str, request_id: str, score: float) -> None:
+    """Give feedback; the outcome is on record a moment after the answer."""
+    given = {"request_id": request_id, "score": score, "source": "user"}
+    async with (
+        aiohttp.ClientSession() as session,
+        session.post(f"{url}/v1/feedback", json=given) as response,
+    ):
+        assert response.status == 200, await response.text()
+
+
 async def test_a_gateways_requests_are_traced(workspace: Workspace, langsmith: LangSmith):
     """A served request is a trace of its own id, with agent, arm and task, without secrets."""
     async with OpenAIServer(Reply("hello")) as models:
@@ -136,8 +146,11 @@ async def test_a_gateways_requests_are_traced(workspace: Workspace, langsmith: L
         async with gateway(workspace, **variables) as url:
             status, request_id = await ask(url, f"My key is {secret}")
             root = await named(langsmith, "agent/code_review")
+            await rate(url, request_id, 0.5)
+            given = await eventually(lambda: next(iter(langsmith.feedback.values()), None))
     assert status == 200
-    assert root["id"] == request_id
+    assert root["id"] == request_id == given["run_id"]
+    assert given["score"] == 0.5
     metadata = root["extra"]["metadata"]
     assert (metadata["agent"], metadata["arm"]) == ("code_review", "stable")
     assert metadata["thread_id"] == "task-7"

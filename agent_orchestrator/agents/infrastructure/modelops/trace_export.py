@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+import uuid
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +17,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from agent_orchestrator.agents.infrastructure.modelops.redaction import Redaction
-from agent_orchestrator.serving.tracing import Span, Step
+from agent_orchestrator.domain.outcomes import Feedback
+from agent_orchestrator.serving.tracing import Span, Step, request_trace_id
 
 if TYPE_CHECKING:
     from langsmith import Client
@@ -56,6 +58,8 @@ class TraceExport:
         self._destination = destination
         self._redaction = redaction
         self._waiting: deque[Span] = deque(maxlen=most)
+        self._judged: deque[Feedback] = deque(maxlen=most)
+        self._project: uuid.UUID | None = None
         self._lock = threading.Lock()
         self._more = threading.Event()
         self._idle = threading.Event()
@@ -67,16 +71,29 @@ class TraceExport:
 
     def take(self, spans: Sequence[Span]) -> None:
         """Queue the spans of one trace; see ``SpanSink``."""
-        if self._closed or not _sampled(spans[0].path[0], self._destination.sample):
+        if self._closed or not _sampled(spans[0].path[0].id, self._destination.sample):
             return
         with self._lock:
             room = (self._waiting.maxlen or 0) - len(self._waiting)
             self.dropped += max(0, len(spans) - room)
             self._waiting.extend(spans)
-            self._idle.clear()
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name=_THREAD, daemon=True)
-                self._thread.start()
+            self._wake()
+
+    def judge(self, feedback: Feedback) -> None:
+        """Queue a judgement on a traced request; see ``SpanSink``."""
+        trace = request_trace_id(feedback.request_id)
+        if self._closed or not _sampled(trace, self._destination.sample):
+            return
+        with self._lock:
+            self._judged.append(feedback)
+            self._wake()
+
+    def _wake(self) -> None:
+        """Let the thread work; under the lock."""
+        self._idle.clear()
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name=_THREAD, daemon=True)
+            self._thread.start()
         self._more.set()
 
     def flush(self, seconds: float) -> bool:
@@ -105,6 +122,7 @@ class TraceExport:
                 if faults:  # what the client swallows, it says to its callback
                     self._failed(len(batch), faults[-1])
                     faults.clear()
+            self._send_judgements(client)
             if self._settle():
                 client.close(timeout=0)
                 return
@@ -113,9 +131,10 @@ class TraceExport:
     def _settle(self) -> bool:
         """Say that nothing waits, if so; return whether nothing more will come either."""
         with self._lock:
-            if not self._waiting:
+            done = not self._waiting and not self._judged
+            if done:
                 self._idle.set()
-            return self._closed and not self._waiting
+            return self._closed and done
 
     def _client(self, on_error: Callable[[Exception], None]) -> Client:
         from langsmith import Client  # noqa: PLC0415 - not before there is something to send
@@ -135,6 +154,27 @@ class TraceExport:
     def _next(self) -> list[Span]:
         with self._lock:
             return [self._waiting.popleft() for _ in range(min(_BATCH, len(self._waiting)))]
+
+    def _send_judgements(self, client: Client) -> None:
+        """Send what was judged, after the traces that it is about."""
+        while self._judged:
+            given = self._judged.popleft()
+            try:
+                self._send_judgement(client, given)
+            except Exception as error:  # noqa: BLE001 - as above
+                self._failed(1, error)
+
+    def _send_judgement(self, client: Client, given: Feedback) -> None:
+        if self._project is None:
+            self._project = client.read_project(project_name=self._destination.project).id
+        client.create_feedback(
+            run_id=request_trace_id(given.request_id),
+            key=given.kind,
+            score=given.score,
+            source_info={"source": given.source, **({"arm": given.arm} if given.arm else {})},
+            session_id=self._project,
+            stop_after_attempt=2,
+        )
 
     def _failed(self, number: int, fault: Exception) -> None:
         """Count what was not taken and leave LangSmith alone for a while."""
@@ -187,9 +227,9 @@ def _not_ours(record: logging.LogRecord) -> bool:
     return record.threadName != _THREAD
 
 
-def _sampled(root: Step, share: float) -> bool:
+def _sampled(trace: uuid.UUID, share: float) -> bool:
     """Return whether a trace is among the sample; by its id, so that all its parts agree."""
-    return share >= 1.0 or (root.id.int & 0xFFFFFFFF) / 2**32 < share
+    return share >= 1.0 or (trace.int & 0xFFFFFFFF) / 2**32 < share
 
 
 def _dotted(step: Step) -> str:
