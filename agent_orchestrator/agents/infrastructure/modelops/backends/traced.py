@@ -32,7 +32,14 @@ def traced(
     nothing at all.
     """
     ports = [TrainerBackend, *(port for port in _PORTS if isinstance(backend, port))]
-    methods = {method for port in ports for method in vars(port) if not method.startswith("_")}
+    methods = {
+        method
+        for port in ports
+        for part in port.__mro__
+        if part.__module__ == backends.__name__
+        for method in vars(part)
+        if not method.startswith("_")
+    }
     calls = {method: _call(method) for method in methods}
     kind = type(f"Traced{type(backend).__name__}", (_Traced,), calls)
     return cast("TrainerBackend", kind(name, backend, tracer, stays_here))
