@@ -19,7 +19,7 @@ import threading
 import time
 import uuid
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Self
@@ -69,6 +69,7 @@ class LangSmith:
     feedback: dict[str, Row] = field(default_factory=dict)
     comparatives: dict[str, Row] = field(default_factory=dict)
     url: str = ""
+    _by_run: dict[str | None, list[Row]] = field(default_factory=lambda: defaultdict(list))
 
     def __enter__(self) -> Self:
         self._session("default")  # a workspace has one project at least
@@ -196,7 +197,7 @@ class LangSmith:
         if "metadata" in query:
             wanted = json.loads(query["metadata"])
             rows = [r for r in rows if wanted.items() <= (r["extra"].get("metadata") or {}).items()]
-        return _page([self._with_statistics(row) for row in rows], request)
+        return _page(rows, request, self._with_statistics)
 
     async def _create_session(self, request: web.Request) -> web.Response:
         body = json.loads(await _body(request))
@@ -235,7 +236,7 @@ class LangSmith:
         if "metadata" in request.query:
             wanted = json.loads(request.query["metadata"])
             rows = [row for row in rows if wanted.items() <= (row["metadata"] or {}).items()]
-        return _page([self._counted(row) for row in rows], request)
+        return _page(rows, request, self._counted)
 
     async def _create_dataset(self, request: web.Request) -> web.Response:
         body = json.loads(await _body(request))
@@ -447,7 +448,7 @@ class LangSmith:
         return web.json_response({"items": items, "next_cursor": following})
 
     def _feedback_of(self, run: Row) -> list[Row]:
-        return [one for one in self.feedback.values() if one["run_id"] == run["id"]]
+        return self._by_run[run["id"]]
 
     def _add_feedback(self, given: Row) -> Row:
         moment = _now()
@@ -457,6 +458,7 @@ class LangSmith:
         if row["run_id"] in self.runs:
             row["session_id"] = row["session_id"] or self.runs[row["run_id"]]["session_id"]
         self.feedback[row["id"]] = row
+        self._by_run[row["run_id"]].append(row)
         return row
 
     async def _create_feedback(self, request: web.Request) -> web.Response:
@@ -513,9 +515,13 @@ def _named(rows: Iterable[Row], query: Any) -> list[Row]:
     ]
 
 
-def _page(rows: Sequence[Row], request: web.Request) -> web.Response:
+def _page(
+    rows: Sequence[Row], request: web.Request, shown: Callable[[Row], Row] = dict
+) -> web.Response:
+    """Answer with the page that is asked for, each row as ``shown``."""
     begin = int(request.query.get("offset", 0))
-    return web.json_response(rows[begin : begin + int(request.query.get("limit", 100))])
+    page = rows[begin : begin + int(request.query.get("limit", 100))]
+    return web.json_response([shown(row) for row in page])
 
 
 def _cut(rows: Sequence[Row], cursor: str | None, size: int) -> tuple[Sequence[Row], str | None]:
