@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -164,3 +165,17 @@ def push(folder: Path, repo: str, *, private: bool, token: str) -> str:
     url = api.create_repo(repo, private=private, exist_ok=True)
     api.upload_folder(repo_id=repo, folder_path=folder, commit_message="Fine-tuned model")
     return str(url)
+
+
+def hub_errors() -> tuple[type[Exception], ...]:
+    """Return what the Hub's client raises when an upload fails.
+
+    Its own errors are OSErrors or ValueErrors, an upload that breaks off is a RuntimeError, and
+    what its transport says, which old ones lack, passes through as it is.
+    """
+    errors: tuple[type[Exception], ...] = (OSError, ValueError, RuntimeError)
+    if find_spec("httpx2") is None:
+        return errors
+    import httpx2
+
+    return (*errors, httpx2.HTTPError)

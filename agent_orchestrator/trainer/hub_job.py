@@ -29,6 +29,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from agent_orchestrator.trainer.artifact import hub_errors
+
 MARK: Final = "chef-progress "
 """What a line of progress begins with in the log."""
 TIME_IS_UP: Final = 75
@@ -58,13 +60,11 @@ class Repository:
 
         Raises NotCarriedError when the Hub does not take it.
         """
-        import httpx2  # the Hub client's own transport
-
         for attempt in range(1, _ATTEMPTS + 1):
             try:
                 self._commit(title, files, deleted)
                 break
-            except (OSError, ValueError, RuntimeError, httpx2.HTTPError) as error:
+            except hub_errors() as error:
                 if attempt == _ATTEMPTS:
                     raise NotCarriedError(f"{title}: {error}") from error
                 time.sleep(self._first_pause_s * 2 ** (attempt - 1))

@@ -170,7 +170,7 @@ def _push(job: Job, output: Path) -> str | None:
     job.progress.event("saving", f"pushing to {target.repo}")
     try:
         return artifact.push(output, target.repo, private=target.private, token=job.token)
-    except (OSError, ValueError) as error:  # huggingface_hub's errors are OSErrors or ValueErrors
+    except artifact.hub_errors() as error:
         raise Refused(
             "unavailable",
             f"The model was trained but not pushed to {target.repo!r}: {error}",

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 from tests.doubles import workshop
+from tests.doubles.hub import HubDouble
+from tests.doubles.hub_workshop import jobs_backend, publish, really_run
 from tests.doubles.space import running_space
 from tests.doubles.workshop import local_backend, training_spec
 
@@ -112,6 +114,28 @@ def space_bench(request: pytest.FixtureRequest, folder: Path) -> Bench:
     )
 
 
+def jobs_bench(request: pytest.FixtureRequest, folder: Path) -> Bench:
+    """Return jobs of real workers on machines of HF Jobs."""
+    factory: pytest.TempPathFactory = request.getfixturevalue("tmp_path_factory")
+    running = HubDouble()
+    hub = running.__enter__()
+    request.addfinalizer(lambda: running.__exit__(None, None, None))
+    publish(hub, "acme/tiny", workshop.tiny_base(factory.getbasetemp().parent))
+    really_run(hub, folder)
+    backend = jobs_backend(hub, folder)
+
+    def case(base: str = "acme/tiny", **changes: Any) -> Case:
+        given = {"output_model": "acme/better", "hardware": "t4-small", **changes}
+        return Case(backend, training_spec(base, **given))
+
+    return Bench(
+        good=case(),
+        endless=case(hyperparameters={"max_steps": 100_000}),
+        failing=case("acme/absent"),
+        ref_of_nobody={"job_id": "job_nobody"},
+    )
+
+
 class _Nobody:
     """Takes traces and does nothing with them."""
 
@@ -134,7 +158,13 @@ def traced_bench(request: pytest.FixtureRequest, folder: Path) -> Bench:
     return replace(plain, **cases)
 
 
-KINDS = {"fake": fake_bench, "traced": traced_bench, "local": local_bench, "hf_space": space_bench}
+KINDS = {
+    "fake": fake_bench,
+    "traced": traced_bench,
+    "local": local_bench,
+    "hf_space": space_bench,
+    "hf_jobs": jobs_bench,
+}
 
 
 @pytest.fixture(
@@ -143,6 +173,7 @@ KINDS = {"fake": fake_bench, "traced": traced_bench, "local": local_bench, "hf_s
         "traced",
         pytest.param("local", marks=pytest.mark.trainer),
         pytest.param("hf_space", marks=[pytest.mark.trainer, pytest.mark.slow]),
+        pytest.param("hf_jobs", marks=[pytest.mark.trainer, pytest.mark.slow]),
     ]
 )
 def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Bench:

@@ -5,7 +5,9 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import httpx2
 import pytest
+from huggingface_hub.errors import HfHubHTTPError
 
 from agent_orchestrator.trainer import artifact
 from agent_orchestrator.trainer.base_model import check_local_base
@@ -146,3 +148,9 @@ def test_pickled_weights_are_refused(tmp_path: Path):
 def test_a_hub_id_is_left_to_the_hub():
     """What is no path cannot be judged here."""
     check_local_base("owner/some-model")
+
+
+def test_whatever_the_hubs_client_raises_counts_as_a_failed_upload():
+    """Its transport's errors too, which are no OSErrors."""
+    for error in (httpx2.ConnectError, HfHubHTTPError, RuntimeError):
+        assert issubclass(error, artifact.hub_errors())
