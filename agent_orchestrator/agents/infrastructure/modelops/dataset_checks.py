@@ -27,7 +27,6 @@ FindingKind = Literal[
     "missing_answer",
     "wrong_for_method",
     "too_long",
-    "unusable",
 ]
 SHOWN: Final = 5
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from agent_orchestrator.agents.infrastructure.modelops.costs import past_runs
+from agent_orchestrator.agents.infrastructure.modelops.dataset_profile import CHARACTERS_PER_TOKEN
 from agent_orchestrator.agents.infrastructure.modelops.jobs import Jobs
 from agent_orchestrator.agents.infrastructure.modelops.usecases.training import TrainSubagentModel
 from agent_orchestrator.domain import budget, cost
@@ -15,8 +16,6 @@ from agent_orchestrator.domain.calibration import base_family, calibrate, is_pro
 from agent_orchestrator.errors import InputError
 from agent_orchestrator.stores.defaults import Hyperparameters, TrainingDefaults
 
-#: English text and code average about this many characters a token.
-_CHARACTERS_PER_TOKEN = 3.5
 #: Until the worker has started and read the model: the import of the engine dominates.
 _STARTUP_MINUTES = 0.3
 _ON_THIS_MACHINE = frozenset({"local", "fake"})
@@ -51,7 +50,7 @@ class Pricing:
         )
         return cost.estimate(
             parameters=base.parameters,
-            tokens_per_epoch=max(1, round(sum(map(_characters, rows)) / _CHARACTERS_PER_TOKEN)),
+            tokens_per_epoch=max(1, round(sum(map(_characters, rows)) / CHARACTERS_PER_TOKEN)),
             epochs=_epochs(hyperparameters, len(rows)),
             method=request.method,
             lora=hyperparameters.lora is not None,
