@@ -586,18 +586,15 @@ def _number(value: float | None) -> str | None:
 def _(result: CostReport) -> None:
     table(
         f"Jobs of {result.month}",
-        ("job", "kind", "agent", "status", "on", "estimate $", "actual $", "est. min", "min"),
+        ("job", "kind", "agent", "status", "estimate", "actual"),
         [
             (
                 job.job_id,
                 job.kind,
                 job.agent,
                 job.status,
-                job.hardware or job.backend,
-                f"{job.estimated_cost_usd:.2f}",
-                None if job.actual_cost_usd is None else f"{job.actual_cost_usd:.2f}",
-                f"{job.estimated_minutes:.1f}",
-                None if job.actual_minutes is None else f"{job.actual_minutes:.1f}",
+                _price(job.estimated_cost_usd, job.estimated_minutes),
+                _price(job.actual_cost_usd, job.actual_minutes),
             )
             for job in result.jobs
         ],
@@ -619,3 +616,11 @@ def _(result: SearchStarted) -> None:
         f"Compared by {result.metric}; about {result.estimated_minutes:.1f} min, at most "
         f"${result.max_cost_usd:.2f}; approval {result.approval}."
     )
+
+
+def _price(usd: float | None, minutes: float | None) -> str | None:
+    parts = (
+        None if usd is None else f"${usd:.2f}",
+        None if minutes is None else f"{minutes:.1f} min",
+    )
+    return ", ".join(filter(None, parts)) or None

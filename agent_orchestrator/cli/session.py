@@ -13,7 +13,10 @@ import click
 from agent_orchestrator.agents.infrastructure.modelops.authorisation import Caller
 from agent_orchestrator.agents.infrastructure.modelops.coordinator import Coordinator
 from agent_orchestrator.agents.infrastructure.modelops.usecases.base import Request, Result
-from agent_orchestrator.agents.infrastructure.modelops.usecases.deployment import RolledBack
+from agent_orchestrator.agents.infrastructure.modelops.usecases.deployment import (
+    Deployed,
+    RolledBack,
+)
 from agent_orchestrator.agents.infrastructure.modelops.usecases.jobs import (
     JobReport,
     MonitorTrainingJob,
@@ -105,7 +108,20 @@ async def finish(coordinator: Coordinator, result: Result, *, as_json: bool, wai
 
 
 def _check_drill(result: Result) -> None:
-    """Let a drill that failed end the command as failed; raises ShownFailure."""
+    """Let a drill that failed end the command as failed; raises ShownFailure.
+
+    The drill of a deployment undoes nothing: what was deployed serves, and people are warned.
+    """
+    if isinstance(result, Deployed) and result.drill is not None:
+        if result.drill.verdict in (Verdict.FAIL, Verdict.ERROR):
+            click.secho(
+                f"WARNING: the deployment serves, but its rollback drill did not succeed: "
+                f"{result.drill.message} Try `chef rollback {result.agent} --drill`.",
+                fg="red",
+                bold=True,
+                err=True,
+            )
+        return
     drill = result.drill if isinstance(result, RolledBack) else None
     if drill is not None and drill.verdict is Verdict.FAIL:
         raise ShownFailure(

@@ -223,3 +223,53 @@ def _rest(read: Callable[[], bytes]) -> str:
             found += read()
         except OSError:
             return found.decode(errors="replace")
+
+
+def test_costs_are_listed_beside_their_estimates(chef: Chef):
+    """This machine costs nothing; the budget's limits are the configuration's."""
+    job_id = chef(*TRAIN, "--wait", "--json").json["job_id"]
+    report = chef("costs", "--json").json
+    (cost,) = report["jobs"]
+    assert (cost["job_id"], cost["actual_cost_usd"], cost["hardware"]) == (
+        job_id,
+        0,
+        "this machine",
+    )
+    assert cost["actual_minutes"] >= 0
+    assert (report["limit_usd"], report["left_usd"], report["spent_hours"]) == (200, 200, 0)
+    said = chef("costs").out
+    assert job_id in said
+    assert "$0.00 of $200.00 and 0.0 of 100 rented hours spent or reserved" in said
+    assert chef("costs", "--month", "1999-01", "--json").json["jobs"] == []
+    assert chef("costs", "--month", "May").code == 2
+
+
+def test_a_dry_run_says_what_the_estimate_rests_on(chef: Chef):
+    """The range, the number of runs before, and what is left of the month."""
+    said = chef(*TRAIN, "--dry-run", "--json").json["details"]
+    low, high = said["minutes_range"]
+    assert low < said["estimated_minutes"] < high
+    assert (said["past_runs"], said["left_this_month_usd"]) == (0, 200)
+    assert "No run of this kind" in said["rests_on"]
+    chef(*TRAIN, "--wait")
+    assert chef(*TRAIN, "--dry-run", "--json").json["details"]["past_runs"] == 1
+
+
+def test_a_production_run_wants_a_demo_first(chef: Chef):
+    """Or a reason, which whoever approves reads."""
+    refused = chef(*TRAIN, "--mode", "production", "--dry-run")
+    assert refused.code == 2
+    assert "--mode demo" in refused.err
+    forced = chef(*TRAIN, "--mode", "production", "--override-reason", "known well", "--dry-run")
+    assert "Without a demo run: known well" in forced.out
+
+
+def test_a_search_can_be_priced_before_it_runs(chef: Chef):
+    """Its settings are named; a space that is none is bad input."""
+    search = ("search", "code_review", "--base-model", "local/tiny-code", "--dry-run", "--json")
+    said = chef(*search, "--space", "learning_rate=[0.001,0.002]")
+    assert said.code == 0, said.err
+    rates = {setting["learning_rate"] for setting in said.json["details"]["settings"]}
+    assert rates == {0.001, 0.002}
+    assert chef(*search, "--space", "learning_rate=fast").code == 2
+    assert chef(*search).code == 2

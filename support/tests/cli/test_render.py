@@ -268,6 +268,33 @@ async def test_a_drill_that_failed_ends_the_command_as_failed(capsys: pytest.Cap
     await session.finish(NO_COORDINATOR, result, as_json=False, wait=False)
 
 
+@pytest.mark.parametrize("as_json", [False, True])
+async def test_a_deployment_whose_drill_failed_warns_and_ends_well(
+    capsys: pytest.CaptureFixture[str], *, as_json: bool
+):
+    """It serves all the same; the warning is on stderr, so that machines read one document."""
+    deployed = Deployed(
+        deployed=True,
+        agent="cicd",
+        version="v1.1.0",
+        model="acme/two",
+        rollout_id="ro_1",
+        rollout_pct=20,
+        arms=[],
+        endpoint_url="http://127.0.0.1:8130/v1",
+        checklist=[],
+        drill=DRILL,
+    )
+    await session.finish(NO_COORDINATOR, deployed, as_json=as_json, wait=False)
+    said = capsys.readouterr().err
+    assert said.startswith("WARNING: the deployment serves, but its rollback drill did not succeed")
+    assert "chef rollback cicd --drill" in said
+    passed = DRILL.model_copy(update={"verdict": Verdict.PASS})
+    quiet = deployed.model_copy(update={"drill": passed})
+    await session.finish(NO_COORDINATOR, quiet, as_json=as_json, wait=False)
+    assert capsys.readouterr().err == ""
+
+
 @given(st.text(st.characters(blacklist_categories=("C", "Z")), min_size=1, max_size=20))
 def test_names_are_never_read_as_markup(text: str):
     """What looks like a tag is shown as it is."""
