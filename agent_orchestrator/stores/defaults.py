@@ -73,6 +73,8 @@ class Hyperparameters(_Strict):
     """Steps between validations; None for a tenth of the training."""
     lora: LoraDefaults | None = LoraDefaults()
     """None for full fine-tuning."""
+    trackio: Annotated[str, Field(min_length=1)] | None = None
+    """Trackio project that keeps the metrics too, beside the TensorBoard files."""
     quantization: Literal["int4"] | None = None
     """int4 keeps the base in four bits while adapters are trained, on a GPU."""
 

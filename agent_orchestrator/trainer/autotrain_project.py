@@ -50,6 +50,7 @@ def check(spec: Spec) -> None:
     refused: Mapping[str, bool] = {
         "max_steps": chosen.max_steps is not None,
         "num_epochs": chosen.num_epochs != round(chosen.num_epochs),
+        "trackio": chosen.trackio is not None,
         "early_stopping": chosen.early_stopping is not None,
         "lora.modules_to_save": lora is not None and bool(lora.modules_to_save),
         "beta": spec.method == "orpo" and chosen.beta != _BETA,
@@ -59,7 +60,8 @@ def check(spec: Spec) -> None:
             raise Refused(
                 "bad_spec",
                 f"hyperparameters.{name} is set, but AutoTrain cannot be told: it counts whole "
-                f"epochs, validates nothing, and its ORPO has beta = {_BETA}.",
+                f"epochs, validates nothing, reports to TensorBoard alone, and its ORPO has beta = "
+                f"{_BETA}.",
                 f"Leave {name} out, or train with engine 'trl'.",
             )
 

@@ -283,8 +283,20 @@ def arguments(parameters: Hyperparameters, total: int, job_dir: Path) -> dict[st
         "fp16": gpu and not brain_float,
         "dataloader_pin_memory": gpu,
         "logging_steps": max(1, total // 100),
-        "report_to": ["tensorboard"],
+        **_reports(parameters, job_dir),
         "disable_tqdm": True,
+    }
+
+
+def _reports(parameters: Hyperparameters, job_dir: Path) -> dict[str, Any]:
+    """Return where metrics go: TensorBoard, and Trackio where that is asked for."""
+    if parameters.trackio is None:
+        return {"report_to": ["tensorboard"]}
+    return {
+        "report_to": ["tensorboard", "trackio"],
+        "project": parameters.trackio,
+        "run_name": job_dir.name,
+        "trackio_static_space_id": False,  # nothing leaves this machine
     }
 
 

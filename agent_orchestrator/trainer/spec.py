@@ -95,6 +95,8 @@ class Hyperparameters:
     None trains all steps."""
     eval_steps: int | None = None
     """Steps between these validations; None for a tenth of the training."""
+    trackio: str | None = None
+    """Project under which Trackio keeps the metrics too, in the job's folder; None for none."""
     beta: float = 0.1
     """How strongly DPO and GRPO hold the model to its base; 0 lets GRPO go without a reference."""
     rewards: tuple[str, ...] = ("exact_match",)

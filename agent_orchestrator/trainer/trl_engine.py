@@ -5,12 +5,13 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from agent_orchestrator.trainer import artifact, batching, quantized
 from agent_orchestrator.trainer.base_model import load_base
-from agent_orchestrator.trainer.diagnosis import diagnose
+from agent_orchestrator.trainer.diagnosis import Refused, diagnose
 from agent_orchestrator.trainer.job import Job, Trained
 from agent_orchestrator.trainer.rows import Row
 from agent_orchestrator.trainer.spec import Hyperparameters, Spec
@@ -31,6 +32,7 @@ def train(job: Job, examples: list[Row], validation: list[Row], folder: Path) ->
 
     spec, progress = job.spec, job.progress
     quantized.check(spec)
+    _check_trackio(spec)
     in_four_bits = spec.hyperparameters.quantization is not None
     progress.event("loading", f"loading the base model {spec.base_model}")
     model, tokenizer = load_base(spec, job.token)
@@ -111,6 +113,16 @@ def _metrics(measured: TrainingRun, examples: int, too_long: int) -> dict[str, A
         "examples_too_long": too_long,
         **measured.measures,
     }
+
+
+def _check_trackio(spec: Spec) -> None:
+    if spec.hyperparameters.trackio is not None and find_spec("trackio") is None:
+        raise Refused(
+            "unavailable",
+            f"hyperparameters.trackio = {spec.hyperparameters.trackio!r} needs Trackio, which is "
+            "not installed.",
+            "Install it into .venv-trainer (pip install trackio), or leave trackio out.",
+        )
 
 
 def _load(spec: Spec, token: str | None) -> Any:

@@ -142,6 +142,7 @@ def _prepare_environment(job: Job) -> None:
     if job.spec.threads is not None:
         os.environ["OMP_NUM_THREADS"] = str(job.spec.threads)
     os.environ["TENSORBOARD_LOGGING_DIR"] = str(job.folder / "tensorboard")
+    os.environ["TRACKIO_DIR"] = str(job.folder / "trackio")
     # Threads that spin while they wait make a step several times slower on a busy machine.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")

@@ -1,4 +1,4 @@
-"""Adapters beside a base of four bits: where they are refused, and what becomes of them."""
+"""What needs more than every trainer has: four bits, where there is a GPU, and Trackio."""
 
 import json
 import subprocess
@@ -51,3 +51,19 @@ def test_adapters_go_into_the_base_as_it_was_saved(base: Path):
     assert done.returncode == 0, done.stderr
     before, directly, by_us = done.stdout.split()
     assert before != directly == by_us
+
+
+def test_trackio_is_asked_for_only_where_it_is_installed(base: Path, tmp_path: Path):
+    """Otherwise the job is refused before the base is loaded, with what to install."""
+    there = subprocess.run(
+        [trainer_python(), "-c", "import trackio"], capture_output=True, check=False
+    )
+    folder = job_folder(tmp_path / "job", base, hyperparameters={"trackio": "chef"})
+    if there.returncode == 0:
+        assert run_worker(folder) == 0
+        assert (folder / "trackio" / "chef.db").exists()
+        return
+    assert run_worker(folder) == 1
+    failure = json.loads((folder / "failure.json").read_text())
+    assert failure["kind"] == "unavailable"
+    assert "pip install trackio" in failure["remedy"]
