@@ -179,6 +179,8 @@ def _is_memory(said: Said) -> bool:
 
 
 def _is_gated(said: Said) -> bool:
+    if "RepositoryNotFoundError" in said.names:  # its text speaks of gated ones too
+        return "GatedRepoError" in said.names
     return "GatedRepoError" in said.names or said.has(*_GATED_TEXT)
 
 

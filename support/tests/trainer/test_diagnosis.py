@@ -46,6 +46,8 @@ def chained(error: Exception, cause: Exception) -> Exception:
         (chained(OSError("cannot load"), GatedRepoError("403")), "gated_model"),
         (OSError("You are trying to access a gated repo."), "gated_model"),
         (RepositoryNotFoundError("404 Client Error"), "unknown_base_model"),
+        (RepositoryNotFoundError("To access a private or gated repo …"), "unknown_base_model"),
+        (OSError("9600 requested and 6704 written"), "disk_full"),
         (LocalEntryNotFoundError("not in the cache"), "unknown_base_model"),
         (
             OSError("a/b is not a local folder and is not a valid model identifier listed on"),

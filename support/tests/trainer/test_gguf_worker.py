@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.doubles.hub import USER, HubDouble
 from tests.doubles.llama_cpp import conversion_folder, convert, llama_cpp, start_conversion
 from tests.doubles.workshop import environment, events, trainer_python
 
@@ -70,6 +71,19 @@ def test_an_adapter_is_merged_first(base: Path, tmp_path: Path):
         found[name] = read(folder / "manifest.json")
     assert found["merged"]["weights_sha256"] != found["plain"]["weights_sha256"]
     assert found["merged"]["parameters"] == found["plain"]["parameters"]
+
+
+def test_a_model_of_the_hub_is_fetched(base: Path, tmp_path: Path):
+    """By its id, with the token; one that the token does not see is an unknown model."""
+    files = {path.name: path.read_bytes() for path in base.iterdir()}
+    with HubDouble() as hub:
+        hub.repos.add("model", f"{USER}/tiny", files, private=True)
+        variables = {**hub.environment(), "HF_HUB_OFFLINE": "0", "HF_HOME": str(tmp_path / "hf")}
+        folder = conversion_folder(tmp_path / "job_1", f"{USER}/tiny", quantization="Q8_0")
+        assert convert(folder, **variables) == 0, (folder / "worker.log").read_text()
+        assert read(folder / "manifest.json")["file"] == "tiny.Q8_0.gguf"
+        missing = conversion_folder(tmp_path / "job_2", f"{USER}/missing")
+        assert failure_of(missing, **variables)["kind"] == "unknown_base_model"
 
 
 def test_an_unknown_architecture_is_named(base: Path, tmp_path: Path):
