@@ -36,7 +36,6 @@ _CORRECTNESS: Final = ("accuracy", "agent_routing_accuracy")
 _BATCH: Final = 100
 _CONNECT_MS: Final = 5_000
 _READ_MS: Final = 30_000
-_FLUSH_SECONDS: Final = 60.0
 _PARALLEL: Final = 8
 
 
@@ -222,7 +221,7 @@ class _Upload:
 
     def _flush(self) -> None:
         """Wait until what was given to the client is sent; LangSmithError when it was not."""
-        self.client.flush(timeout=_FLUSH_SECONDS)
+        self.client.flush()  # with a timeout it would not say whether all is sent
         if self.faults:
             raise LangSmithError(str(self.faults[0]))
 
