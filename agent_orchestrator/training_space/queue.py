@@ -110,6 +110,10 @@ class Queue:
 
     def job(self, job_id: str) -> SpaceJob:
         """Return how a job stands. Raises InputError, NotFoundError."""
+        with self._changing:  # between its end and its resumption a job has not ended
+            return self._job(job_id)
+
+    def _job(self, job_id: str) -> SpaceJob:
         folder = self._backend.folder(job_id)
         if not folder.path.is_dir():
             raise NotFoundError(f"The Space knows no job {job_id!r}.", remedy="See GET /jobs.")
@@ -120,6 +124,8 @@ class Queue:
             progress = Progress(status="pending", message=message)
             return SpaceJob(job_id=job_id, progress=progress, before_it=before)
         progress = folder.progress()
+        if _is_interrupted(folder, progress):
+            progress = replace(progress, status="pending", message="it was cut off and goes on")
         return SpaceJob(
             job_id=job_id,
             progress=replace(progress, losses=_thinned(progress.losses), tensorboard_url=None),
@@ -182,16 +188,17 @@ class Queue:
             if _is_waiting(folder) or folder.is_alive():
                 continue
             progress = folder.progress()
-            if progress.status in {"completed", "failed"} and not _was_cut_off(progress):
-                continue
-            if (folder.path / "cancel.json").exists():
-                continue
-            turn = _read_turn(folder)
-            if turn.starts >= _MOST_STARTS:
-                folder.fail(_KEEPS_DYING)
-                continue
-            log.info("Job %s was cut off; it goes on.", folder.path.name)
-            self._start(folder, replace(turn, starts=turn.starts + 1))
+            if _is_interrupted(folder, progress) or _was_killed(progress):
+                self._go_on(folder)
+
+    def _go_on(self, folder: JobFolder) -> None:
+        """Resume what was cut off, unless that has happened too often."""
+        turn = _read_turn(folder)
+        if turn.starts >= _MOST_STARTS:
+            folder.fail(_KEEPS_DYING)
+            return
+        log.info("Job %s was cut off; it goes on.", folder.path.name)
+        self._start(folder, replace(turn, starts=turn.starts + 1))
 
     def tick(self) -> None:
         """Settle what has ended and start what may run."""
@@ -204,7 +211,12 @@ class Queue:
             if folder.is_alive():
                 folder.progress()  # kills a process that ignores its cancellation
                 running.append(_read_turn(folder).gpu)
-            elif not _is_waiting(folder):
+            elif _is_waiting(folder):
+                continue
+            elif _is_interrupted(folder, folder.progress()):
+                self._go_on(folder)
+                running.append(_read_turn(folder).gpu)
+            else:
                 _settle(folder)
         free = [gpu for gpu in range(max(1, self._gpus())) if gpu not in running]
         for gpu, folder in zip(free, self._waiting(), strict=False):
@@ -270,7 +282,15 @@ def _settle(folder: JobFolder) -> None:
     log.info("Job %s: %s.", folder.path.name, progress.status)
 
 
-def _was_cut_off(progress: Progress) -> bool:
+def _is_interrupted(folder: JobFolder, progress: Progress) -> bool:
+    """Tell whether a worker ended on a signal that was no cancellation: its app's, or a person's.
+
+    It writes its checkpoint for seconds, in which the next app may have started.
+    """
+    return progress.status == "cancelled" and not (folder.path / "cancel.json").exists()
+
+
+def _was_killed(progress: Progress) -> bool:
     return progress.failure is not None and progress.failure.kind == "killed"
 
 

@@ -2,14 +2,18 @@
 
 import json
 import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from tests.cli.conftest import Chef
 from tests.doubles import workshop
+from tests.doubles.hub import ORG, HubDouble
 from tests.doubles.space import TOKEN, RunningSpace, running_space
 from tests.doubles.workspace import Workspace
+
+from agent_orchestrator.settings import own_python
 
 TRAIN = ("train", "code_review", "--base-model", "local/tiny-code", "--backend", "hf_space")
 
@@ -139,3 +143,39 @@ def test_a_real_worker_trains_on_a_space(
         assert metrics["train_loss_final"] < metrics["train_loss_first"]
         assert report["current_step"] == report["total_steps"] == metrics["steps"]
         assert "loss" in done.err
+
+
+def test_a_space_is_deployed_after_a_person_has_agreed(workspace: Workspace, tmp_path: Path):
+    """A dry run says the price; without an answer nothing is made; with it, the Space is there."""
+    with HubDouble() as hub:
+        environment = (
+            workspace.variables
+            | hub.environment()
+            | {
+                "HF_HOME": str(tmp_path / "hf"),
+                "MODELOPS_SPACE_TOKEN": TOKEN,
+                "MODELOPS_HUB_ORG": ORG,
+            }
+        )
+
+        def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+            command = (own_python(), "-m", "agent_orchestrator", "space", *arguments, "--json")
+            return subprocess.run(
+                command, env=environment, capture_output=True, text=True, check=False
+            )
+
+        plan = json.loads(run("deploy", "--dry-run").stdout)
+        assert (plan["approval_needed"], plan["estimated_cost_usd"]) == (True, 0.4)
+        waits = run("deploy")
+        assert waits.returncode == 3, waits.stderr
+        assert not hub.repos.ids("space")
+        done = run("deploy", "--yes")
+        assert done.returncode == 0, done.stderr
+        report = json.loads(done.stdout)
+        assert report["url"] == "https://acme-org-modelops-trainer.hf.space"
+        assert hub.spaces.get(report["space"]).secrets["MODELOPS_SPACE_TOKEN"] == TOKEN
+        paused = json.loads(run("pause").stdout)
+        assert paused["stage"] == "PAUSED"
+        assert (
+            TOKEN not in plan["summary"] + waits.stdout + waits.stderr + done.stdout + done.stderr
+        )

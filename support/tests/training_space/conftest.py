@@ -19,3 +19,11 @@ def space(workspace: Workspace, tmp_path: Path) -> Iterator[RunningSpace]:
     """Return a running app."""
     with running_space(tmp_path / "space", workspace.settings().trainer_python) as space:
         yield space
+
+
+@pytest.fixture(scope="module")
+def idle_space(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSpace]:
+    """Return a running app that tests share: none of them gives it a job."""
+    folder = tmp_path_factory.mktemp("idle")
+    with running_space(folder / "space", Workspace(folder).settings().trainer_python) as space:
+        yield space

@@ -83,16 +83,18 @@ async def test_a_known_id_starts_nothing_new(space: RunningSpace):
         ("GET", "/no-such-route"),
     ],
 )
-def test_nothing_but_health_is_told_without_the_token(space: RunningSpace, method: str, path: str):
+def test_nothing_but_health_is_told_without_the_token(
+    idle_space: RunningSpace, method: str, path: str
+):
     """A missing token and a wrong one are refused alike, before anything else is looked at."""
     for token in (None, "wrong", TOKEN + "x", "ü"):
         headers = {"Authorization": f"Bearer {token}".encode()} if token else {}
-        with httpx2.Client(base_url=space.url, headers=headers) as http:
+        with httpx2.Client(base_url=idle_space.url, headers=headers) as http:
             refused = http.request(method, path)
         assert refused.status_code == 401
         assert refused.headers[HEADER] == "1"
         assert "MODELOPS_SPACE_TOKEN" in refused.json()["remedy"]
-    assert TOKEN not in "".join(space.log)
+    assert TOKEN not in "".join(idle_space.log)
 
 
 async def test_health_says_what_the_space_can_do(space: RunningSpace):
@@ -139,14 +141,14 @@ async def test_a_space_whose_engine_is_broken_says_so_and_takes_no_job(
     ],
 )
 def test_a_request_that_is_wrong_is_refused_by_name(
-    space: RunningSpace, content: bytes, status: int, said: str
+    idle_space: RunningSpace, content: bytes, status: int, said: str
 ):
     """What was wrong is said, and no folder is made."""
-    with web(space) as http:
+    with web(idle_space) as http:
         refused = http.post("/train", content=content)
     assert refused.status_code == status
     assert said in json.dumps(refused.json())
-    assert not list(space.jobs.glob("*"))
+    assert not list(idle_space.jobs.glob("*"))
 
 
 @pytest.mark.parametrize(
@@ -158,17 +160,17 @@ def test_a_request_that_is_wrong_is_refused_by_name(
         "/artifacts/job_nobody/model.safetensors",
     ],
 )
-def test_a_job_that_is_not_there_is_not_found(space: RunningSpace, path: str):
+def test_a_job_that_is_not_there_is_not_found(idle_space: RunningSpace, path: str):
     """By every route."""
-    with web(space) as http:
+    with web(idle_space) as http:
         refused = http.get(path)
     assert (refused.status_code, refused.json()["error"]) == (404, "NotFoundError")
 
 
 @pytest.mark.parametrize("tail", ["-1", "x", "100000", ""])
-def test_the_number_of_lines_is_checked(space: RunningSpace, tail: str):
+def test_the_number_of_lines_is_checked(idle_space: RunningSpace, tail: str):
     """No request reads a whole log into memory."""
-    with web(space) as http:
+    with web(idle_space) as http:
         assert http.get("/logs/job_1", params={"tail": tail}).status_code == 422
 
 

@@ -187,6 +187,18 @@ async def test_a_restarted_space_lets_its_job_write_a_checkpoint(
     assert (progress.status, starts(space, "job_1")) == ("completed", 2)
 
 
+async def test_a_worker_that_is_told_to_end_goes_on(
+    space: RunningSpace, workspace: Workspace, backend: HfSpaceBackend
+):
+    """SIGTERM without a cancellation is an interruption, also while the app watches."""
+    workspace.scenario(steps=40, seconds=0.05)
+    submit(backend, "job_1")
+    await until(backend, "job_1", at_step(2))
+    os.kill(worker(space, "job_1"), signal.SIGTERM)
+    progress = await until(backend, "job_1", ended)
+    assert (progress.status, starts(space, "job_1")) == ("completed", 2)
+
+
 async def test_a_job_that_keeps_dying_is_given_up(
     space: RunningSpace, workspace: Workspace, backend: HfSpaceBackend, tmp_path: Path
 ):
