@@ -76,7 +76,7 @@ from agent_orchestrator.wiring.backends import (
 from agent_orchestrator.wiring.conversions import compose_conversions, start_process
 from agent_orchestrator.wiring.datasets import compose_reading
 from agent_orchestrator.wiring.experiments import call_prices, compose_experiments
-from agent_orchestrator.wiring.hub import open_hub
+from agent_orchestrator.wiring.hub import open_hub, telling_the_hub
 from agent_orchestrator.wiring.spaces import compose_space
 from agent_orchestrator.wiring.targets import (
     compose_targets,
@@ -242,7 +242,7 @@ def _compose_jobs(
     searches = Searches(jobs=desk, store=stores.jobs, training=training)
     settlers["search"] = searches.settle
     followed[SEARCH] = searches
-    settlers["evaluation"] = evaluations.record
+    settlers["evaluation"] = telling_the_hub(settings, stores.registry, evaluations.record)
     conversions = compose_conversions(settings, desk, catalogue, stores.registry, stores.datasets)
     settlers["conversion"] = conversions.register
     return _JobParts(base_models, desk, budget, training, searches, evaluations, conversions)

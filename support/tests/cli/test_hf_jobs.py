@@ -94,4 +94,7 @@ def test_a_model_trained_on_hf_jobs_is_evaluated_here(
     assert judged.code == 0, judged.err
     assert judged.json["evaluation"]["n_examples"] == 2
     assert (artifact / "model.safetensors").is_file()
+    card = hub.repos.get("model", model).page()["cardData"]
+    assert card["base_model_relation"] == "finetune"
+    assert "accuracy" in card["metrics"]
     assert WRITE not in done.out + done.err + judged.out + judged.err
