@@ -10,9 +10,11 @@ from typing import Any
 import psutil
 import pytest
 from tests.doubles.openai_server import OpenAIServer, Reply
+from tests.doubles.sources import open_local
 from tests.doubles.workspace import LABELS, Workspace, eventually
 
 from agent_orchestrator.agents.infrastructure.modelops.authorisation import Caller
+from agent_orchestrator.agents.infrastructure.modelops.datasets import DatasetStore
 from agent_orchestrator.agents.infrastructure.modelops.usecases.evaluation import (
     EvaluateModelVsBaseline,
     EvaluationStarted,
@@ -193,3 +195,51 @@ async def test_a_judge_compares_the_answers_in_both_orders(
     assert preferred.candidate > 0.7
     with pytest.raises(InputError, match="cannot judge without a baseline"):
         await start(embedded, judge="acme/cicd", baseline="none")
+
+
+async def test_tools_are_really_called_over_the_wire(workspace: Workspace, server: OpenAIServer):
+    """One model builds and asks for approval, the other only says that it did."""
+    names = ("build", "request_approval")
+    tools = [{"type": "function", "function": {"name": name}} for name in names]
+    rows = [
+        {
+            "inputs": {
+                "task": f"Release build {number} of {'abcdefghij'[number % 10] * 9}{number}.",
+                "tools": tools,
+                "tool_results": {"build": '{"image": "app:9f3c"}', "request_approval": "yes"},
+            },
+            "outputs": {"answer": "released"},
+            "metadata": {"expected_steps": ["build"], "approval_required": True},
+        }
+        for number in range(40)
+    ]
+    source = open_local(workspace.write_rows(rows, "releases"))
+    workspace.serve_elsewhere(code_review=server.url, cicd=server.url)
+    DatasetStore(workspace.settings().datasets_dir).build("code_review", source)
+
+    def works(body: Mapping[str, Any]) -> Reply:
+        if body["model"] != "acme/cicd":
+            return Reply("I built app:9f3c, asked for approval and released it.")
+        if body["messages"][-1]["role"] == "tool":
+            return Reply("released")
+        calls = [
+            {
+                "id": f"call_{name}",
+                "type": "function",
+                "function": {"name": name, "arguments": "{}"},
+            }
+            for name in names
+        ]
+        return Reply("", tool_calls=calls)
+
+    server.answer_with(works)
+    embedded = compose(workspace.settings())
+    embedded.registry.add_model_version("code_review", model_id="acme/cicd")
+    started = await start(embedded, dataset="releases")
+    found = await finished(embedded, started.job_id)
+    assert found.status == "completed", found
+    scores = found.evaluation.scores
+    for metric in ("workflow_completeness", "risk_assessment_accuracy"):
+        assert (scores["candidate"][metric], scores["baseline"][metric]) == (1.0, 0.0)
+    assert scores["candidate"]["mcp_integration_quality"] > 0.0
+    assert "mcp_integration_quality" not in scores["baseline"]
