@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +14,7 @@ from langsmith import Client, traceable, tracing_context
 from tests.doubles.langsmith import KEY, LangSmith
 from tests.doubles.sources import read
 
+from agent_orchestrator.agents.infrastructure.modelops.datasets import DatasetStore
 from agent_orchestrator.agents.infrastructure.modelops.examples import Example
 from agent_orchestrator.agents.infrastructure.modelops.filters import Filters
 from agent_orchestrator.agents.infrastructure.modelops.sources import BadRow, Source, Wanted
@@ -114,10 +117,34 @@ def test_more_examples_than_a_page_holds_all_come(service: LangSmith, client: Cl
     assert len(tasks(opened(service, "langsmith:many"))) == 230
 
 
-def test_a_data_set_that_is_not_there_is_named(service: LangSmith) -> None:
-    """The error says which name was looked for."""
-    with pytest.raises(DatasetError, match="no data set 'nothing'"):
+def test_a_data_set_that_is_not_there_is_named(service: LangSmith, client: Client) -> None:
+    """The error says which name was looked for, and which there are."""
+    with pytest.raises(DatasetError, match=r"no data set 'nothing'.*none for this key"):
         opened(service, "langsmith:nothing")
+    client.create_dataset("reviews")
+    with pytest.raises(DatasetError, match=r"no data set 'review'.*There are reviews"):
+        opened(service, "langsmith:review")
+
+
+def test_a_service_that_breaks_off_leaves_no_half_data_set(
+    service: LangSmith, client: Client, tmp_path: Path
+) -> None:
+    """The page that did not come is an error, and nothing is built."""
+    client.create_dataset("many")
+    rows = [{"inputs": {"task": f"t{n}"}, "reference_outputs": {"answer": "x"}} for n in range(230)]
+    client.create_examples(dataset_name="many", examples=rows)
+    source = opened(service, "langsmith:many")
+
+    def breaking() -> Iterator[Example | BadRow]:
+        for number, row in enumerate(source.examples):
+            if number == 50:
+                service.failing = 500
+            yield row
+
+    store = DatasetStore(tmp_path / "datasets")
+    with pytest.raises(UpstreamError, match="data set 'many'"):
+        store.build(AGENT, replace(source, examples=breaking()))
+    assert list((tmp_path / "datasets").iterdir()) == []
 
 
 def test_no_key_a_wrong_key_and_a_broken_service_are_told_apart(service: LangSmith) -> None:

@@ -19,7 +19,9 @@ from agent_orchestrator.agents.infrastructure.modelops.sources.langsmith_client 
 )
 from agent_orchestrator.agents.infrastructure.modelops.sources.naming import slug
 from agent_orchestrator.agents.infrastructure.modelops.sources.traces import example_of
+from agent_orchestrator.errors import DatasetError
 
+_SHOWN: Final = 10
 _TRAIN: Final = ("train",)
 _HELD_OUT: Final = ("eval", "test", "validation")
 
@@ -37,7 +39,9 @@ class LangSmithDatasets:
         name = name or self._default_name.format(agent=wanted.agent)
         client = self._connect()
         with reading(f"data set {name!r}"):
-            dataset = client.read_dataset(dataset_name=name)
+            dataset = next(client.list_datasets(dataset_name=name, limit=1), None)
+            if dataset is None:
+                raise _unknown(name, [d.name for d in client.list_datasets(limit=_SHOWN)])
             split = all(_any(client, name, splits) for splits in (_TRAIN, _HELD_OUT))
         origin = f"LangSmith data set {name} ({dataset.id})"
         if not split:
@@ -45,6 +49,11 @@ class LangSmithDatasets:
         return Source(
             slug(name), origin, _examples(client, name, _TRAIN), _examples(client, name, _HELD_OUT)
         )
+
+
+def _unknown(name: str, known: Sequence[str]) -> DatasetError:
+    there = f"There are {', '.join(known)}." if known else "There is none for this key."
+    return DatasetError(f"LangSmith has no data set {name!r}.", remedy=there)
 
 
 def _any(client: Client, name: str, splits: Sequence[str]) -> bool:
