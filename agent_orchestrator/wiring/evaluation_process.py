@@ -60,7 +60,7 @@ async def evaluate(
     async with direct_access(settings, endpoints) as complete:
         defaults = load_evaluation_defaults(settings.config_dir)
         calls = traced_calls(complete, tracer, versions, agent=spec.agent, job_id=job_id)
-        judge = direct_judge(complete, spec.judge_endpoint) if spec.judge_endpoint else None
+        judge = direct_judge(calls, spec.judge_endpoint) if spec.judge_endpoint else None
         runner = EvalRunner(model_caller(calls), defaults, judge=judge)
         baseline = spec.baseline
         return await runner.run(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -28,8 +29,16 @@ from agent_orchestrator.agents.infrastructure.modelops.experiment_upload import 
     LangSmithAccount,
     upload,
 )
+from agent_orchestrator.agents.infrastructure.modelops.redaction import Redaction
 from agent_orchestrator.agents.infrastructure.modelops.sources import Source
+from agent_orchestrator.agents.infrastructure.modelops.trace_export import (
+    TraceDestination,
+    TraceExport,
+)
 from agent_orchestrator.domain.evaluation import EvalReport
+from agent_orchestrator.domain.outcomes import Feedback, Outcome
+from agent_orchestrator.domain.routing import Arm
+from agent_orchestrator.serving.tracing import Tracer, new_id
 from agent_orchestrator.stores.defaults import EvaluationDefaults
 
 TASKS = [
@@ -423,3 +432,37 @@ async def evaluated(folder: Path, name: str) -> tuple[EvalReport, Dataset]:
     runner = EvalRunner(ask, EvaluationDefaults(weights={"accuracy": 30}))
     subjects = Subject("acme/adds", "v1.0.0"), Subject("acme/says-4")
     return await runner.run("feature_dev", dataset, *subjects), dataset
+
+
+def test_our_traces_are_found_again(langsmith_peer: LangSmithPeer):
+    """A request that we traced is a root with its answer, its call below it and its feedback."""
+    project, request_id = langsmith_peer.project(), str(new_id(time.time()))
+    export = TraceExport(
+        TraceDestination(
+            endpoint=langsmith_peer.client.api_url,
+            key=str(langsmith_peer.client.api_key),
+            project=project,
+        ),
+        Redaction([]),
+    )
+    tracer = Tracer(export)
+    trace = tracer.request(request_id, "feature_dev", "task-1", {"messages": ["2 + 2"]})
+    arm_ = Arm("candidate", "acme/adds", "v1.1.0", 20)
+    outcome = Outcome(request_id, 0, time.time(), "feature_dev", "task-1", "acme/adds", "candidate",
+                      "v1.1.0", "ro_1", 5.0)  # fmt: skip
+    trace.attempted(outcome)
+    trace.answered(arm_, "ro_1", [{"role": "assistant", "content": "4"}])
+    assert export.flush(30)
+    langsmith_peer.eventually(partial(_roots, langsmith_peer, project, 1))
+    tracer.judge(Feedback(request_id, 1.0, "user", time.time()))
+    export.close(30)
+    chosen = 'and(eq(metadata_key, "rollout_id"), eq(metadata_value, "ro_1"))'
+    found = partial(_roots, langsmith_peer, project, 1, filter=chosen)
+    [root] = langsmith_peer.eventually(found)
+    assert str(root.id) == request_id
+    assert root.outputs["choices"][0]["message"]["content"] == "4"
+    [call] = langsmith_peer.eventually(
+        lambda: list(langsmith_peer.client.list_runs(project_name=project, is_root=False))
+    )
+    assert (call.name, call.parent_run_id) == ("acme/adds", root.id)
+    assert langsmith_peer.eventually(partial(_scores, langsmith_peer, [root], "quality", 1)) == [1]
