@@ -18,7 +18,7 @@ from tests.doubles.workshop import (
 
 pytestmark = pytest.mark.trainer
 
-#: Runs the worker where more than LIMIT rows at once do not fit, as a GPU would say it.
+#: Runs the worker where, from one forward pass on, no more rows fit, as a GPU would say it.
 SMALL_MEMORY = """
 import sys
 from pathlib import Path
@@ -26,10 +26,12 @@ from pathlib import Path
 import torch
 from transformers import LlamaModel
 
-forward, limit = LlamaModel.forward, int(sys.argv[2])
+forward, limit, passes = LlamaModel.forward, int(sys.argv[2]), int(sys.argv[3])
 
 def run(self, input_ids=None, **kwargs):
-    if self.training and input_ids.shape[0] > limit:
+    global passes
+    passes -= self.training
+    if self.training and passes < 0 and input_ids.shape[0] > limit:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
     return forward(self, input_ids=input_ids, **kwargs)
 
@@ -41,11 +43,14 @@ sys.exit(work(Path(sys.argv[1])))
 """
 
 
-def run_with_memory_for(rows: int, folder: Path) -> int:
-    """Run the worker on a machine whose memory holds so many rows; return its exit status."""
+def run_with_memory_for(rows: int, folder: Path, after: int = 0) -> int:
+    """Run the worker on a machine whose memory holds so many rows; return its exit status.
+
+    The first ``after`` forward passes find room for all.
+    """
     with (folder / "worker.log").open("wb") as log:
         return subprocess.run(
-            [trainer_python(), "-c", SMALL_MEMORY, folder, str(rows)],
+            [trainer_python(), "-c", SMALL_MEMORY, folder, str(rows), str(after)],
             env=environment(),
             stdout=log,
             stderr=log,
@@ -73,6 +78,21 @@ def test_a_batch_that_does_not_fit_is_halved_until_it_does(base: Path, tmp_path:
     assert len(told) == 2
     assert told[-1].endswith("going on with 2, gradient_accumulation 4")
     assert read(folder, "batch.json") == {"batch_size": 2, "gradient_accumulation": 4}
+
+
+@pytest.mark.slow
+def test_memory_that_runs_out_in_the_midst_changes_nothing_else(base: Path, tmp_path: Path):
+    """The training goes on from its last checkpoint and ends as one with more memory does."""
+    parameters = {"batch_size": 8, "max_steps": 9, "checkpoint_steps": 2}
+    short, ample = (
+        job_folder(tmp_path / name, base, hyperparameters=parameters) for name in ("one", "two")
+    )
+    assert [run_with_memory_for(4, short, after=5), run_with_memory_for(8, ample)] == [0, 0]
+    assert any("resuming from checkpoint-4" in event["message"] for event in events(short))
+    one, two = (read(folder, "manifest.json")["metrics"] for folder in (short, ample))
+    assert one["steps"] == two["steps"]
+    assert one["tokens"] == two["tokens"]
+    assert one["train_loss_final"] == pytest.approx(two["train_loss_final"], abs=1e-4)
 
 
 @pytest.mark.slow
