@@ -31,7 +31,7 @@ from agent_orchestrator.agents.infrastructure.modelops.usecases.search import (
 )
 from agent_orchestrator.domain.budget import MonthlyLimits
 from agent_orchestrator.domain.jobs import Failure, JobKind
-from agent_orchestrator.errors import DatasetError, InputError
+from agent_orchestrator.errors import DatasetError, InputError, UnavailableError
 from agent_orchestrator.stores.audit import AuditLog
 from agent_orchestrator.stores.database import Database
 from agent_orchestrator.stores.jobs import JobStore
@@ -45,6 +45,17 @@ def loss(hyperparameters: Mapping[str, Any]) -> float:
     """Return what a rate reaches: the nearer to the best one, and the longer, the lower."""
     distance = abs(math.log(hyperparameters["learning_rate"] / BEST))
     return distance + 1.0 / float(hyperparameters["num_epochs"])
+
+
+class Moody(FakeBackend):
+    """A backend that can be down before a job is submitted."""
+
+    mood: UnavailableError | None = None
+
+    def check(self, *_: object) -> None:
+        """See ``ChecksFirst``."""
+        if self.mood is not None:
+            raise self.mood
 
 
 @dataclass
@@ -227,6 +238,21 @@ async def test_a_month_that_is_spent_stops_a_search(tmp_path: Path):
     assert report.status == "completed"
     assert "are left in" in report.message
     assert len(lab.trials(search)) == 1
+
+
+async def test_a_backend_that_cannot_be_asked_now_is_asked_again(tmp_path: Path):
+    """A search does not end by a service that is down for a minute."""
+    lab = Laboratory(tmp_path)
+    lab.backend = Moody(lab.scenario, clock=lambda: lab.at)
+    lab.searches = lab.open()
+    search = await lab.start()
+    assert lab.trials(search) == {"r1t1": "running"}
+    lab.backend.mood = UnavailableError("Down.")
+    with pytest.raises(UnavailableError, match="Down"):
+        lab.look(search)
+    lab.backend.mood = None
+    assert lab.until_over(search).status == "completed"
+    assert len(lab.trials(search)) == 4
 
 
 async def test_when_every_trial_fails_the_search_has_failed(tmp_path: Path):

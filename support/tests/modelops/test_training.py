@@ -566,3 +566,14 @@ async def test_an_estimate_learns_from_the_runs_before(tmp_path: Path):
     low, high = after.details["minutes_range"]
     assert (low, high) == pytest.approx((0.71, 1.41))
     assert "as 4 past runs of this kind took" in after.details["rests_on"]
+
+
+async def test_a_rented_machine_is_given_back_when_it_has_cost_the_limit(school: School):
+    """The job's own time limit is that of dollars when it is the shorter one."""
+    limits = school.defaults.limits.model_copy(update={"max_cost_usd": 1.5, "max_hours": 6.0})
+    defaults = school.defaults.model_copy(update={"limits": limits})
+    training = school.make({"hf_jobs": school.backend, "fake": school.backend}, defaults=defaults)
+    for backend, seconds in (("hf_jobs", 2 * 3600.0), ("fake", 6 * 3600.0)):
+        request = TrainSubagentModel(agent="code_review", base_model="local/tiny-code")
+        prepared = training.prepare(request.model_copy(update={"backend": backend}))
+        assert training._pricing.most_seconds(prepared.estimate) == seconds

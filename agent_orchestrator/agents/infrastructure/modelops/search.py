@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -37,7 +38,14 @@ from agent_orchestrator.domain import search
 from agent_orchestrator.domain.jobs import TERMINAL, Failure, Job, Progress
 from agent_orchestrator.domain.models import TrainingMethod
 from agent_orchestrator.domain.search import Place, SearchPlan, Trial
-from agent_orchestrator.errors import ChefError, ConflictError, InputError, NotFoundError
+from agent_orchestrator.errors import (
+    ChefError,
+    ConflictError,
+    InputError,
+    NotAvailable,
+    NotFoundError,
+    UnavailableError,
+)
 from agent_orchestrator.stores.defaults import Hyperparameters
 from agent_orchestrator.stores.jobs import JobStore
 
@@ -194,7 +202,8 @@ class Searches:
             approval_id=approval_id,
         )
         self._jobs.start(job, lambda: {"job_id": job_id})
-        self._jobs.refresh(job_id)  # starts the first trial
+        with suppress(UnavailableError):  # else the next look starts the first trial
+            self._jobs.refresh(job_id)
         return SearchStarted(
             job_id=job_id,
             dataset=str(request.dataset),
@@ -244,8 +253,11 @@ class Searches:
         except ConflictError:
             return  # somebody else has just started it
         except ChefError as error:
-            if not self._store.of([trial_id]):  # else it is stored, as failed
-                self._change(job.id, stopped=error.message)
+            if self._store.of([trial_id]):
+                return  # it is on record, as failed
+            if isinstance(error, UnavailableError | NotAvailable):
+                raise  # the next look tries again, perhaps from where the backend is known
+            self._change(job.id, stopped=error.message)
 
     def _check_budget(self, standing: _Standing, wanted: Prepared, most_usd: float) -> None:
         spent = sum(charge(trial).usd for trial in standing.jobs.values())
