@@ -120,20 +120,25 @@ def test_a_job_on_a_space_can_be_cancelled(chef: Chef, space: RunningSpace, work
 
 @pytest.mark.trainer
 @pytest.mark.slow
+@pytest.mark.parametrize("engine", ["trl", "autotrain"])
 def test_a_real_worker_trains_on_a_space(
+    *,
+    engine: str,
     chef: Chef,
     workspace: Workspace,
     tmp_path: Path,
     tmp_path_factory: pytest.TempPathFactory,
     monkeypatch: pytest.MonkeyPatch,
 ):
-    """TRL behind the app: health, progress, a loss that falls, other weights than the base's."""
+    """Either engine behind the app: progress, a loss that falls, other weights than the base's."""
     base = workshop.tiny_base(tmp_path_factory.getbasetemp().parent)
-    offline = {name: workshop.environment()[name] for name in ("OMP_NUM_THREADS", "HF_HUB_OFFLINE")}
+    environment = workshop.environment()
+    offline = {name: environment[name] for name in ("OMP_NUM_THREADS", "HF_HUB_OFFLINE")}
+    offline["CHEF_AUTOTRAIN_PYTHON"] = str(workshop.autotrain_python())
     with running_space(tmp_path / "space", workshop.trainer_python(), variables=offline) as space:
         use(space, monkeypatch)
         shutil.copytree(base, space.artifacts / "local" / "tiny-code")
-        done = chef(*TRAIN, "--wait", "--json")
+        done = chef(*TRAIN, "--engine", engine, "--wait", "--json")
         assert done.code == 0, done.err
         report = done.json
         weights = workspace.state / "artifacts" / report["hub_repo"] / "model.safetensors"
