@@ -29,7 +29,7 @@ exec "$@"
 
 
 def jobs_backend(
-    hub: HubDouble, folder: Path, *, token: str = WRITE, **defaults: Any
+    hub: HubDouble, folder: Path, *, token: str = WRITE, look_again_s: float = 0.0, **defaults: Any
 ) -> HfJobsBackend:
     """Return a backend of the double's user."""
     client = JobsClient(Hub(token, hub.url), USER)
@@ -40,6 +40,7 @@ def jobs_backend(
         defaults=HfJobsDefaults(**defaults),
         locks_dir=folder / "locks",
         environment=environment,
+        look_again_s=look_again_s,
     )
 
 

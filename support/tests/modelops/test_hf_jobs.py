@@ -161,13 +161,36 @@ def test_a_running_job_is_followed(hub: HubDouble, backend: HfJobsBackend, tmp_p
     gpu = {"utilization": 97, "memory_used_bytes": 2**30, "memory_total_bytes": 2**34}
     job.metrics = {"gpus": {"a": gpu}}
     tell(job, "step", step=4, total_steps=5, loss=0.25)
+    deadline = time.monotonic() + 60
     while "GPU 97 %" not in (message := look(backend, 4).message):
+        assert time.monotonic() < deadline, message
         time.sleep(0.05)
     assert message == "step (GPU 97 %, 1,024 of 16,384 MiB)"
     assert look(jobs_backend(hub, tmp_path / "later"), 4).losses[-1] == (4, 0.25)
     assert backend.logs({"job_id": JOB}, 2)[-1].startswith("chef-progress")
     assert backend.logs({"job_id": JOB}, 0) == []
     job.move("CANCELED")
+
+
+def test_whoever_follows_a_job_does_not_ask_the_service_each_time(hub: HubDouble, tmp_path: Path):
+    """Steps come from the log; its end has the service asked at once, and so has a change."""
+    backend = jobs_backend(hub, tmp_path, look_again_s=600.0)
+    backend.submit(JOB, spec())
+    (job,) = hub.jobs.all()
+    job.move("RUNNING")
+    tell(job, "step", step=1, total_steps=5, loss=1.0)
+    look(backend, 1)
+    asked = len(hub.seen("GET", f"^/api/jobs/{USER}$"))
+    tell(job, "step", step=2, total_steps=5, loss=1.0)
+    look(backend, 2)
+    assert len(hub.seen("GET", f"^/api/jobs/{USER}$")) == asked
+    job.move("ERROR", "Job timeout")
+    deadline = time.monotonic() + 60
+    while backend.poll({"job_id": JOB}).status != "failed":
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    backend.resume({"job_id": JOB})
+    assert backend.poll({"job_id": JOB}).status == "pending"
 
 
 def test_a_stream_that_breaks_is_taken_up_again(hub: HubDouble, backend: HfJobsBackend):

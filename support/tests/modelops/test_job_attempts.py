@@ -116,3 +116,11 @@ def test_what_a_machine_does_is_said():
     both = {"cpu_usage_pct": 50, "memory_used_bytes": 2**20, "memory_total_bytes": 2**21}
     assert machine_message({**both, "gpus": {"a": gpu}}) == "GPU 97 %, 1,024 of 16,384 MiB"
     assert machine_message({**both, "gpus": {}}) == "CPU 50 %, 1 of 2 MiB"
+    strange: list[dict[str, Any]] = [
+        {},
+        {"gpus": {"a": {}}},
+        {"gpus": [1]},
+        {"cpu_usage_pct": "much"},
+    ]
+    for unknown in strange:
+        assert machine_message(unknown) is None

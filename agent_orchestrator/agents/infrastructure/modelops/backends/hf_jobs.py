@@ -13,6 +13,7 @@ import json
 import math
 import re
 import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -80,6 +81,9 @@ class HfJobsBackend:
     locks_dir: Path
     environment: Mapping[str, str]
     """The environment to take the Hub's address from."""
+    look_again_s: float = 5.0
+    """For how long an answer of the Jobs API counts; steps come from the log all the while."""
+    _seen: dict[str, tuple[float, list[Attempt]]] = field(default_factory=dict)
     _followed: dict[str, _Followed] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -113,7 +117,7 @@ class HfJobsBackend:
     def poll(self, ref: Ref) -> Progress:
         """See ``TrainerBackend``."""
         client = self.connect()
-        attempts = self._attempts(client, ref)
+        attempts = self._lately(client, ref)
         newest = attempts[-1]
         if newest.has_ended:
             self._forget(newest)
@@ -190,7 +194,23 @@ class HfJobsBackend:
         """Let one process at a time start machines for a job."""
         return locked(self.locks_dir / job_id, timeout=_SUBMIT_SECONDS)
 
+    def _lately(self, client: JobsClient, ref: Ref) -> list[Attempt]:
+        """Return what was started, as it was seen lately: whoever follows a job asks every second.
+
+        A log that has ended says that the job has, too.
+        """
+        job_id, now = ref["job_id"], time.monotonic()
+        at, attempts = self._seen.get(job_id, (-math.inf, []))
+        if attempts and now - at < self.look_again_s:
+            followed = self._followed.get(attempts[-1].id)
+            if followed is None or followed.log.is_open():
+                return attempts
+        attempts = self._attempts(client, ref)
+        self._seen[job_id] = (now, attempts)
+        return attempts
+
     def _attempts(self, client: JobsClient, ref: Ref) -> list[Attempt]:
+        self._seen.pop(ref["job_id"], None)
         attempts = list(client.attempts(ref["job_id"]))
         if not attempts:
             raise NotFoundError(
@@ -241,10 +261,10 @@ class HfJobsBackend:
     def _running(self, client: JobsClient, newest: Attempt) -> Progress:
         followed = self._follow(client, newest)
         progress = progress_from("running", followed.log.events(_PATIENCE_SECONDS))
-        sample = followed.machine.value
-        if sample is None:
+        doing = machine_message(followed.machine.value or {})
+        if doing is None:
             return progress
-        return replace(progress, message=f"{progress.message} ({machine_message(sample)})")
+        return replace(progress, message=f"{progress.message} ({doing})")
 
     def _ended(self, client: JobsClient, ref: Ref, newest: Attempt) -> Progress:
         repo = self._repo(ref["job_id"])

@@ -124,16 +124,19 @@ def _cut_off(newest: Attempt, outcome: Outcome, last_line: str, repo: str) -> Fa
     )
 
 
-def machine_message(metrics: Mapping[str, Any]) -> str:
-    """Return what a machine does, in words: its first GPU, else its processor and memory."""
-    for gpu in (metrics.get("gpus") or {}).values():
-        return (
-            f"GPU {gpu['utilization']:.0f} %, "
-            f"{gpu['memory_used_bytes'] / _MEBIBYTE:,.0f} of "
-            f"{gpu['memory_total_bytes'] / _MEBIBYTE:,.0f} MiB"
-        )
-    return (
-        f"CPU {metrics['cpu_usage_pct']:.0f} %, "
-        f"{metrics['memory_used_bytes'] / _MEBIBYTE:,.0f} of "
-        f"{metrics['memory_total_bytes'] / _MEBIBYTE:,.0f} MiB"
-    )
+def machine_message(metrics: Mapping[str, Any]) -> str | None:
+    """Return what a machine does, in words: its first GPU, else its processor and memory.
+
+    None for a sample in a form that is not known here.
+    """
+    try:
+        for gpu in (metrics.get("gpus") or {}).values():
+            return f"GPU {gpu['utilization']:.0f} %, {_memory(gpu)}"
+        return f"CPU {metrics['cpu_usage_pct']:.0f} %, {_memory(metrics)}"
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return None
+
+
+def _memory(sample: Mapping[str, Any]) -> str:
+    used, total = (sample[f"memory_{name}_bytes"] / _MEBIBYTE for name in ("used", "total"))
+    return f"{used:,.0f} of {total:,.0f} MiB"

@@ -45,6 +45,10 @@ class JobLog:
         self._thread = threading.Thread(target=self._follow, name="job-log", daemon=True)
         self._thread.start()
 
+    def is_open(self) -> bool:
+        """Tell whether it still listens."""
+        return self._thread.is_alive()
+
     def events(self, patience_s: float) -> tuple[dict[str, Any], ...]:
         """Return the events so far.
 
