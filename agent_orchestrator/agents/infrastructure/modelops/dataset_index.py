@@ -166,7 +166,8 @@ class RowIndex:
 
     def find(self, kind: str, query: str) -> int:
         """Keep the rows that a query returns as a finding's; return how many they are."""
-        self._db.execute(f"INSERT INTO found SELECT '{kind}', n FROM ({query})")  # noqa: S608
+        insert = f"INSERT INTO found SELECT ?, n FROM ({query})"  # noqa: S608  # nosec B608 - our own text
+        self._db.execute(insert, (kind,))
         return self.count(kind)
 
     def mark(self, kind: str, n: int) -> None:
@@ -185,9 +186,13 @@ class RowIndex:
 
     def remove(self, query: str) -> int:
         """Leave out the rows that a query returns; return how many were still there."""
-        before = self._db.total_changes
-        self._db.execute(f"INSERT OR IGNORE INTO removed SELECT n FROM ({query})")  # noqa: S608
-        return self._db.total_changes - before
+        insert = f"INSERT OR IGNORE INTO removed SELECT n FROM ({query})"  # noqa: S608  # nosec B608 - our own text
+        return self._db.execute(insert).rowcount
+
+    def remove_found(self, kind: str) -> int:
+        """Leave out the rows of a finding; return how many were still there."""
+        insert = "INSERT OR IGNORE INTO removed SELECT n FROM found WHERE kind = ?"
+        return self._db.execute(insert, (kind,)).rowcount
 
     # ------------------------------------------------------------ what is left
 
