@@ -20,13 +20,13 @@ import anyio.to_thread
 
 from agent_orchestrator.agents.infrastructure.modelops.backends.job_folder import JobFolder
 from agent_orchestrator.agents.infrastructure.modelops.conversion import SPEC, ConversionSpec
-from agent_orchestrator.agents.infrastructure.modelops.evaluation_jobs import (
+from agent_orchestrator.agents.infrastructure.modelops.evaluation.jobs import (
     EvaluationSpec,
     registry_scores,
     summarise,
 )
-from agent_orchestrator.agents.infrastructure.modelops.hub_publishing import publish
-from agent_orchestrator.agents.infrastructure.modelops.report import write_report
+from agent_orchestrator.agents.infrastructure.modelops.evaluation.report import write_report
+from agent_orchestrator.agents.infrastructure.modelops.hub.publishing import publish
 from agent_orchestrator.agents.infrastructure.modelops.usecases.conversion import (
     BesideParent,
     ConversionResult,

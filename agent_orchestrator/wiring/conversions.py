@@ -10,8 +10,8 @@ from typing import Any
 from agent_orchestrator.agents.infrastructure.modelops.backends.job_folder import JobFolder
 from agent_orchestrator.agents.infrastructure.modelops.catalogue import Catalogue
 from agent_orchestrator.agents.infrastructure.modelops.conversion import Conversions, Tools
-from agent_orchestrator.agents.infrastructure.modelops.datasets import DatasetStore
-from agent_orchestrator.agents.infrastructure.modelops.jobs import Jobs
+from agent_orchestrator.agents.infrastructure.modelops.datasets.store import DatasetStore
+from agent_orchestrator.agents.infrastructure.modelops.jobs.desk import Jobs
 from agent_orchestrator.agents.infrastructure.modelops.registry import ModelRegistry
 from agent_orchestrator.settings import Settings, own_python
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
-from agent_orchestrator.agents.infrastructure.modelops.base_models import BaseModels
 from agent_orchestrator.agents.infrastructure.modelops.catalogue import Catalogue
-from agent_orchestrator.agents.infrastructure.modelops.dataset_profile import (
+from agent_orchestrator.agents.infrastructure.modelops.datasets.profile import (
     TokenCounter,
     estimated_tokens,
 )
-from agent_orchestrator.agents.infrastructure.modelops.dataset_reports import Measure, Reading
+from agent_orchestrator.agents.infrastructure.modelops.datasets.reports import Measure, Reading
+from agent_orchestrator.agents.infrastructure.modelops.training.base_models import BaseModels
 from agent_orchestrator.settings import Settings
 from agent_orchestrator.stores import defaults
 from agent_orchestrator.stores.defaults import TrainingDefaults
@@ -44,7 +44,7 @@ def _counter(artifact: Path | None, model: str) -> TokenCounter:
     path = artifact / "tokenizer.json" if artifact else _cached(model)
     if path is None or not path.is_file():
         return estimated_tokens(f"the tokenizer of {model} is not on this machine")
-    from agent_orchestrator.agents.infrastructure.modelops.token_counts import counter_of
+    from agent_orchestrator.agents.infrastructure.modelops.datasets.token_counts import counter_of
 
     return counter_of(path, model)
 

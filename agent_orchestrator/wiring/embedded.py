@@ -10,40 +10,42 @@ from functools import partial
 
 from agent_orchestrator.agents.infrastructure.modelops.authorisation import Authorisation
 from agent_orchestrator.agents.infrastructure.modelops.backends import FollowsJobs
-from agent_orchestrator.agents.infrastructure.modelops.base_models import BaseModels
-from agent_orchestrator.agents.infrastructure.modelops.breakers import BreakerResets
-from agent_orchestrator.agents.infrastructure.modelops.candidate_server import CandidateServer
 from agent_orchestrator.agents.infrastructure.modelops.catalogue import Catalogue
 from agent_orchestrator.agents.infrastructure.modelops.conversion import Conversions
 from agent_orchestrator.agents.infrastructure.modelops.coordinator import Coordinator
-from agent_orchestrator.agents.infrastructure.modelops.costs import Budget
-from agent_orchestrator.agents.infrastructure.modelops.dataset_building import DatasetBuilding
-from agent_orchestrator.agents.infrastructure.modelops.dataset_exports import DatasetExports
-from agent_orchestrator.agents.infrastructure.modelops.dataset_reports import DatasetReports
-from agent_orchestrator.agents.infrastructure.modelops.datasets import DatasetStore
-from agent_orchestrator.agents.infrastructure.modelops.deployment import Deployment
-from agent_orchestrator.agents.infrastructure.modelops.drills import Drills
-from agent_orchestrator.agents.infrastructure.modelops.endpoint_care import EndpointCare
-from agent_orchestrator.agents.infrastructure.modelops.endpoint_control import EndpointControl
-from agent_orchestrator.agents.infrastructure.modelops.evaluation_jobs import Evaluations
-from agent_orchestrator.agents.infrastructure.modelops.hand_edits import HandEdits
+from agent_orchestrator.agents.infrastructure.modelops.datasets.building import DatasetBuilding
+from agent_orchestrator.agents.infrastructure.modelops.datasets.exports import DatasetExports
+from agent_orchestrator.agents.infrastructure.modelops.datasets.reports import DatasetReports
+from agent_orchestrator.agents.infrastructure.modelops.datasets.store import DatasetStore
+from agent_orchestrator.agents.infrastructure.modelops.evaluation.jobs import Evaluations
+from agent_orchestrator.agents.infrastructure.modelops.gate.candidate_server import CandidateServer
+from agent_orchestrator.agents.infrastructure.modelops.gate.smoke_test import BATCH
 from agent_orchestrator.agents.infrastructure.modelops.inventory import Inventory
-from agent_orchestrator.agents.infrastructure.modelops.jobs import Jobs, Settler
-from agent_orchestrator.agents.infrastructure.modelops.monitoring import (
+from agent_orchestrator.agents.infrastructure.modelops.jobs.costs import Budget
+from agent_orchestrator.agents.infrastructure.modelops.jobs.desk import Jobs, Settler
+from agent_orchestrator.agents.infrastructure.modelops.overview import OverviewReader
+from agent_orchestrator.agents.infrastructure.modelops.registry import ModelRegistry
+from agent_orchestrator.agents.infrastructure.modelops.rollouts.breakers import BreakerResets
+from agent_orchestrator.agents.infrastructure.modelops.rollouts.deployment import Deployment
+from agent_orchestrator.agents.infrastructure.modelops.rollouts.drills import Drills
+from agent_orchestrator.agents.infrastructure.modelops.rollouts.hand_edits import HandEdits
+from agent_orchestrator.agents.infrastructure.modelops.rollouts.monitoring import (
     RolloutMonitor,
     RolloutReports,
 )
-from agent_orchestrator.agents.infrastructure.modelops.overview import OverviewReader
-from agent_orchestrator.agents.infrastructure.modelops.promotion import Promotions
-from agent_orchestrator.agents.infrastructure.modelops.registry import ModelRegistry
-from agent_orchestrator.agents.infrastructure.modelops.retention import Retention
-from agent_orchestrator.agents.infrastructure.modelops.rollback import Rollbacks
-from agent_orchestrator.agents.infrastructure.modelops.rollout_timer import RolloutTimer
-from agent_orchestrator.agents.infrastructure.modelops.search import BACKEND as SEARCH
-from agent_orchestrator.agents.infrastructure.modelops.search import Searches, settle_trial
-from agent_orchestrator.agents.infrastructure.modelops.smoke_test import BATCH
-from agent_orchestrator.agents.infrastructure.modelops.training import Training
-from agent_orchestrator.agents.infrastructure.modelops.transitions import Transitions
+from agent_orchestrator.agents.infrastructure.modelops.rollouts.promotion import Promotions
+from agent_orchestrator.agents.infrastructure.modelops.rollouts.retention import Retention
+from agent_orchestrator.agents.infrastructure.modelops.rollouts.rollback import Rollbacks
+from agent_orchestrator.agents.infrastructure.modelops.rollouts.timer import RolloutTimer
+from agent_orchestrator.agents.infrastructure.modelops.rollouts.transitions import Transitions
+from agent_orchestrator.agents.infrastructure.modelops.targets.endpoint_care import EndpointCare
+from agent_orchestrator.agents.infrastructure.modelops.targets.endpoint_control import (
+    EndpointControl,
+)
+from agent_orchestrator.agents.infrastructure.modelops.training.base_models import BaseModels
+from agent_orchestrator.agents.infrastructure.modelops.training.search import BACKEND as SEARCH
+from agent_orchestrator.agents.infrastructure.modelops.training.search import Searches, settle_trial
+from agent_orchestrator.agents.infrastructure.modelops.training.training import Training
 from agent_orchestrator.agents.infrastructure.modelops.usecases.simulation import (
     CanarySimulated,
     SimulateCanary,
@@ -321,11 +323,11 @@ def _compose_rollouts(
 
 def _simulate(request: SimulateCanary, policy: RolloutPolicy) -> CanarySimulated:
     """Simulate a canary; numpy, and matplotlib for a picture, are loaded only now."""
-    from agent_orchestrator.agents.infrastructure.modelops.canary_simulation import simulate
+    from agent_orchestrator.agents.infrastructure.modelops.simulation.canaries import simulate
 
     if not request.plot:
         return simulate(request, policy)
-    from agent_orchestrator.agents.infrastructure.modelops.canary_plots import draw
+    from agent_orchestrator.agents.infrastructure.modelops.simulation.plots import draw
 
     return simulate(request, policy, draw)
 

@@ -16,19 +16,22 @@ from typing import Any
 import anyio
 import anyio.to_thread
 
-from agent_orchestrator.agents.infrastructure.modelops.datasets import DatasetStore
-from agent_orchestrator.agents.infrastructure.modelops.evaluation import EvalRunner, Subject
-from agent_orchestrator.agents.infrastructure.modelops.evaluation_jobs import (
+from agent_orchestrator.agents.infrastructure.modelops.datasets.store import DatasetStore
+from agent_orchestrator.agents.infrastructure.modelops.evaluation.comparison import (
+    EvalRunner,
+    Subject,
+)
+from agent_orchestrator.agents.infrastructure.modelops.evaluation.jobs import (
     SPEC,
     EvaluationSpec,
     registry_scores,
     summarise,
 )
-from agent_orchestrator.agents.infrastructure.modelops.experiment_upload import (
+from agent_orchestrator.agents.infrastructure.modelops.evaluation.report import write_report
+from agent_orchestrator.agents.infrastructure.modelops.evaluation.upload import (
     LangSmithAccount,
     upload,
 )
-from agent_orchestrator.agents.infrastructure.modelops.report import write_report
 from agent_orchestrator.domain.evaluation import EvalReport
 from agent_orchestrator.errors import ChefError
 from agent_orchestrator.settings import Settings, load_settings

@@ -7,10 +7,10 @@ from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any
 
-from agent_orchestrator.agents.infrastructure.modelops.call_prices import CallPrices
 from agent_orchestrator.agents.infrastructure.modelops.catalogue import Catalogue
-from agent_orchestrator.agents.infrastructure.modelops.datasets import DatasetStore
-from agent_orchestrator.agents.infrastructure.modelops.experiment_plans import (
+from agent_orchestrator.agents.infrastructure.modelops.datasets.store import DatasetStore
+from agent_orchestrator.agents.infrastructure.modelops.evaluation.call_prices import CallPrices
+from agent_orchestrator.agents.infrastructure.modelops.experiments.plans import (
     Experiments,
     PreparedExperiment,
 )
@@ -68,9 +68,13 @@ async def _carry_out(
 
     Raises as ``ExperimentRunner.run``.
     """
-    from agent_orchestrator.agents.infrastructure.modelops.answer_cache import CachedCaller
-    from agent_orchestrator.agents.infrastructure.modelops.experiment_judging import AnswerJudge
-    from agent_orchestrator.agents.infrastructure.modelops.experiment_runner import ExperimentRunner
+    from agent_orchestrator.agents.infrastructure.modelops.evaluation.answer_cache import (
+        CachedCaller,
+    )
+    from agent_orchestrator.agents.infrastructure.modelops.experiments.judging import AnswerJudge
+    from agent_orchestrator.agents.infrastructure.modelops.experiments.runner import (
+        ExperimentRunner,
+    )
     from agent_orchestrator.serving.judge import ModelJudge
     from agent_orchestrator.wiring.model_access import direct_access
     from agent_orchestrator.wiring.model_answers import model_caller

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
-from agent_orchestrator.agents.infrastructure.modelops.candidate_server import (
+from agent_orchestrator.agents.infrastructure.modelops.gate.candidate_server import (
     Answer,
     CandidateServer,
 )

@@ -6,21 +6,21 @@ import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from agent_orchestrator.agents.infrastructure.modelops.jobs import Settler
+from agent_orchestrator.agents.infrastructure.modelops.jobs.desk import Settler
 from agent_orchestrator.agents.infrastructure.modelops.registry import ModelRegistry
 from agent_orchestrator.domain.jobs import Job
 from agent_orchestrator.errors import ChefError
 from agent_orchestrator.settings import Settings
 
 if TYPE_CHECKING:
-    from agent_orchestrator.agents.infrastructure.modelops.hub import Hub
+    from agent_orchestrator.agents.infrastructure.modelops.hub.client import Hub
 
 log = logging.getLogger(__name__)
 
 
 def open_hub(settings: Settings) -> Hub:
     """Return the Hub as HUGGINGFACE_TOKEN sees it."""
-    from agent_orchestrator.agents.infrastructure.modelops.hub import Hub  # it loads slowly
+    from agent_orchestrator.agents.infrastructure.modelops.hub.client import Hub  # it loads slowly
 
     token = settings.huggingface_token
     return Hub(token.get_secret_value() if token else None, settings.hub_endpoint)
@@ -30,12 +30,12 @@ def fetch_artifact(settings: Settings, model: str) -> None:
     """Bring a model of ours that another machine has pushed, unless it lies here already.
 
     Without HUGGINGFACE_TOKEN nothing is done: models are pushed to private repositories. Raises
-    as ``hub_artifacts.pull``.
+    as ``artifacts.pull``.
     """
     here = settings.artifacts_dir / model / "config.json"
     if here.is_file() or settings.huggingface_token is None:
         return
-    from agent_orchestrator.agents.infrastructure.modelops.hub_artifacts import pull
+    from agent_orchestrator.agents.infrastructure.modelops.hub.artifacts import pull
 
     pull(open_hub(settings), model, settings.artifacts_dir)
 
@@ -56,7 +56,7 @@ def telling_the_hub(settings: Settings, registry: ModelRegistry, record: Settler
         version = registry.get_version(job.agent, result["version"])
         owned = (version.hub_repo or "").startswith(f"{settings.hub_org}/")
         if owned and version.hub_repo and version.eval_scores:
-            from agent_orchestrator.agents.infrastructure.modelops.hub_card import publish_scores
+            from agent_orchestrator.agents.infrastructure.modelops.hub.card import publish_scores
 
             dataset = str(job.request.get("dataset", "held-out examples"))
             try:

@@ -17,7 +17,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
-from agent_orchestrator.agents.infrastructure.modelops.jobs import failure_of
+from agent_orchestrator.agents.infrastructure.modelops.jobs.desk import failure_of
 from agent_orchestrator.domain.jobs import Failure
 from agent_orchestrator.errors import ChefError
 from agent_orchestrator.stores.files import replace_atomically

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from importlib.util import find_spec
 from typing import Self
 
-from agent_orchestrator.agents.infrastructure.modelops.jobs import Jobs
-from agent_orchestrator.agents.infrastructure.modelops.mlflow_records import (
+from agent_orchestrator.agents.infrastructure.modelops.jobs.desk import Jobs
+from agent_orchestrator.agents.infrastructure.modelops.mlflow_mirror.records import (
     ModelRecord,
     RunRecord,
     job_run,
@@ -39,7 +39,7 @@ def compose_mirror(settings: Settings, desk: Jobs) -> Callable[[], None] | None:
             remedy="Install it with: pip install 'code-chef[mlflow]'.",
         )
     forbid_mlflow_telemetry()
-    from agent_orchestrator.agents.infrastructure.modelops.mlflow_mirror import MlflowMirror
+    from agent_orchestrator.agents.infrastructure.modelops.mlflow_mirror.mirror import MlflowMirror
 
     return MlflowMirror(uri, _Records.open(settings, desk).read).tick
 

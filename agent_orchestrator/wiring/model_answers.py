@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from agent_orchestrator.agents.infrastructure.modelops.evaluators import ModelAnswer, ToolRequest
-from agent_orchestrator.agents.infrastructure.modelops.tool_replay import ModelCaller
+from agent_orchestrator.agents.infrastructure.modelops.evaluation.evaluators import (
+    ModelAnswer,
+    ToolRequest,
+)
+from agent_orchestrator.agents.infrastructure.modelops.evaluation.tool_replay import ModelCaller
 from agent_orchestrator.domain.routing import Endpoint
 from agent_orchestrator.serving.judge import ModelJudge
 from agent_orchestrator.serving.upstream import Answer

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from agent_orchestrator.agents.infrastructure.modelops.sources import Source, Wanted
-from agent_orchestrator.agents.infrastructure.modelops.sources.evolution import (
+from agent_orchestrator.agents.infrastructure.modelops.datasets.sources import Source, Wanted
+from agent_orchestrator.agents.infrastructure.modelops.datasets.sources.evolution import (
     Evolution,
     Plan,
     Stage,
 )
-from agent_orchestrator.agents.infrastructure.modelops.sources.opening import Sources
+from agent_orchestrator.agents.infrastructure.modelops.datasets.sources.opening import Sources
 from agent_orchestrator.settings import Settings
 from agent_orchestrator.stores.defaults import DatasetDefaults
 from agent_orchestrator.wiring.hub import open_hub
@@ -20,7 +20,7 @@ def compose_sources(settings: Settings, defaults: DatasetDefaults) -> Sources:
     """Compose the sources; a service's client is loaded when its source is opened."""
 
     def langsmith_datasets(name: str, wanted: Wanted) -> Source:
-        from agent_orchestrator.agents.infrastructure.modelops.sources import (
+        from agent_orchestrator.agents.infrastructure.modelops.datasets.sources import (
             langsmith_client,
             langsmith_datasets,
         )
@@ -32,7 +32,7 @@ def compose_sources(settings: Settings, defaults: DatasetDefaults) -> Sources:
         return kind.open(name, wanted)
 
     def langsmith_runs(name: str, wanted: Wanted) -> Source:
-        from agent_orchestrator.agents.infrastructure.modelops.sources import (
+        from agent_orchestrator.agents.infrastructure.modelops.datasets.sources import (
             langsmith_client,
             langsmith_runs,
         )
@@ -45,7 +45,9 @@ def compose_sources(settings: Settings, defaults: DatasetDefaults) -> Sources:
         return kind.open(name, wanted)
 
     def hub(name: str, wanted: Wanted) -> Source:
-        from agent_orchestrator.agents.infrastructure.modelops.sources.hub import HubDatasets
+        from agent_orchestrator.agents.infrastructure.modelops.datasets.sources.hub import (
+            HubDatasets,
+        )
 
         return HubDatasets(open_hub(settings)).open(name, wanted)
 

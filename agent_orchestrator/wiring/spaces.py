@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from agent_orchestrator.agents.infrastructure.modelops.backends.space_protocol import Health
-from agent_orchestrator.agents.infrastructure.modelops.space_control import (
+from agent_orchestrator.agents.infrastructure.modelops.spaces.control import (
     SpaceAccess,
     SpaceControl,
 )
@@ -14,7 +14,7 @@ from agent_orchestrator.stores.audit import AuditLog
 from agent_orchestrator.wiring.backends import NOBODY, space_backend
 
 if TYPE_CHECKING:
-    from agent_orchestrator.agents.infrastructure.modelops.space_hub import SpaceHub
+    from agent_orchestrator.agents.infrastructure.modelops.spaces.hub import SpaceHub
 
 
 def compose_space(settings: Settings, audit: AuditLog, longest_job_hours: float) -> SpaceControl:
@@ -39,7 +39,7 @@ def _hub(settings: Settings) -> SpaceHub | None:
     token = settings.huggingface_token
     if token is None:
         return None
-    from agent_orchestrator.agents.infrastructure.modelops.space_hub import (
+    from agent_orchestrator.agents.infrastructure.modelops.spaces.hub import (
         SpaceHub,  # its client loads slowly
     )
 

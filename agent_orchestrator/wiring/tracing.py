@@ -18,11 +18,11 @@ def compose_tracer(settings: Settings) -> Tracer | None:
     key = settings.langsmith_api_key
     if key is None or not settings.langsmith_tracing:
         return None
-    from agent_orchestrator.agents.infrastructure.modelops.redaction import Redaction
-    from agent_orchestrator.agents.infrastructure.modelops.trace_export import (
+    from agent_orchestrator.agents.infrastructure.modelops.tracing.export import (
         TraceDestination,
         TraceExport,
     )
+    from agent_orchestrator.agents.infrastructure.modelops.tracing.redaction import Redaction
 
     destination = TraceDestination(
         endpoint=settings.langsmith_endpoint,

@@ -29,11 +29,14 @@ from langsmith.schemas import Example as LangSmithExample
 from langsmith.schemas import Run
 from tests.doubles.planted_models import example
 
-from agent_orchestrator.agents.infrastructure.modelops.datasets import Dataset, DatasetStore
-from agent_orchestrator.agents.infrastructure.modelops.evaluation import EvalRunner, Subject
-from agent_orchestrator.agents.infrastructure.modelops.evaluators import ModelAnswer
-from agent_orchestrator.agents.infrastructure.modelops.examples import Example
-from agent_orchestrator.agents.infrastructure.modelops.sources import Source
+from agent_orchestrator.agents.infrastructure.modelops.datasets.examples import Example
+from agent_orchestrator.agents.infrastructure.modelops.datasets.sources import Source
+from agent_orchestrator.agents.infrastructure.modelops.datasets.store import Dataset, DatasetStore
+from agent_orchestrator.agents.infrastructure.modelops.evaluation.comparison import (
+    EvalRunner,
+    Subject,
+)
+from agent_orchestrator.agents.infrastructure.modelops.evaluation.evaluators import ModelAnswer
 from agent_orchestrator.stores.defaults import EvaluationDefaults
 
 RESULTS: Final = Path(__file__).parent / "results" / "evaluation_overhead.json"

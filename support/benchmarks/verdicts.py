@@ -21,7 +21,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from agent_orchestrator.agents.infrastructure.modelops.canary_streams import (
+from agent_orchestrator.agents.infrastructure.modelops.simulation.streams import (
     PROMOTION,
     ROLLBACK,
     Bools,

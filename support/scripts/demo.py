@@ -33,11 +33,11 @@ from rich.syntax import Syntax
 
 from agent_orchestrator.agents.infrastructure.modelops.authorisation import Caller
 from agent_orchestrator.agents.infrastructure.modelops.coordinator import Coordinator
-from agent_orchestrator.agents.infrastructure.modelops.datasets import DatasetStore
-from agent_orchestrator.agents.infrastructure.modelops.sources.stdlib_defects import (
+from agent_orchestrator.agents.infrastructure.modelops.datasets.sources.stdlib_defects import (
     Row,
     shuffle_labels,
 )
+from agent_orchestrator.agents.infrastructure.modelops.datasets.store import DatasetStore
 from agent_orchestrator.agents.infrastructure.modelops.usecases.rollouts import (
     RolloutReport,
     RolloutStatusRequest,

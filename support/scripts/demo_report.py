@@ -10,19 +10,24 @@ from typing import Any, Self
 
 from markupsafe import Markup
 
-from agent_orchestrator.agents.infrastructure.modelops import (
-    plots,
+from agent_orchestrator.agents.infrastructure.modelops.backends.job_folder import JobFolder
+from agent_orchestrator.agents.infrastructure.modelops.evaluation import (
     report,
     report_content,
     report_pictures,
 )
-from agent_orchestrator.agents.infrastructure.modelops.backends.job_folder import JobFolder
-from agent_orchestrator.agents.infrastructure.modelops.report_pictures import Picture
+from agent_orchestrator.agents.infrastructure.modelops.evaluation.report_pictures import Picture
+from agent_orchestrator.agents.infrastructure.modelops.reports import plots
+from agent_orchestrator.agents.infrastructure.modelops.reports.rendering import render
+from agent_orchestrator.agents.infrastructure.modelops.reports.wording import (
+    percent,
+    seconds,
+    thousands,
+)
 from agent_orchestrator.agents.infrastructure.modelops.usecases.rollouts import (
     DecisionRecord,
     RolloutReport,
 )
-from agent_orchestrator.agents.infrastructure.modelops.wording import percent, seconds, thousands
 from agent_orchestrator.domain.verdict import Verdict
 
 _VERDICTS = {"rollback": Verdict.FAIL, "step": Verdict.PASS, "promote": Verdict.PASS}
@@ -86,7 +91,7 @@ def write_demo_report(
         Path(facts["evaluation"]["result"]["evaluation"]["reports"]["json"])
     )
     baseline = evaluated.baseline
-    text = report.render(
+    text = render(
         "demo.html.j2",
         folder=Path(__file__).parent,
         headline=(

@@ -17,9 +17,7 @@ from typing import Any, Final
 from matplotlib.axes import Axes
 from matplotlib.ticker import NullFormatter
 
-from agent_orchestrator.agents.infrastructure.modelops.canary_plots import draw
-from agent_orchestrator.agents.infrastructure.modelops.canary_simulation import play_canary
-from agent_orchestrator.agents.infrastructure.modelops.drawing import (
+from agent_orchestrator.agents.infrastructure.modelops.reports.drawing import (
     BAD,
     BASELINE,
     CANDIDATE,
@@ -30,6 +28,8 @@ from agent_orchestrator.agents.infrastructure.modelops.drawing import (
     drawn,
     standalone,
 )
+from agent_orchestrator.agents.infrastructure.modelops.simulation.canaries import play_canary
+from agent_orchestrator.agents.infrastructure.modelops.simulation.plots import draw
 from agent_orchestrator.domain.rollout import RolloutPolicy
 from agent_orchestrator.domain.simulation import CanaryPlan
 

@@ -20,10 +20,10 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from agent_orchestrator.agents.infrastructure.modelops.dataset_drafts import CLEANED
-from agent_orchestrator.agents.infrastructure.modelops.datasets import DatasetStore
-from agent_orchestrator.agents.infrastructure.modelops.examples import Example
-from agent_orchestrator.agents.infrastructure.modelops.sources import BadRow, Source
+from agent_orchestrator.agents.infrastructure.modelops.datasets.drafts import CLEANED
+from agent_orchestrator.agents.infrastructure.modelops.datasets.examples import Example
+from agent_orchestrator.agents.infrastructure.modelops.datasets.sources import BadRow, Source
+from agent_orchestrator.agents.infrastructure.modelops.datasets.store import DatasetStore
 from agent_orchestrator.errors import EmptyRowError
 
 SIZES = (10_000, 100_000, 1_000_000)

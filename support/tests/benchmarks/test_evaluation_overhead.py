@@ -8,9 +8,9 @@ from typing import Any
 import evaluation_overhead as benchmark
 from tests.doubles.planted_models import example
 
-from agent_orchestrator.agents.infrastructure.modelops.datasets import DatasetStore
-from agent_orchestrator.agents.infrastructure.modelops.evaluators import ModelAnswer
-from agent_orchestrator.agents.infrastructure.modelops.sources import Source
+from agent_orchestrator.agents.infrastructure.modelops.datasets.sources import Source
+from agent_orchestrator.agents.infrastructure.modelops.datasets.store import DatasetStore
+from agent_orchestrator.agents.infrastructure.modelops.evaluation.evaluators import ModelAnswer
 
 
 async def test_both_ways_put_every_example_to_the_model(tmp_path: Path) -> None:

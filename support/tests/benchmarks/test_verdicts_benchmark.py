@@ -10,7 +10,7 @@ import pytest
 import rollout_pictures
 import verdicts
 
-from agent_orchestrator.agents.infrastructure.modelops.canary_streams import (
+from agent_orchestrator.agents.infrastructure.modelops.simulation.streams import (
     PROMOTION,
     ROLLBACK,
     Rule,

@@ -17,7 +17,7 @@ from tests.doubles.workshop import PYTHON
 
 from agent_orchestrator.agents.infrastructure.modelops.backends.hf_jobs import HfJobsBackend
 from agent_orchestrator.agents.infrastructure.modelops.backends.jobs_client import JobsClient
-from agent_orchestrator.agents.infrastructure.modelops.hub import Hub
+from agent_orchestrator.agents.infrastructure.modelops.hub.client import Hub
 from agent_orchestrator.errors import ConfigurationError
 from agent_orchestrator.settings import load_settings
 from agent_orchestrator.stores.defaults import HfJobsDefaults

@@ -10,13 +10,17 @@ from langsmith import Client, traceable, tracing_context
 from tests.contracts.peers import LangSmithPeer
 from tests.doubles.sources import read
 
-from agent_orchestrator.agents.infrastructure.modelops.filters import Filters
-from agent_orchestrator.agents.infrastructure.modelops.sources import Wanted
-from agent_orchestrator.agents.infrastructure.modelops.sources.langsmith_client import connect
-from agent_orchestrator.agents.infrastructure.modelops.sources.langsmith_datasets import (
+from agent_orchestrator.agents.infrastructure.modelops.datasets.sources import Wanted
+from agent_orchestrator.agents.infrastructure.modelops.datasets.sources.langsmith_client import (
+    connect,
+)
+from agent_orchestrator.agents.infrastructure.modelops.datasets.sources.langsmith_datasets import (
     LangSmithDatasets,
 )
-from agent_orchestrator.agents.infrastructure.modelops.sources.langsmith_runs import LangSmithRuns
+from agent_orchestrator.agents.infrastructure.modelops.datasets.sources.langsmith_runs import (
+    LangSmithRuns,
+)
+from agent_orchestrator.agents.infrastructure.modelops.usecases.filters import Filters
 
 WANTED = Wanted(agent="feature_dev")
 

@@ -18,7 +18,7 @@ from tests.doubles.workshop import tiny_base, training_spec
 
 from agent_orchestrator.agents.infrastructure.modelops.backends.job_attempts import Machine
 from agent_orchestrator.agents.infrastructure.modelops.backends.jobs_client import JobsClient
-from agent_orchestrator.agents.infrastructure.modelops.hub_artifacts import pull
+from agent_orchestrator.agents.infrastructure.modelops.hub.artifacts import pull
 from agent_orchestrator.domain.jobs import TERMINAL
 from agent_orchestrator.errors import InputError
 

@@ -18,23 +18,26 @@ from langsmith.schemas import Example, Run
 from langsmith.utils import LangSmithConflictError
 from tests.contracts.peers import LangSmithPeer
 
-from agent_orchestrator.agents.infrastructure.modelops.datasets import (
+from agent_orchestrator.agents.infrastructure.modelops.datasets.examples import parse_example
+from agent_orchestrator.agents.infrastructure.modelops.datasets.sources import Source
+from agent_orchestrator.agents.infrastructure.modelops.datasets.store import (
     Dataset,
     DatasetStore,
 )
-from agent_orchestrator.agents.infrastructure.modelops.evaluation import EvalRunner, Subject
-from agent_orchestrator.agents.infrastructure.modelops.evaluators import ModelAnswer
-from agent_orchestrator.agents.infrastructure.modelops.examples import parse_example
-from agent_orchestrator.agents.infrastructure.modelops.experiment_upload import (
+from agent_orchestrator.agents.infrastructure.modelops.evaluation.comparison import (
+    EvalRunner,
+    Subject,
+)
+from agent_orchestrator.agents.infrastructure.modelops.evaluation.evaluators import ModelAnswer
+from agent_orchestrator.agents.infrastructure.modelops.evaluation.upload import (
     LangSmithAccount,
     upload,
 )
-from agent_orchestrator.agents.infrastructure.modelops.redaction import Redaction
-from agent_orchestrator.agents.infrastructure.modelops.sources import Source
-from agent_orchestrator.agents.infrastructure.modelops.trace_export import (
+from agent_orchestrator.agents.infrastructure.modelops.tracing.export import (
     TraceDestination,
     TraceExport,
 )
+from agent_orchestrator.agents.infrastructure.modelops.tracing.redaction import Redaction
 from agent_orchestrator.domain.evaluation import EvalReport
 from agent_orchestrator.domain.outcomes import Feedback, Outcome
 from agent_orchestrator.domain.routing import Arm

@@ -21,8 +21,8 @@ from tests.doubles.fork_server import ForkServer, Process
 from tests.doubles.openai_server import OpenAIServer, Reply
 from tests.doubles.workspace import Workspace
 
-from agent_orchestrator.agents.infrastructure.modelops.desired import desired
 from agent_orchestrator.agents.infrastructure.modelops.registry import ModelRegistry
+from agent_orchestrator.agents.infrastructure.modelops.rollouts.desired import desired
 from agent_orchestrator.domain.routing import RoutingTable, choose_arm, entry_digest
 from agent_orchestrator.stores.audit import AuditLog
 from agent_orchestrator.stores.database import Database

@@ -12,7 +12,7 @@ from tests.doubles.workshop import trainer_python
 
 from agent_orchestrator.agents.infrastructure.modelops.backends.hf_jobs import HfJobsBackend
 from agent_orchestrator.agents.infrastructure.modelops.backends.jobs_client import JobsClient
-from agent_orchestrator.agents.infrastructure.modelops.hub import Hub
+from agent_orchestrator.agents.infrastructure.modelops.hub.client import Hub
 from agent_orchestrator.stores.defaults import HfJobsDefaults
 
 _UV = """#!/bin/sh

@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from agent_orchestrator.agents.infrastructure.modelops.evaluators import ModelAnswer
-from agent_orchestrator.agents.infrastructure.modelops.examples import Example
+from agent_orchestrator.agents.infrastructure.modelops.datasets.examples import Example
+from agent_orchestrator.agents.infrastructure.modelops.evaluation.evaluators import ModelAnswer
 from agent_orchestrator.errors import UpstreamError
 
 LABELS = ("bare-except", "clean", "mutable-default")

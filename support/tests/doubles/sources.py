@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from agent_orchestrator.agents.infrastructure.modelops.examples import Example
-from agent_orchestrator.agents.infrastructure.modelops.filters import Filters
-from agent_orchestrator.agents.infrastructure.modelops.sources import BadRow, Source, Wanted
-from agent_orchestrator.agents.infrastructure.modelops.sources.opening import Sources
+from agent_orchestrator.agents.infrastructure.modelops.datasets.examples import Example
+from agent_orchestrator.agents.infrastructure.modelops.datasets.sources import (
+    BadRow,
+    Source,
+    Wanted,
+)
+from agent_orchestrator.agents.infrastructure.modelops.datasets.sources.opening import Sources
+from agent_orchestrator.agents.infrastructure.modelops.usecases.filters import Filters
 
 
 def open_local(name: object, agent: str = "code_review", **filters: object) -> Source:

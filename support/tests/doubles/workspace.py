@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from tests.doubles.sources import open_local
 
-from agent_orchestrator.agents.infrastructure.modelops.datasets import (
+from agent_orchestrator.agents.infrastructure.modelops.datasets.store import (
     Dataset,
     DatasetStore,
 )

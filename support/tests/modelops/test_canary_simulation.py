@@ -7,12 +7,12 @@ from xml.etree import ElementTree as ET
 import pytest
 from tests.modelops.world import World
 
-from agent_orchestrator.agents.infrastructure.modelops.canary_plots import draw
-from agent_orchestrator.agents.infrastructure.modelops.canary_simulation import (
+from agent_orchestrator.agents.infrastructure.modelops.simulation.canaries import (
     play_canary,
     simulate,
     summary,
 )
+from agent_orchestrator.agents.infrastructure.modelops.simulation.plots import draw
 from agent_orchestrator.agents.infrastructure.modelops.usecases.simulation import SimulateCanary
 from agent_orchestrator.domain.rollout import RolloutPolicy
 from agent_orchestrator.domain.simulation import CanaryPlan, Simulation

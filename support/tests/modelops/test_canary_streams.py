@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from agent_orchestrator.agents.infrastructure.modelops.canary_streams import (
+from agent_orchestrator.agents.infrastructure.modelops.simulation.streams import (
     NOTHING,
     PROMOTION,
     ROLLBACK,

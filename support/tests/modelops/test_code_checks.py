@@ -8,13 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent_orchestrator.agents.infrastructure.modelops.code_checks import compiles, lint_score
-from agent_orchestrator.agents.infrastructure.modelops.evaluators import (
+from agent_orchestrator.agents.infrastructure.modelops.datasets.examples import Example
+from agent_orchestrator.agents.infrastructure.modelops.evaluation.code_checks import (
+    compiles,
+    lint_score,
+)
+from agent_orchestrator.agents.infrastructure.modelops.evaluation.evaluators import (
     ModelAnswer,
     expectation,
     score,
 )
-from agent_orchestrator.agents.infrastructure.modelops.examples import Example
 from agent_orchestrator.errors import DatasetError
 
 DOUBLE = "def double(x):\n    return 2 * x\n"

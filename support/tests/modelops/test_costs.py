@@ -11,14 +11,14 @@ from typing import Any
 import pytest
 
 from agent_orchestrator.agents.infrastructure.modelops.backends.fake import FakeBackend, Scenario
-from agent_orchestrator.agents.infrastructure.modelops.costs import (
+from agent_orchestrator.agents.infrastructure.modelops.jobs.costs import (
     Budget,
     actual_usd,
     charge,
     priced,
     with_seconds,
 )
-from agent_orchestrator.agents.infrastructure.modelops.jobs import Jobs
+from agent_orchestrator.agents.infrastructure.modelops.jobs.desk import Jobs
 from agent_orchestrator.agents.infrastructure.modelops.usecases.costs import ListCosts
 from agent_orchestrator.domain.budget import MonthlyLimits, Spending
 from agent_orchestrator.domain.cost import Estimate
@@ -197,7 +197,7 @@ RACER = """
 import sys
 from pathlib import Path
 from tests.modelops.test_costs import LIMITS, NOVEMBER, job
-from agent_orchestrator.agents.infrastructure.modelops.costs import Budget
+from agent_orchestrator.agents.infrastructure.modelops.jobs.costs import Budget
 from agent_orchestrator.errors import InputError
 from agent_orchestrator.stores.database import Database
 from agent_orchestrator.stores.jobs import JobStore

@@ -18,17 +18,17 @@ from tests.doubles.planted_data import (
 )
 from tests.doubles.sources import open_local
 
-from agent_orchestrator.agents.infrastructure.modelops.dataset_drafts import Draft, Recipe
-from agent_orchestrator.agents.infrastructure.modelops.datasets import DatasetStore
-from agent_orchestrator.agents.infrastructure.modelops.examples import Example
-from agent_orchestrator.agents.infrastructure.modelops.near_duplicates import (
+from agent_orchestrator.agents.infrastructure.modelops.datasets.drafts import Draft, Recipe
+from agent_orchestrator.agents.infrastructure.modelops.datasets.examples import Example
+from agent_orchestrator.agents.infrastructure.modelops.datasets.near_duplicates import (
     THRESHOLD,
     bands,
     shingles,
     similarity,
 )
-from agent_orchestrator.agents.infrastructure.modelops.scrubbing import scrub
-from agent_orchestrator.agents.infrastructure.modelops.sources import Source
+from agent_orchestrator.agents.infrastructure.modelops.datasets.scrubbing import scrub
+from agent_orchestrator.agents.infrastructure.modelops.datasets.sources import Source
+from agent_orchestrator.agents.infrastructure.modelops.datasets.store import DatasetStore
 from agent_orchestrator.errors import DatasetError
 
 CLEANED = Recipe(clean=True, max_tokens=2000)

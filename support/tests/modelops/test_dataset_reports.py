@@ -13,7 +13,7 @@ from tests.doubles.planted_data import write_planted
 from tests.doubles.sources import open_local, read
 from tests.modelops.world import AGENT, World
 
-from agent_orchestrator.agents.infrastructure.modelops.sources import Source
+from agent_orchestrator.agents.infrastructure.modelops.datasets.sources import Source
 from agent_orchestrator.agents.infrastructure.modelops.usecases.datasets import (
     BuildDataset,
     CheckDataset,

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from soak.million_rows import rows as made_rows
 
-from agent_orchestrator.agents.infrastructure.modelops.dataset_drafts import CLEANED
-from agent_orchestrator.agents.infrastructure.modelops.datasets import DatasetStore
-from agent_orchestrator.agents.infrastructure.modelops.examples import Example
-from agent_orchestrator.agents.infrastructure.modelops.sources import BadRow, Source
+from agent_orchestrator.agents.infrastructure.modelops.datasets.drafts import CLEANED
+from agent_orchestrator.agents.infrastructure.modelops.datasets.examples import Example
+from agent_orchestrator.agents.infrastructure.modelops.datasets.sources import BadRow, Source
+from agent_orchestrator.agents.infrastructure.modelops.datasets.store import DatasetStore
 from agent_orchestrator.errors import UpstreamError
 
 

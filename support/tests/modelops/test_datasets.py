@@ -21,19 +21,22 @@ from hypothesis import strategies as st
 from tests.doubles.planted_models import example
 from tests.doubles.sources import open_local, read
 
-from agent_orchestrator.agents.infrastructure.modelops.dataset_drafts import (
+from agent_orchestrator.agents.infrastructure.modelops.datasets.drafts import (
     Recipe,
     choose_groups,
 )
-from agent_orchestrator.agents.infrastructure.modelops.datasets import (
+from agent_orchestrator.agents.infrastructure.modelops.datasets.examples import Example
+from agent_orchestrator.agents.infrastructure.modelops.datasets.sources import (
+    Source,
+    stdlib_defects,
+)
+from agent_orchestrator.agents.infrastructure.modelops.datasets.store import (
     Dataset,
     DatasetStore,
     check_name,
     training_rows,
 )
-from agent_orchestrator.agents.infrastructure.modelops.examples import Example
-from agent_orchestrator.agents.infrastructure.modelops.sources import Source, stdlib_defects
-from agent_orchestrator.agents.infrastructure.modelops.training_rows import stratified
+from agent_orchestrator.agents.infrastructure.modelops.datasets.training_rows import stratified
 from agent_orchestrator.errors import DatasetError, StorageError
 
 EXAMPLES = tuple(example(n) for n in range(40))
@@ -264,9 +267,9 @@ def test_any_text_survives_the_disk(tmp_path_factory: pytest.TempPathFactory, te
 _BUILDER = """
 import sys
 from pathlib import Path
-from agent_orchestrator.agents.infrastructure.modelops.datasets import DatasetStore
-from agent_orchestrator.agents.infrastructure.modelops.examples import Example
-from agent_orchestrator.agents.infrastructure.modelops.sources import Source
+from agent_orchestrator.agents.infrastructure.modelops.datasets.store import DatasetStore
+from agent_orchestrator.agents.infrastructure.modelops.datasets.examples import Example
+from agent_orchestrator.agents.infrastructure.modelops.datasets.sources import Source
 
 def rows(seed):
     return tuple(
@@ -305,9 +308,9 @@ def test_a_killed_builder_leaves_whole_data_sets_only(tmp_path: Path) -> None:
 _ON_A_FULL_DISK = """
 import resource, sys
 from pathlib import Path
-from agent_orchestrator.agents.infrastructure.modelops.datasets import DatasetStore
-from agent_orchestrator.agents.infrastructure.modelops.sources import Wanted
-from agent_orchestrator.agents.infrastructure.modelops.sources.opening import Sources
+from agent_orchestrator.agents.infrastructure.modelops.datasets.store import DatasetStore
+from agent_orchestrator.agents.infrastructure.modelops.datasets.sources import Wanted
+from agent_orchestrator.agents.infrastructure.modelops.datasets.sources.opening import Sources
 from agent_orchestrator.errors import StorageError
 
 source = Sources().open(sys.argv[2], Wanted(agent="code_review"))

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from tests.doubles.sources import open_local, read
 
-from agent_orchestrator.agents.infrastructure.modelops.datasets import DatasetStore
+from agent_orchestrator.agents.infrastructure.modelops.datasets.store import DatasetStore
 from agent_orchestrator.errors import DatasetError
 
 Write = Callable[[str, str | bytes], Path]

@@ -7,7 +7,7 @@ import pytest
 from tests.doubles.inference_endpoints import TOKEN, Cloud, huggingface_cloud
 from tests.modelops.world import AGENT, STABLE_MODEL, World
 
-from agent_orchestrator.agents.infrastructure.modelops.endpoint_care import EndpointCare
+from agent_orchestrator.agents.infrastructure.modelops.targets.endpoint_care import EndpointCare
 from agent_orchestrator.agents.infrastructure.modelops.targets.inference_endpoints import (
     InferenceEndpoints,
 )

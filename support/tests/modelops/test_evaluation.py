@@ -17,14 +17,20 @@ from typing import Any
 import pytest
 from tests.doubles.planted_models import PlantedModels, example
 
-from agent_orchestrator.agents.infrastructure.modelops.datasets import (
+from agent_orchestrator.agents.infrastructure.modelops.datasets.examples import Example
+from agent_orchestrator.agents.infrastructure.modelops.datasets.sources import Source
+from agent_orchestrator.agents.infrastructure.modelops.datasets.store import (
     Dataset,
     DatasetStore,
 )
-from agent_orchestrator.agents.infrastructure.modelops.evaluation import EvalRunner, Subject
-from agent_orchestrator.agents.infrastructure.modelops.evaluators import ModelAnswer, Step
-from agent_orchestrator.agents.infrastructure.modelops.examples import Example
-from agent_orchestrator.agents.infrastructure.modelops.sources import Source
+from agent_orchestrator.agents.infrastructure.modelops.evaluation.comparison import (
+    EvalRunner,
+    Subject,
+)
+from agent_orchestrator.agents.infrastructure.modelops.evaluation.evaluators import (
+    ModelAnswer,
+    Step,
+)
 from agent_orchestrator.errors import ConfigurationError, DatasetError, InputError, UpstreamError
 from agent_orchestrator.stores.defaults import EvaluationDefaults
 
@@ -334,9 +340,10 @@ _OURS = """
 import asyncio, sys
 from pathlib import Path
 from langsmith import traceable
-from agent_orchestrator.agents.infrastructure.modelops.datasets import DatasetStore
-from agent_orchestrator.agents.infrastructure.modelops.evaluation import EvalRunner, Subject
-from agent_orchestrator.agents.infrastructure.modelops.evaluators import ModelAnswer
+from agent_orchestrator.agents.infrastructure.modelops.datasets.store import DatasetStore
+from agent_orchestrator.agents.infrastructure.modelops.evaluation.comparison import EvalRunner
+from agent_orchestrator.agents.infrastructure.modelops.evaluation.comparison import Subject
+from agent_orchestrator.agents.infrastructure.modelops.evaluation.evaluators import ModelAnswer
 from agent_orchestrator.stores.defaults import EvaluationDefaults
 
 @traceable

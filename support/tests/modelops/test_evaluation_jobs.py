@@ -9,7 +9,7 @@ from tests.doubles.sources import open_local
 from tests.doubles.workspace import Workspace
 
 from agent_orchestrator.agents.infrastructure.modelops.authorisation import Caller
-from agent_orchestrator.agents.infrastructure.modelops.datasets import DatasetStore
+from agent_orchestrator.agents.infrastructure.modelops.datasets.store import DatasetStore
 from agent_orchestrator.agents.infrastructure.modelops.usecases.base import PlannedChange
 from agent_orchestrator.agents.infrastructure.modelops.usecases.evaluation import (
     EvaluateModelVsBaseline,

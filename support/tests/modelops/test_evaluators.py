@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent_orchestrator.agents.infrastructure.modelops.evaluators import (
+from agent_orchestrator.agents.infrastructure.modelops.datasets.examples import Example
+from agent_orchestrator.agents.infrastructure.modelops.evaluation.evaluators import (
     EVALUATORS,
     Expectation,
     ModelAnswer,
@@ -27,7 +28,6 @@ from agent_orchestrator.agents.infrastructure.modelops.evaluators import (
     token_efficiency,
     workflow_completeness,
 )
-from agent_orchestrator.agents.infrastructure.modelops.examples import Example
 from agent_orchestrator.errors import DatasetError, InputError
 
 

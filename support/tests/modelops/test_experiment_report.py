@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from agent_orchestrator.agents.infrastructure.modelops import experiment_content as content
-from agent_orchestrator.agents.infrastructure.modelops.experiment_report import (
+from agent_orchestrator.agents.infrastructure.modelops.experiments import content
+from agent_orchestrator.agents.infrastructure.modelops.experiments.report import (
     load_experiment,
     write_experiment,
 )

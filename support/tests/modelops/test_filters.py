@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from agent_orchestrator.agents.infrastructure.modelops.filters import NO_FILTERS, Filters
 from agent_orchestrator.agents.infrastructure.modelops.usecases.datasets import DatasetFilters
+from agent_orchestrator.agents.infrastructure.modelops.usecases.filters import NO_FILTERS, Filters
 
 NEW_YEAR = datetime(2026, 1, 1, tzinfo=UTC)
 JSON = st.none() | st.booleans() | st.integers() | st.text() | st.lists(st.text())

@@ -6,13 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent_orchestrator.agents.infrastructure.modelops.evaluators import (
+from agent_orchestrator.agents.infrastructure.modelops.datasets.examples import Example
+from agent_orchestrator.agents.infrastructure.modelops.evaluation.evaluators import (
     ModelAnswer,
     expectation,
     score,
 )
-from agent_orchestrator.agents.infrastructure.modelops.examples import Example
-from agent_orchestrator.agents.infrastructure.modelops.final_answers import final_answer, is_right
+from agent_orchestrator.agents.infrastructure.modelops.evaluation.final_answers import (
+    final_answer,
+    is_right,
+)
 from agent_orchestrator.errors import DatasetError
 
 

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from tests.modelops.world import Said, refused
 
-from agent_orchestrator.agents.infrastructure.modelops import gate
-from agent_orchestrator.agents.infrastructure.modelops.candidate_server import TimeLimits
-from agent_orchestrator.agents.infrastructure.modelops.smoke_test import BATCH
+from agent_orchestrator.agents.infrastructure.modelops.gate import checklist as gate
+from agent_orchestrator.agents.infrastructure.modelops.gate.candidate_server import TimeLimits
+from agent_orchestrator.agents.infrastructure.modelops.gate.smoke_test import BATCH
 from agent_orchestrator.agents.infrastructure.modelops.usecases.deployment import ChecklistItem
 from agent_orchestrator.domain.models import EvalScores
 from agent_orchestrator.domain.verdict import Verdict

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from tests.doubles.hub import FINE_GRAINED, ORG, READ, USER, WRITE, Account, HubDouble
 
-from agent_orchestrator.agents.infrastructure.modelops.hub import Hub
+from agent_orchestrator.agents.infrastructure.modelops.hub.client import Hub
 from agent_orchestrator.errors import ConfigurationError, InputError, UnavailableError
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from tests.doubles.hub import READ, USER, HubDouble
 
-from agent_orchestrator.agents.infrastructure.modelops.hub import Hub
-from agent_orchestrator.agents.infrastructure.modelops.hub_artifacts import pull
+from agent_orchestrator.agents.infrastructure.modelops.hub.artifacts import pull
+from agent_orchestrator.agents.infrastructure.modelops.hub.client import Hub
 from agent_orchestrator.errors import ChefError, FailedError, InputError, UnavailableError
 
 MODEL = f"{USER}/better"

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 from tests.doubles.hub import USER, WRITE, HubDouble
 
-from agent_orchestrator.agents.infrastructure.modelops.hub import Hub
-from agent_orchestrator.agents.infrastructure.modelops.hub_card import publish_scores
+from agent_orchestrator.agents.infrastructure.modelops.hub.card import publish_scores
+from agent_orchestrator.agents.infrastructure.modelops.hub.client import Hub
 from agent_orchestrator.domain.models import EvalScores
 from agent_orchestrator.errors import UnavailableError
 

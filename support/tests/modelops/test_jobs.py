@@ -14,7 +14,7 @@ from tests.doubles.workshop import training_spec
 from agent_orchestrator.agents.infrastructure.modelops.authorisation import Caller
 from agent_orchestrator.agents.infrastructure.modelops.backends import Ref
 from agent_orchestrator.agents.infrastructure.modelops.backends.fake import FakeBackend, Scenario
-from agent_orchestrator.agents.infrastructure.modelops.jobs import Jobs
+from agent_orchestrator.agents.infrastructure.modelops.jobs.desk import Jobs
 from agent_orchestrator.agents.infrastructure.modelops.usecases.jobs import (
     CancelTrainingJob,
     MonitorTrainingJob,

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from agent_orchestrator.agents.infrastructure.modelops.mlflow_records import (
+from agent_orchestrator.agents.infrastructure.modelops.mlflow_mirror.records import (
     job_run,
     model_record,
     rollout_run,

@@ -6,7 +6,7 @@ import threading
 import pytest
 from tests.modelops.world import AGENT, World
 
-from agent_orchestrator.agents.infrastructure.modelops.monitoring import (
+from agent_orchestrator.agents.infrastructure.modelops.rollouts.monitoring import (
     RolloutMonitor,
 )
 from agent_orchestrator.agents.infrastructure.modelops.usecases.rollouts import LatencyQuantiles

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent_orchestrator.agents.infrastructure.modelops.redaction import Limits, Redaction
+from agent_orchestrator.agents.infrastructure.modelops.tracing.redaction import Limits, Redaction
 
 SECRET = "correct-horse-battery-staple"
 REDACTION = Redaction([SECRET, "short"])

@@ -16,14 +16,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markupsafe import Markup
 
-from agent_orchestrator.agents.infrastructure.modelops import report_content as content
-from agent_orchestrator.agents.infrastructure.modelops.report import (
+from agent_orchestrator.agents.infrastructure.modelops.evaluation import report_content as content
+from agent_orchestrator.agents.infrastructure.modelops.evaluation.report import (
     Section,
     load_report,
-    render,
     write_report,
 )
-from agent_orchestrator.agents.infrastructure.modelops.report_pictures import Picture
+from agent_orchestrator.agents.infrastructure.modelops.evaluation.report_pictures import Picture
+from agent_orchestrator.agents.infrastructure.modelops.reports.rendering import render
 from agent_orchestrator.domain.evaluation import CallRecord, EvalReport, ModelResult
 from agent_orchestrator.domain.paired import paired_difference
 from agent_orchestrator.domain.scoring import compare
@@ -311,7 +311,7 @@ def test_the_same_report_gives_the_same_bytes(tmp_path: Path) -> None:
     first = write_report(BETTER, tmp_path / "a")
     program = (
         "import sys; from pathlib import Path\n"
-        "from agent_orchestrator.agents.infrastructure.modelops.report import *\n"
+        "from agent_orchestrator.agents.infrastructure.modelops.evaluation.report import *\n"
         "write_report(load_report(Path(sys.argv[1])), Path(sys.argv[2]))"
     )
     subprocess.run([sys.executable, "-c", program, first.json, tmp_path / "b"], check=True)

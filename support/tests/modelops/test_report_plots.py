@@ -11,8 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent_orchestrator.agents.infrastructure.modelops import plots, wording
-from agent_orchestrator.agents.infrastructure.modelops.plots import TimelineEvent, TimelinePoint
+from agent_orchestrator.agents.infrastructure.modelops.reports import plots, wording
+from agent_orchestrator.agents.infrastructure.modelops.reports.plots import (
+    TimelineEvent,
+    TimelinePoint,
+)
 from agent_orchestrator.domain.scoring import MetricChange
 from agent_orchestrator.domain.verdict import Verdict
 

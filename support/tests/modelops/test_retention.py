@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from tests.modelops.world import Clock
 
-from agent_orchestrator.agents.infrastructure.modelops.retention import Retention
+from agent_orchestrator.agents.infrastructure.modelops.rollouts.retention import Retention
 from agent_orchestrator.domain.outcomes import Outcome
 from agent_orchestrator.stores.audit import AuditLog
 from agent_orchestrator.stores.database import Database

@@ -9,13 +9,13 @@ import math
 
 import pytest
 
-from agent_orchestrator.agents.infrastructure.modelops.evaluators import (
+from agent_orchestrator.agents.infrastructure.modelops.datasets.examples import Example
+from agent_orchestrator.agents.infrastructure.modelops.evaluation.evaluators import (
     ModelAnswer,
     expectation,
     score,
 )
-from agent_orchestrator.agents.infrastructure.modelops.examples import Example
-from agent_orchestrator.agents.infrastructure.modelops.experiment_plans import (
+from agent_orchestrator.agents.infrastructure.modelops.experiments.plans import (
     RIDDLES_FILE,
     read_examples,
 )

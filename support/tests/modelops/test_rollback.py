@@ -3,7 +3,7 @@
 import pytest
 from tests.modelops.world import ADA, AGENT, STABLE_MODEL, World
 
-from agent_orchestrator.agents.infrastructure.modelops.transitions import Decision
+from agent_orchestrator.agents.infrastructure.modelops.rollouts.transitions import Decision
 from agent_orchestrator.agents.infrastructure.modelops.usecases.deployment import RollbackDeployment
 from agent_orchestrator.domain import rollout_machine
 from agent_orchestrator.errors import (

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from tests.modelops.world import AGENT, STABLE_MODEL, World
 
-from agent_orchestrator.agents.infrastructure.modelops.transitions import Decision
+from agent_orchestrator.agents.infrastructure.modelops.rollouts.transitions import Decision
 from agent_orchestrator.domain import rollout_machine
 from agent_orchestrator.errors import ConflictError, StorageError
 

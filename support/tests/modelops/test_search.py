@@ -11,15 +11,15 @@ from tests.modelops.test_training import ADA, EXAMPLES, School
 
 from agent_orchestrator.agents.infrastructure.modelops.backends import FollowsJobs
 from agent_orchestrator.agents.infrastructure.modelops.backends.fake import FakeBackend, Scenario
-from agent_orchestrator.agents.infrastructure.modelops.costs import Budget
-from agent_orchestrator.agents.infrastructure.modelops.jobs import Jobs, Settler
+from agent_orchestrator.agents.infrastructure.modelops.datasets.sources import Source
+from agent_orchestrator.agents.infrastructure.modelops.jobs.costs import Budget
+from agent_orchestrator.agents.infrastructure.modelops.jobs.desk import Jobs, Settler
 from agent_orchestrator.agents.infrastructure.modelops.plans import Plan
-from agent_orchestrator.agents.infrastructure.modelops.search import (
+from agent_orchestrator.agents.infrastructure.modelops.training.search import (
     BACKEND,
     Searches,
     settle_trial,
 )
-from agent_orchestrator.agents.infrastructure.modelops.sources import Source
 from agent_orchestrator.agents.infrastructure.modelops.usecases.jobs import (
     CancelTrainingJob,
     JobReport,

@@ -8,15 +8,15 @@ from pathlib import Path
 import pytest
 from tests.doubles.sources import read
 
-from agent_orchestrator.agents.infrastructure.modelops.examples import Example
-from agent_orchestrator.agents.infrastructure.modelops.filters import Filters
-from agent_orchestrator.agents.infrastructure.modelops.sources import Source, Wanted
-from agent_orchestrator.agents.infrastructure.modelops.sources.evolution import (
+from agent_orchestrator.agents.infrastructure.modelops.datasets.examples import Example
+from agent_orchestrator.agents.infrastructure.modelops.datasets.sources import Source, Wanted
+from agent_orchestrator.agents.infrastructure.modelops.datasets.sources.evolution import (
     Evolution,
     Plan,
     Stage,
 )
-from agent_orchestrator.agents.infrastructure.modelops.sources.opening import Sources
+from agent_orchestrator.agents.infrastructure.modelops.datasets.sources.opening import Sources
+from agent_orchestrator.agents.infrastructure.modelops.usecases.filters import Filters
 from agent_orchestrator.errors import DatasetError, SettingsError, UpstreamError
 from agent_orchestrator.stores.defaults import load_dataset_defaults
 

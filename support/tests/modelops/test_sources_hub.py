@@ -13,10 +13,10 @@ import pytest
 from tests.doubles.hub import WRITE, HubDouble
 from tests.doubles.sources import read
 
-from agent_orchestrator.agents.infrastructure.modelops.examples import Example
-from agent_orchestrator.agents.infrastructure.modelops.hub import Hub
-from agent_orchestrator.agents.infrastructure.modelops.sources import Source, Wanted
-from agent_orchestrator.agents.infrastructure.modelops.sources.hub import HubDatasets
+from agent_orchestrator.agents.infrastructure.modelops.datasets.examples import Example
+from agent_orchestrator.agents.infrastructure.modelops.datasets.sources import Source, Wanted
+from agent_orchestrator.agents.infrastructure.modelops.datasets.sources.hub import HubDatasets
+from agent_orchestrator.agents.infrastructure.modelops.hub.client import Hub
 from agent_orchestrator.errors import ConfigurationError, DatasetError, UnavailableError
 
 NAME = "acme/tasks"

@@ -14,17 +14,25 @@ from langsmith import Client, traceable, tracing_context
 from tests.doubles.langsmith import KEY, LangSmith
 from tests.doubles.sources import read
 
-from agent_orchestrator.agents.infrastructure.modelops.datasets import DatasetStore
-from agent_orchestrator.agents.infrastructure.modelops.examples import Example
-from agent_orchestrator.agents.infrastructure.modelops.filters import Filters
-from agent_orchestrator.agents.infrastructure.modelops.sources import BadRow, Source, Wanted
-from agent_orchestrator.agents.infrastructure.modelops.sources.langsmith_client import connect
-from agent_orchestrator.agents.infrastructure.modelops.sources.langsmith_datasets import (
+from agent_orchestrator.agents.infrastructure.modelops.datasets.examples import Example
+from agent_orchestrator.agents.infrastructure.modelops.datasets.sources import (
+    BadRow,
+    Source,
+    Wanted,
+)
+from agent_orchestrator.agents.infrastructure.modelops.datasets.sources.langsmith_client import (
+    connect,
+)
+from agent_orchestrator.agents.infrastructure.modelops.datasets.sources.langsmith_datasets import (
     LangSmithDatasets,
 )
-from agent_orchestrator.agents.infrastructure.modelops.sources.langsmith_runs import LangSmithRuns
-from agent_orchestrator.agents.infrastructure.modelops.sources.opening import Sources
-from agent_orchestrator.agents.infrastructure.modelops.sources.traces import example_of
+from agent_orchestrator.agents.infrastructure.modelops.datasets.sources.langsmith_runs import (
+    LangSmithRuns,
+)
+from agent_orchestrator.agents.infrastructure.modelops.datasets.sources.opening import Sources
+from agent_orchestrator.agents.infrastructure.modelops.datasets.sources.traces import example_of
+from agent_orchestrator.agents.infrastructure.modelops.datasets.store import DatasetStore
+from agent_orchestrator.agents.infrastructure.modelops.usecases.filters import Filters
 from agent_orchestrator.errors import DatasetError, SettingsError, UpstreamError
 
 AGENT = "feature_dev"

@@ -11,12 +11,12 @@ from tests.doubles.hub import ORG, READ, WRITE, HubDouble
 from agent_orchestrator.agents.infrastructure.modelops.authorisation import Caller
 from agent_orchestrator.agents.infrastructure.modelops.backends.space_protocol import Health
 from agent_orchestrator.agents.infrastructure.modelops.plans import Plan
-from agent_orchestrator.agents.infrastructure.modelops.space_control import (
+from agent_orchestrator.agents.infrastructure.modelops.spaces.control import (
     SpaceAccess,
     SpaceControl,
     app_url,
 )
-from agent_orchestrator.agents.infrastructure.modelops.space_hub import SpaceHub
+from agent_orchestrator.agents.infrastructure.modelops.spaces.hub import SpaceHub
 from agent_orchestrator.agents.infrastructure.modelops.usecases.spaces import (
     DeploySpace,
     PauseSpace,

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from agent_orchestrator.agents.infrastructure.modelops.sources import stdlib_defects
-from agent_orchestrator.agents.infrastructure.modelops.sources.defect_rules import (
+from agent_orchestrator.agents.infrastructure.modelops.datasets.sources import stdlib_defects
+from agent_orchestrator.agents.infrastructure.modelops.datasets.sources.defect_rules import (
     DEFECTS,
     defects_of,
 )
-from agent_orchestrator.agents.infrastructure.modelops.sources.stdlib_defects import (
+from agent_orchestrator.agents.infrastructure.modelops.datasets.sources.stdlib_defects import (
     CLEAN,
     LABELS,
     PROMPT,

@@ -10,15 +10,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent_orchestrator.agents.infrastructure.modelops.evaluators import (
+from agent_orchestrator.agents.infrastructure.modelops.datasets.examples import Example
+from agent_orchestrator.agents.infrastructure.modelops.evaluation.evaluators import (
     ModelAnswer,
     Step,
     ToolRequest,
     expectation,
     score,
 )
-from agent_orchestrator.agents.infrastructure.modelops.examples import Example
-from agent_orchestrator.agents.infrastructure.modelops.tool_replay import play, recorded_tools
+from agent_orchestrator.agents.infrastructure.modelops.evaluation.tool_replay import (
+    play,
+    recorded_tools,
+)
 from agent_orchestrator.errors import DatasetError
 
 TARGETS = {"target_tokens": 2000.0, "latency_limit_s": 5.0}

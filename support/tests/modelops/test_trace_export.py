@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from tests.doubles.langsmith import KEY, LangSmith
 
-from agent_orchestrator.agents.infrastructure.modelops.redaction import Redaction
-from agent_orchestrator.agents.infrastructure.modelops.trace_export import (
+from agent_orchestrator.agents.infrastructure.modelops.tracing.export import (
     TraceDestination,
     TraceExport,
 )
+from agent_orchestrator.agents.infrastructure.modelops.tracing.redaction import Redaction
 from agent_orchestrator.domain.outcomes import Feedback
 from agent_orchestrator.serving.tracing import Tracer
 

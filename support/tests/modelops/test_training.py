@@ -16,20 +16,20 @@ from tests.doubles.planted_models import example
 
 from agent_orchestrator.agents.infrastructure.modelops.authorisation import Caller
 from agent_orchestrator.agents.infrastructure.modelops.backends.fake import FakeBackend, Scenario
-from agent_orchestrator.agents.infrastructure.modelops.base_models import (
-    BaseModels,
-    count_parameters,
-)
 from agent_orchestrator.agents.infrastructure.modelops.catalogue import Catalogue
-from agent_orchestrator.agents.infrastructure.modelops.datasets import (
+from agent_orchestrator.agents.infrastructure.modelops.datasets.sources import Source
+from agent_orchestrator.agents.infrastructure.modelops.datasets.store import (
     DatasetStore,
     training_rows,
 )
-from agent_orchestrator.agents.infrastructure.modelops.jobs import Jobs
+from agent_orchestrator.agents.infrastructure.modelops.jobs.desk import Jobs
 from agent_orchestrator.agents.infrastructure.modelops.plans import Plan
 from agent_orchestrator.agents.infrastructure.modelops.registry import ModelRegistry
-from agent_orchestrator.agents.infrastructure.modelops.sources import Source
-from agent_orchestrator.agents.infrastructure.modelops.training import Training
+from agent_orchestrator.agents.infrastructure.modelops.training.base_models import (
+    BaseModels,
+    count_parameters,
+)
+from agent_orchestrator.agents.infrastructure.modelops.training.training import Training
 from agent_orchestrator.agents.infrastructure.modelops.usecases.jobs import MonitorTrainingJob
 from agent_orchestrator.agents.infrastructure.modelops.usecases.training import (
     TrainingStarted,

@@ -11,9 +11,17 @@ import pytest
 from tests.doubles.splits import pair
 from tests.modelops.world import ADA, AGENT, STABLE_MODEL, Clock, Killed, Tripwire, World
 
-from agent_orchestrator.agents.infrastructure.modelops.desired import Desired, desired, routed
 from agent_orchestrator.agents.infrastructure.modelops.plans import Plan
-from agent_orchestrator.agents.infrastructure.modelops.transitions import _INTENT, Decision, Intent
+from agent_orchestrator.agents.infrastructure.modelops.rollouts.desired import (
+    Desired,
+    desired,
+    routed,
+)
+from agent_orchestrator.agents.infrastructure.modelops.rollouts.transitions import (
+    _INTENT,
+    Decision,
+    Intent,
+)
 from agent_orchestrator.agents.infrastructure.modelops.usecases.deployment import (
     DeployModelToAgent,
     PromoteCanary,

@@ -15,41 +15,43 @@ from pathlib import Path
 from typing import Any, NoReturn, TypeVar, cast
 
 from agent_orchestrator.agents.infrastructure.modelops.authorisation import Authorisation, Caller
-from agent_orchestrator.agents.infrastructure.modelops.breakers import BreakerResets
-from agent_orchestrator.agents.infrastructure.modelops.canary_simulation import simulate
-from agent_orchestrator.agents.infrastructure.modelops.candidate_server import CandidateServer
 from agent_orchestrator.agents.infrastructure.modelops.catalogue import Catalogue
 from agent_orchestrator.agents.infrastructure.modelops.coordinator import Coordinator
-from agent_orchestrator.agents.infrastructure.modelops.dataset_building import DatasetBuilding
-from agent_orchestrator.agents.infrastructure.modelops.dataset_exports import DatasetExports
-from agent_orchestrator.agents.infrastructure.modelops.dataset_profile import estimated_tokens
-from agent_orchestrator.agents.infrastructure.modelops.dataset_reports import (
+from agent_orchestrator.agents.infrastructure.modelops.datasets.building import DatasetBuilding
+from agent_orchestrator.agents.infrastructure.modelops.datasets.exports import DatasetExports
+from agent_orchestrator.agents.infrastructure.modelops.datasets.profile import estimated_tokens
+from agent_orchestrator.agents.infrastructure.modelops.datasets.reports import (
     DatasetReports,
     Measure,
     Reading,
 )
-from agent_orchestrator.agents.infrastructure.modelops.datasets import DatasetStore
-from agent_orchestrator.agents.infrastructure.modelops.deployment import Deployment
-from agent_orchestrator.agents.infrastructure.modelops.desired import desired
-from agent_orchestrator.agents.infrastructure.modelops.drills import DrillLimits, Drills
-from agent_orchestrator.agents.infrastructure.modelops.endpoint_control import EndpointControl
-from agent_orchestrator.agents.infrastructure.modelops.hand_edits import HandEdits
+from agent_orchestrator.agents.infrastructure.modelops.datasets.sources.opening import Sources
+from agent_orchestrator.agents.infrastructure.modelops.datasets.store import DatasetStore
+from agent_orchestrator.agents.infrastructure.modelops.gate.candidate_server import CandidateServer
 from agent_orchestrator.agents.infrastructure.modelops.inventory import Inventory
-from agent_orchestrator.agents.infrastructure.modelops.monitoring import (
+from agent_orchestrator.agents.infrastructure.modelops.plans import Plan
+from agent_orchestrator.agents.infrastructure.modelops.registry import ModelRegistry
+from agent_orchestrator.agents.infrastructure.modelops.rollouts.breakers import BreakerResets
+from agent_orchestrator.agents.infrastructure.modelops.rollouts.deployment import Deployment
+from agent_orchestrator.agents.infrastructure.modelops.rollouts.desired import desired
+from agent_orchestrator.agents.infrastructure.modelops.rollouts.drills import DrillLimits, Drills
+from agent_orchestrator.agents.infrastructure.modelops.rollouts.hand_edits import HandEdits
+from agent_orchestrator.agents.infrastructure.modelops.rollouts.monitoring import (
     RolloutMonitor,
     RolloutReports,
 )
-from agent_orchestrator.agents.infrastructure.modelops.plans import Plan
-from agent_orchestrator.agents.infrastructure.modelops.promotion import Promotions
-from agent_orchestrator.agents.infrastructure.modelops.registry import ModelRegistry
-from agent_orchestrator.agents.infrastructure.modelops.rollback import Rollbacks
-from agent_orchestrator.agents.infrastructure.modelops.rollout_timer import RolloutTimer
-from agent_orchestrator.agents.infrastructure.modelops.sources.opening import Sources
+from agent_orchestrator.agents.infrastructure.modelops.rollouts.promotion import Promotions
+from agent_orchestrator.agents.infrastructure.modelops.rollouts.rollback import Rollbacks
+from agent_orchestrator.agents.infrastructure.modelops.rollouts.timer import RolloutTimer
+from agent_orchestrator.agents.infrastructure.modelops.rollouts.transitions import Transitions
+from agent_orchestrator.agents.infrastructure.modelops.simulation.canaries import simulate
 from agent_orchestrator.agents.infrastructure.modelops.targets.as_listed import AsListed
+from agent_orchestrator.agents.infrastructure.modelops.targets.endpoint_control import (
+    EndpointControl,
+)
 from agent_orchestrator.agents.infrastructure.modelops.targets.inference_endpoints import (
     InferenceEndpoints,
 )
-from agent_orchestrator.agents.infrastructure.modelops.transitions import Transitions
 from agent_orchestrator.agents.infrastructure.modelops.usecases.base import Request, Result
 from agent_orchestrator.agents.infrastructure.modelops.usecases.deployment import (
     DeployModelToAgent,

@@ -15,7 +15,7 @@ from tests.doubles.space import running_space
 from tests.doubles.workspace import Workspace
 from tests.test_architecture import third_parties_loaded_by
 
-from agent_orchestrator.agents.infrastructure.modelops.space_content import (
+from agent_orchestrator.agents.infrastructure.modelops.spaces.content import (
     FOLDER,
     source_root,
     stage,

@@ -9,7 +9,7 @@ from tests.doubles.openai_server import OpenAIServer, Reply
 from tests.doubles.workspace import Workspace
 
 from agent_orchestrator.agents.infrastructure.modelops.authorisation import Caller
-from agent_orchestrator.agents.infrastructure.modelops.smoke_test import BATCH
+from agent_orchestrator.agents.infrastructure.modelops.gate.smoke_test import BATCH
 from agent_orchestrator.agents.infrastructure.modelops.usecases.base import PlannedChange
 from agent_orchestrator.agents.infrastructure.modelops.usecases.deployment import (
     Deployed,

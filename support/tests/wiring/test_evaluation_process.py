@@ -14,7 +14,7 @@ from tests.doubles.sources import open_local
 from tests.doubles.workspace import LABELS, Workspace, eventually
 
 from agent_orchestrator.agents.infrastructure.modelops.authorisation import Caller
-from agent_orchestrator.agents.infrastructure.modelops.datasets import DatasetStore
+from agent_orchestrator.agents.infrastructure.modelops.datasets.store import DatasetStore
 from agent_orchestrator.agents.infrastructure.modelops.usecases.evaluation import (
     EvaluateModelVsBaseline,
     EvaluationStarted,

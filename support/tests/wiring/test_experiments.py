@@ -13,11 +13,11 @@ from tests.doubles.openai_server import OpenAIServer, Reply
 from tests.doubles.workspace import Workspace
 
 from agent_orchestrator.agents.infrastructure.modelops.authorisation import Caller
-from agent_orchestrator.agents.infrastructure.modelops.experiment_plans import (
+from agent_orchestrator.agents.infrastructure.modelops.experiments.plans import (
     RIDDLES_FILE,
     read_examples,
 )
-from agent_orchestrator.agents.infrastructure.modelops.experiment_report import load_experiment
+from agent_orchestrator.agents.infrastructure.modelops.experiments.report import load_experiment
 from agent_orchestrator.agents.infrastructure.modelops.usecases.base import PlannedChange
 from agent_orchestrator.agents.infrastructure.modelops.usecases.experiments import (
     ExperimentResult,

@@ -13,8 +13,8 @@ from tests.doubles.mlflow_server import MlflowServer, mlflow_server
 from tests.doubles.workspace import Workspace, eventually
 
 from agent_orchestrator.agents.infrastructure.modelops.authorisation import Caller
-from agent_orchestrator.agents.infrastructure.modelops.mlflow_mirror import MlflowMirror
-from agent_orchestrator.agents.infrastructure.modelops.mlflow_records import (
+from agent_orchestrator.agents.infrastructure.modelops.mlflow_mirror.mirror import MlflowMirror
+from agent_orchestrator.agents.infrastructure.modelops.mlflow_mirror.records import (
     ModelRecord,
     RunRecord,
     VersionRecord,

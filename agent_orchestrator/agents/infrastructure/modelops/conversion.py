@@ -18,9 +18,9 @@ from agent_orchestrator.agents.infrastructure.modelops.catalogue import (
     ModelRef,
     is_version,
 )
-from agent_orchestrator.agents.infrastructure.modelops.datasets import Dataset, DatasetStore
-from agent_orchestrator.agents.infrastructure.modelops.evaluation_jobs import EvaluationSpec
-from agent_orchestrator.agents.infrastructure.modelops.jobs import Jobs
+from agent_orchestrator.agents.infrastructure.modelops.datasets.store import Dataset, DatasetStore
+from agent_orchestrator.agents.infrastructure.modelops.evaluation.jobs import EvaluationSpec
+from agent_orchestrator.agents.infrastructure.modelops.jobs.desk import Jobs
 from agent_orchestrator.agents.infrastructure.modelops.plans import Plan
 from agent_orchestrator.agents.infrastructure.modelops.registry import ModelRegistry
 from agent_orchestrator.agents.infrastructure.modelops.usecases.conversion import (

@@ -16,7 +16,7 @@ from agent_orchestrator.agents.infrastructure.modelops.backends.job_attempts imp
     Machine,
     Outcome,
 )
-from agent_orchestrator.agents.infrastructure.modelops.hub import Hub, hub_failures
+from agent_orchestrator.agents.infrastructure.modelops.hub.client import Hub, hub_failures
 from agent_orchestrator.errors import UnavailableError
 
 _JOB: Final = "chef-job"

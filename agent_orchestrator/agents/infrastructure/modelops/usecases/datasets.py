@@ -7,12 +7,12 @@ from typing import Literal
 
 from pydantic import ConfigDict, field_validator
 
-from agent_orchestrator.agents.infrastructure.modelops.filters import Filters
 from agent_orchestrator.agents.infrastructure.modelops.usecases.base import (
     ChangingRequest,
     Request,
     Result,
 )
+from agent_orchestrator.agents.infrastructure.modelops.usecases.filters import Filters
 from agent_orchestrator.domain.models import TrainingMethod
 
 ExportForm = Literal[

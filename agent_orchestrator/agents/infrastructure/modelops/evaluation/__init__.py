@@ -1,0 +1,1 @@
+"""Evaluation: a candidate beside a baseline on the same examples."""

@@ -1,0 +1,302 @@
+"""A finished evaluation as experiments in LangSmith.
+
+The evaluation itself runs on this machine and is kept here first (``experiments``); only then is it
+uploaded, so that a slow or broken LangSmith costs neither a call nor a result. What arises there is
+what LangSmith's own ``evaluate`` and ``evaluate_comparative`` make: the data set (found by its
+content's hash, else created), a project for each arm with one run an example and its scores, and a
+comparative experiment that says for each example which arm was the more correct one.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, Literal
+from urllib.parse import urlencode
+
+from langsmith import Client, uuid7_from_datetime
+from langsmith.schemas import Dataset as LangSmithDataset
+from langsmith.schemas import TracerSession
+from langsmith.utils import LangSmithConflictError, LangSmithError
+
+from agent_orchestrator.agents.infrastructure.modelops.datasets.store import Dataset
+from agent_orchestrator.domain.evaluation import CallRecord, EvalReport, ModelResult
+from agent_orchestrator.errors import UpstreamError
+
+Arm = Literal["candidate", "baseline"]
+
+EXPERIMENT_TYPE: Final = "baseline_vs_candidate"
+PREFERENCE: Final = "more_correct"
+"""Feedback key of the comparative experiment: 1 for the arm that was right, ½ each for a tie."""
+_CORRECTNESS: Final = ("accuracy", "agent_routing_accuracy")
+_BATCH: Final = 100
+_CONNECT_MS: Final = 5_000
+_READ_MS: Final = 30_000
+_PARALLEL: Final = 8
+
+
+@dataclass(frozen=True, slots=True)
+class LangSmithAccount:
+    """Where experiments go."""
+
+    endpoint: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class UploadedExperiment:
+    """One arm as LangSmith has it."""
+
+    project: TracerSession
+    runs: Mapping[str, uuid.UUID]
+    """Example id → run."""
+
+
+def upload(account: LangSmithAccount, report: EvalReport, dataset: Dataset, job_id: str) -> str:
+    """Upload a report's experiments; return the URL of the page that compares them.
+
+    Only the examples that were evaluated are sent, and only those that LangSmith does not have yet.
+    Raises UpstreamError when LangSmith did not take all of it; what it took stays there.
+    """
+    faults: list[Exception] = []
+    client = Client(
+        api_url=account.endpoint,
+        api_key=account.key,
+        timeout_ms=(_CONNECT_MS, _READ_MS),
+        tracing_mode="langsmith",
+        tracing_sampling_rate=1.0,  # whatever the environment samples: these are results
+        omit_traced_runtime_info=True,
+        tracing_error_callback=faults.append,  # the client sends in the background
+    )
+    with _said_plainly(account), closing(client):
+        return _Upload(client, report, dataset, job_id, faults).carry_out()
+
+
+@contextmanager
+def _said_plainly(account: LangSmithAccount) -> Iterator[None]:
+    """Raise the client's errors as ours."""
+    try:
+        yield
+    except LangSmithError as error:
+        said = " ".join(str(error).split())[:300]
+        raise UpstreamError(
+            f"LangSmith at {account.endpoint!r} did not take the experiments: {said}",
+            remedy="The local report is complete. See LANGSMITH_API_KEY and LANGSMITH_ENDPOINT.",
+        ) from error
+
+
+@dataclass(frozen=True, slots=True)
+class _Upload:
+    """One evaluation on its way."""
+
+    client: Client
+    report: EvalReport
+    dataset: Dataset
+    job_id: str
+    faults: Sequence[Exception]
+
+    def carry_out(self) -> str:
+        """Upload everything; return the comparison's URL."""
+        target = self._target()
+        self._add_examples(target)
+        candidate = self._experiment(target, "candidate", self.report.candidate)
+        if self.report.baseline is None:
+            return _comparison_url(target, [candidate])
+        baseline = self._experiment(target, "baseline", self.report.baseline)
+        comparative = self._compare(target, baseline, candidate)
+        return _comparison_url(target, [baseline, candidate], comparative)
+
+    # -- the data set -----------------------------------------------------------------------------
+
+    def _target(self) -> LangSmithDataset:
+        """Find the data set by its hash, or create it."""
+        hashed = {"dataset_hash": self.dataset.hash}
+        known = next(self.client.list_datasets(metadata=hashed, limit=1), None)
+        if known is not None:
+            return known
+        try:
+            return self.client.create_dataset(
+                self.dataset.id,
+                description=f"Held-out examples of {self.dataset.id} ({self.dataset.origin}).",
+                metadata={**hashed, "agent": self.dataset.agent, "origin": self.dataset.origin},
+            )
+        except LangSmithConflictError:  # another evaluation was quicker
+            taken: LangSmithDataset = self.client.read_dataset(dataset_name=self.dataset.id)
+            return taken
+
+    def _add_examples(self, target: LangSmithDataset) -> None:
+        """Add the evaluated examples that are not there yet."""
+        asked = {call.example_id for call in self.report.candidate.calls}
+        there = {
+            example.id for example in self.client.list_examples(dataset_id=target.id, select=["id"])
+        }
+        missing = [
+            {
+                "id": _example_id(target, example.id),
+                "inputs": dict(example.inputs),
+                "reference_outputs": dict(example.outputs),
+                "metadata": {**example.metadata, "example_id": example.id},
+                "split": "eval",
+            }
+            for example in self.dataset.examples("eval")
+            if example.id in asked and _example_id(target, example.id) not in there
+        ]
+        if missing:
+            self.client.create_examples(dataset_id=target.id, examples=missing)
+
+    # -- the arms ---------------------------------------------------------------------------------
+
+    def _experiment(
+        self, target: LangSmithDataset, arm: Arm, result: ModelResult
+    ) -> UploadedExperiment:
+        """Upload one arm's runs and their scores."""
+        metadata = self._metadata(arm, result)
+        project = self.client.create_project(
+            f"{self.report.agent}-{result.version or result.model}-{uuid.uuid4().hex[:8]}",
+            description=f"The {arm} of evaluation {self.job_id}.",
+            reference_dataset_id=target.id,
+            metadata={**metadata, "num_repetitions": 1, "dataset_splits": ["eval"]},
+            num_examples=len(result.calls),
+            evaluator_keys=sorted(result.scores),
+        )
+        runs: dict[str, uuid.UUID] = {}
+        for number, call in enumerate(result.calls, 1):
+            runs[call.example_id] = self._run(target, project, call, metadata)
+            if number % _BATCH == 0:  # what waits too long is dropped by the client
+                self._flush()
+        self._flush()
+        self.client.update_project(project.id, end_time=datetime.now(UTC))
+        return UploadedExperiment(project, runs)
+
+    def _metadata(self, arm: Arm, result: ModelResult) -> dict[str, str]:
+        """Return what tells an experiment, and each of its runs, from others."""
+        return {
+            "agent": self.report.agent,
+            "model": result.model,
+            "model_version": result.version or "",
+            "experiment_type": EXPERIMENT_TYPE,
+            "arm": arm,
+            "job_id": self.job_id,
+            "dataset": self.report.dataset,
+            "dataset_hash": self.report.dataset_hash,
+        }
+
+    def _run(
+        self,
+        target: LangSmithDataset,
+        project: TracerSession,
+        call: CallRecord,
+        metadata: Mapping[str, str],
+    ) -> uuid.UUID:
+        ended = datetime.fromisoformat(call.ended_at) if call.ended_at else datetime.now(UTC)
+        begun = ended - timedelta(seconds=call.latency_s or 0.0)
+        run_id = uuid7_from_datetime(begun)
+        self.client.create_run(
+            name=self.report.agent,
+            inputs={"task": self.report.tasks.get(call.example_id, "")},
+            run_type="chain",
+            id=run_id,
+            trace_id=run_id,
+            dotted_order=f"{begun.astimezone(UTC):%Y%m%dT%H%M%S%fZ}{run_id}",
+            project_name=project.name,
+            reference_example_id=_example_id(target, call.example_id),
+            start_time=begun,
+            end_time=ended,
+            outputs=None if call.answer is None else {"answer": call.answer},
+            error=call.error,
+            tags=[
+                f"{key}:{metadata[key]}" for key in ("agent", "model_version", "experiment_type")
+            ],
+            extra={"metadata": {**metadata, **_usage(call), "example_id": call.example_id}},
+        )
+        for key, score in call.scores.items():
+            self.client.create_feedback(
+                run_id=run_id, trace_id=run_id, session_id=project.id, key=key, score=score
+            )
+        return run_id
+
+    def _flush(self) -> None:
+        """Wait until what was given to the client is sent; LangSmithError when it was not."""
+        self.client.flush()  # with a timeout it would not say whether all is sent
+        if self.faults:
+            raise LangSmithError(str(self.faults[0]))
+
+    # -- the comparison ---------------------------------------------------------------------------
+
+    def _compare(
+        self,
+        target: LangSmithDataset,
+        baseline: UploadedExperiment,
+        candidate: UploadedExperiment,
+    ) -> uuid.UUID:
+        """Create the comparative experiment with a preference for each example."""
+        comparative = self.client.create_comparative_experiment(
+            f"{baseline.project.name} vs. {candidate.project.name}",
+            experiments=[baseline.project.id, candidate.project.id],
+            reference_dataset=target.id,
+            metadata=self._metadata("candidate", self.report.candidate),
+        )
+        preferences = [
+            {
+                "run_id": arm.runs[example],
+                "session_id": arm.project.id,
+                "key": PREFERENCE,
+                "score": score,
+                "comparative_experiment_id": comparative.id,
+                "feedback_group_id": group,
+            }
+            for example, scores in _preferences(self.report).items()
+            for group in [uuid.uuid4()]
+            for arm, score in zip((baseline, candidate), scores, strict=True)
+        ]
+        with ThreadPoolExecutor(_PARALLEL) as threads:  # one request each, as the SDK does it
+            list(threads.map(lambda given: self.client.create_feedback(**given), preferences))
+        return comparative.id
+
+
+def _example_id(target: LangSmithDataset, example_id: str) -> uuid.UUID:
+    """Return an example's id in LangSmith: the same in every evaluation of the data set."""
+    return uuid.uuid5(target.id, example_id)
+
+
+def _usage(call: CallRecord) -> dict[str, Any]:
+    """Return the tokens as LangSmith counts them, where they are known."""
+    if call.prompt_tokens is None or call.completion_tokens is None:
+        return {}
+    total = call.prompt_tokens + call.completion_tokens
+    tokens = {"input_tokens": call.prompt_tokens, "output_tokens": call.completion_tokens}
+    return {"usage_metadata": {**tokens, "total_tokens": total}}
+
+
+def _preferences(report: EvalReport) -> dict[str, tuple[float, float]]:
+    """Return (baseline's, candidate's) share of preference by example, where both have a score."""
+    if report.baseline is None:
+        return {}
+    before = {call.example_id: call.scores for call in report.baseline.calls}
+    found = {}
+    for call in report.candidate.calls:
+        old = before.get(call.example_id, {})
+        metric = next((m for m in _CORRECTNESS if m in old and m in call.scores), None)
+        if metric is not None:
+            new_share = 0.5 + 0.5 * (
+                (call.scores[metric] > old[metric]) - (call.scores[metric] < old[metric])
+            )
+            found[call.example_id] = (1.0 - new_share, new_share)
+    return found
+
+
+def _comparison_url(
+    target: LangSmithDataset,
+    experiments: Sequence[UploadedExperiment],
+    comparative: uuid.UUID | None = None,
+) -> str:
+    """Return the page that shows the experiments side by side."""
+    workspace = str(experiments[0].project.url).partition("/projects/p/")[0]
+    query = {"selectedSessions": ",".join(str(one.project.id) for one in experiments)}
+    if comparative is not None:
+        query["comparativeExperiment"] = str(comparative)
+    return f"{workspace}/datasets/{target.id}/compare?{urlencode(query)}"

@@ -1,0 +1,1 @@
+"""Experiments from templates: several models, several ways of asking."""

@@ -1,0 +1,1 @@
+"""Jobs of every kind: started, followed, cancelled, paid for."""

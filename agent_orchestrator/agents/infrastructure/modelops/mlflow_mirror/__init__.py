@@ -1,0 +1,1 @@
+"""Our records in MLflow, where a server is named."""

@@ -1,0 +1,1 @@
+"""Rollouts: what changes who serves, and what decides it."""

@@ -1,0 +1,1 @@
+"""Simulated canaries: what a rollout with given rates would do."""

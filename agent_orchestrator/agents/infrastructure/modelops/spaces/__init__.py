@@ -1,0 +1,1 @@
+"""The training app on a Space: its content, its deployment, its care."""

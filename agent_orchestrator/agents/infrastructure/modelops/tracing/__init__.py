@@ -1,0 +1,1 @@
+"""Traces of use cases and calls, without secrets."""
