@@ -32,8 +32,8 @@ def fetch_artifact(settings: Settings, model: str) -> None:
     Without HUGGINGFACE_TOKEN nothing is done: models are pushed to private repositories. Raises
     as ``artifacts.pull``.
     """
-    here = settings.artifacts_dir / model / "config.json"
-    if here.is_file() or settings.huggingface_token is None:
+    here = settings.artifacts_dir / model  # models appear there whole, as safetensors or GGUF
+    if here.is_dir() or settings.huggingface_token is None:
         return
     from agent_orchestrator.agents.infrastructure.modelops.hub.artifacts import pull
 
