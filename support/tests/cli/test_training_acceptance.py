@@ -115,6 +115,46 @@ def test_a_loss_that_is_no_number(chef: Chef, space: RunningSpace):
     assert "learning rate" in done.json["error"]["remedy"]
 
 
+def begun(chef: Chef, jobs: Path) -> tuple[str, Path]:
+    """Start a training that takes a while; return its id and folder after its first checkpoint."""
+    assert chef("build-dataset", "code_review", "--source", os.environ["SOURCE"]).code == 0
+    settings = options("lora=null", "max_steps=400", "checkpoint_steps=5")
+    job_id = chef(*TRAIN, TINY, *settings, "--json").json["job_id"]
+    folder = jobs / job_id
+    while not list((folder / "checkpoints").glob("*/complete")):
+        assert chef("job", job_id, "--json").json["status"] in {"pending", "running"}
+    return job_id, folder
+
+
+def killed(folder: Path) -> None:
+    """Kill a job's worker."""
+    os.kill(json.loads((folder / "process.json").read_text())["pid"], 9)
+
+
+def test_a_training_on_the_space_is_killed_and_goes_on(
+    chef: Chef, workspace: Workspace, space: RunningSpace
+):
+    """A worker that is lost is diagnosed; resumed, it starts from its last checkpoint."""
+    job_id, folder = begun(chef, space.jobs)
+    killed(folder)
+    assert chef("job", job_id, "--follow", "--json").json["error"]["kind"] == "killed"
+    trained(chef, workspace, "resume", job_id)
+    assert "resuming from checkpoint-" in (folder / "progress.jsonl").read_text()
+
+
+def test_a_training_on_the_space_is_cancelled_and_goes_on(
+    chef: Chef, workspace: Workspace, space: RunningSpace
+):
+    """Cancelling leaves a checkpoint and no model; resuming makes the model of it."""
+    job_id, folder = begun(chef, space.jobs)
+    assert chef("cancel", job_id).code == 0
+    report = chef("job", job_id, "--follow", "--json").json
+    assert report["status"] == "cancelled"
+    assert not (workspace.state / "artifacts" / report["hub_repo"]).exists()
+    trained(chef, workspace, "resume", job_id)
+    assert "resuming from checkpoint-" in (folder / "progress.jsonl").read_text()
+
+
 def test_a_training_on_this_machine_is_killed_and_goes_on(
     chef: Chef,
     workspace: Workspace,
@@ -125,13 +165,8 @@ def test_a_training_on_this_machine_is_killed_and_goes_on(
     monkeypatch.setenv("CHEF_BACKEND", "local")
     monkeypatch.setenv("CHEF_TRAINER_PYTHON", str(workshop.trainer_python()))
     shutil.copytree(space.artifacts / TINY, workspace.state / "artifacts" / TINY)
-    assert chef("build-dataset", "code_review", "--source", os.environ["SOURCE"]).code == 0
-    settings = options("lora=null", "max_steps=400", "checkpoint_steps=5")
-    job_id = chef(*TRAIN, TINY, *settings, "--json").json["job_id"]
-    folder = workspace.state / "jobs" / job_id
-    while not list((folder / "checkpoints").glob("*/complete")):
-        assert chef("job", job_id, "--json").json["status"] in {"pending", "running"}
-    os.kill(json.loads((folder / "process.json").read_text())["pid"], 9)
+    job_id, folder = begun(chef, workspace.state / "jobs")
+    killed(folder)
     assert chef("job", job_id, "--follow", "--json").json["error"]["kind"] == "killed"
     trained(chef, workspace, "resume", job_id)
     assert "resuming from checkpoint-" in (folder / "progress.jsonl").read_text()
