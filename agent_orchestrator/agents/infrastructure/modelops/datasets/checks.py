@@ -167,7 +167,7 @@ CHECKS: Final = (
     ),
     Check(
         "too_long",
-        "examples are longer than max_length; training cuts their end off",
+        "examples are longer than max_length; training leaves them out",
         "Shorten them, split them up, or raise max_length.",
         cleans=False,
     ),
