@@ -8,7 +8,7 @@ import anyio
 import click
 from pydantic import TypeAdapter
 
-from agent_orchestrator.cli import options, render, session
+from agent_orchestrator.cli import options, session, tables
 from agent_orchestrator.domain.approvals import Approval
 
 
@@ -26,11 +26,11 @@ def approvals(as_json: bool) -> None:
             approval.summary,
             f"${approval.price_ceiling_usd:.2f}",
             approval.requester,
-            render.clock(approval.expires_at),
+            tables.clock(approval.expires_at),
         )
         for approval in pending
     ]
-    render.table("Approvals", ("id", "what", "up to", "asked by", "expires"), rows)
+    tables.table("Approvals", ("id", "what", "up to", "asked by", "expires"), rows)
 
 
 @click.command()

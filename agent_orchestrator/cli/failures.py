@@ -30,9 +30,9 @@ def show(error: ChefError, *, as_json: bool) -> None:
             ]
         click.echo(json.dumps(document))
     if isinstance(error, GateFailed) and len(error.checklist) > 1:
-        from agent_orchestrator.cli import render  # its tables load slowly
+        from agent_orchestrator.cli import tables  # its tables load slowly
 
         title, columns = "The checklist before traffic", ("check", "verdict", "finding")
-        render.table(title, columns, error.checklist, stderr=True)
+        tables.table(title, columns, error.checklist, stderr=True)
     mark = "Waiting:" if isinstance(error, ApprovalRequired) else "Error:"
     click.echo(" ".join(f"{mark} {error}".split()), err=True)

@@ -8,7 +8,7 @@ from dataclasses import asdict
 
 import click
 
-from agent_orchestrator.cli import options, render, session
+from agent_orchestrator.cli import options, session, tables
 from agent_orchestrator.stores.audit import AuditLog
 from agent_orchestrator.stores.database import Database
 from agent_orchestrator.stores.gateway_keys import GatewayKeys, Scope
@@ -58,8 +58,8 @@ def list_keys(as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps([asdict(key) for key in found]))
         return
-    rows = [(key.name, key.scope, render.clock(key.created_at), key.sha256[:12]) for key in found]
-    render.table("Client keys", ("name", "scope", "since", "hash"), rows)
+    rows = [(key.name, key.scope, tables.clock(key.created_at), key.sha256[:12]) for key in found]
+    tables.table("Client keys", ("name", "scope", "since", "hash"), rows)
 
 
 @keys.command()

@@ -10,7 +10,7 @@ import click
 from pydantic import TypeAdapter
 
 from agent_orchestrator.agents.infrastructure.modelops.overview import Overview
-from agent_orchestrator.cli import options, render, session
+from agent_orchestrator.cli import options, session, tables
 from agent_orchestrator.domain.jobs import JobEvent, JobStatus
 from agent_orchestrator.domain.routing import Arm
 from agent_orchestrator.wiring.embedded import Embedded
@@ -32,7 +32,7 @@ def status(as_json: bool) -> None:
     if as_json:
         click.echo(TypeAdapter(Overview).dump_json(overview).decode())
         return
-    render.table(
+    tables.table(
         "What serves whom",
         ("agent", "serves", "version", "split", "rollout"),
         [
@@ -71,10 +71,10 @@ def jobs(agent: str | None, limit: int, follow: bool, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps([asdict(job) for job in found], default=dict))
         return
-    render.table(
+    tables.table(
         "Jobs",
         ("id", "kind", "agent", "status", "backend", "created"),
-        [(j.id, j.kind, j.agent, j.status, j.backend, render.clock(j.created_at)) for j in found],
+        [(j.id, j.kind, j.agent, j.status, j.backend, tables.clock(j.created_at)) for j in found],
     )
 
 
@@ -97,7 +97,7 @@ def _show_event(event: JobEvent, *, as_json: bool) -> None:
         click.echo(json.dumps(asdict(event)))
         return
     what = f"{event.job_id} ({event.kind}, {event.agent}, {event.backend}) {event.status}"
-    click.echo(f"{render.clock(event.at)} {what} {event.message}".rstrip())
+    click.echo(f"{tables.clock(event.at)} {what} {event.message}".rstrip())
 
 
 @click.command()
@@ -109,11 +109,11 @@ def audit(limit: int, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps([asdict(entry) for entry in entries], default=dict))
         return
-    render.table(
+    tables.table(
         "Audit log",
         ("at", "who", "what", "subject", "detail"),
         [
-            (render.clock(e.at), e.actor, e.action, e.subject, json.dumps(dict(e.detail)))
+            (tables.clock(e.at), e.actor, e.action, e.subject, json.dumps(dict(e.detail)))
             for e in entries
         ],
     )

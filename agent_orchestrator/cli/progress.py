@@ -8,14 +8,14 @@ from typing import Self
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from agent_orchestrator.agents.infrastructure.modelops.usecases.jobs import JobReport
-from agent_orchestrator.cli import render
+from agent_orchestrator.cli import tables
 
 
 class JobProgress:
     """A live bar on a terminal; elsewhere one line for each tenth of the way."""
 
     def __init__(self) -> None:
-        self._console = render.console(stderr=True)
+        self._console = tables.console(stderr=True)
         self._bar = Progress(
             TextColumn("{task.description}", markup=False),
             BarColumn(),

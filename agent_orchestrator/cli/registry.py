@@ -11,7 +11,7 @@ import click
 from pydantic import TypeAdapter
 
 from agent_orchestrator.agents.infrastructure.modelops.registry import ModelRegistry
-from agent_orchestrator.cli import options, render, session
+from agent_orchestrator.cli import options, session, tables
 from agent_orchestrator.domain.models import ModelVersion
 from agent_orchestrator.stores.audit import AuditLog
 from agent_orchestrator.stores.database import Database
@@ -77,9 +77,9 @@ def compare(agent: str, old: str, new: str, as_json: bool) -> None:
         click.echo(json.dumps({"agent": agent, "a": old, "b": new, **changes}))
         return
     settings = [(change.name, change.a, change.b) for change in diff.config]
-    render.table(f"{agent}: how they were trained", ("setting", old, new), settings)
+    tables.table(f"{agent}: how they were trained", ("setting", old, new), settings)
     scores = [(change.name, change.a, change.b, change.difference) for change in diff.scores]
-    render.table(f"{agent}: how they did", ("score", old, new, "difference"), scores)
+    tables.table(f"{agent}: how they did", ("score", old, new, "difference"), scores)
 
 
 @registry.command()
@@ -92,7 +92,7 @@ def served(agent: str, as_json: bool) -> None:
         click.echo(json.dumps([asdict(entry) for entry in entries]))
         return
     rows = [(e.version, e.role, f"{e.percent} %", e.since, e.until) for e in entries]
-    render.table(f"What served {agent}", ("version", "role", "share", "since", "until"), rows)
+    tables.table(f"What served {agent}", ("version", "role", "share", "since", "until"), rows)
 
 
 @registry.command()

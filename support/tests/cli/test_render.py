@@ -38,7 +38,7 @@ from agent_orchestrator.agents.infrastructure.modelops.usecases.rollouts import 
     RolloutReport,
 )
 from agent_orchestrator.agents.infrastructure.modelops.usecases.simulation import CanarySimulated
-from agent_orchestrator.cli import failures, render, session
+from agent_orchestrator.cli import failures, render, session, tables
 from agent_orchestrator.cli.progress import JobProgress
 from agent_orchestrator.domain.verdict import Verdict
 from agent_orchestrator.errors import GateFailed
@@ -299,7 +299,7 @@ async def test_a_deployment_whose_drill_failed_warns_and_ends_well(
 def test_names_are_never_read_as_markup(text: str):
     """What looks like a tag is shown as it is."""
     with contextlib.redirect_stdout(io.StringIO()) as out:
-        render.table(f"[bold]{text}", ("[red]",), [(f"[/]{text}",), (None,)])
+        tables.table(f"[bold]{text}", ("[red]",), [(f"[/]{text}",), (None,)])
     shown = out.getvalue()
     assert f"[bold]{text}" in shown
     assert f"[/]{text}" in shown

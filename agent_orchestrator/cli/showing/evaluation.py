@@ -1,0 +1,91 @@
+"""How evaluations and experiments look."""
+
+from __future__ import annotations
+
+import click
+
+from agent_orchestrator.agents.infrastructure.modelops.usecases.evaluation import EvaluationResult
+from agent_orchestrator.agents.infrastructure.modelops.usecases.experiments import (
+    ArmContrast,
+    ExperimentResult,
+)
+from agent_orchestrator.cli.tables import number, table
+
+
+def show_evaluation_result(result: EvaluationResult) -> None:
+    table(
+        f"{result.candidate} against {result.baseline or 'no baseline'} "
+        f"on {result.n_examples} examples",
+        ("metric", "baseline", "candidate", "change", "95 % interval of the difference"),
+        [
+            (
+                change.metric,
+                number(change.baseline),
+                number(change.candidate),
+                None if change.change_pct is None else f"{change.change_pct:+.1f} %",
+                change.interval and f"{change.interval[0]:+.3f} … {change.interval[1]:+.3f}",
+            )
+            for change in result.changes
+        ],
+    )
+    improvement = result.improvement_pct
+    click.echo(
+        f"Recommendation: {result.recommendation}"
+        + ("" if improvement is None else f" (weighted improvement {improvement:+.1f} %)")
+    )
+    for reason in result.reasons:
+        click.echo(f"- {reason}")
+    for name, path in result.reports.items():
+        click.echo(f"{name}: {path}")
+    if result.experiment_url:
+        click.echo(f"LangSmith: {result.experiment_url}")
+    if result.upload_error:
+        click.echo(f"Not uploaded: {result.upload_error}")
+
+
+def show_experiment_result(result: ExperimentResult) -> None:
+    about = result.contrasts[0].metric if result.contrasts else "accuracy"
+    found = {c.arm: c for c in result.contrasts if c.metric == about}
+    table(
+        f"{result.experiment}: {result.n_examples} examples, {result.repetitions} × each",
+        ("arm", about, "against the baseline", "settled", "seconds", "tokens", "cost", "failed"),
+        [
+            (
+                f"{arm.arm} (baseline)" if arm.arm == result.baseline else arm.arm,
+                number(arm.scores.get(about)),
+                _contrast(found.get(arm.arm)),
+                _settled(found.get(arm.arm)),
+                number(arm.avg_latency_s),
+                None if arm.avg_tokens is None else f"{arm.avg_tokens:.0f}",
+                None if arm.cost_usd is None else f"${arm.cost_usd:.4f}",
+                f"{arm.failed_calls} of {arm.calls}",
+            )
+            for arm in sorted(result.arms, key=lambda arm: -arm.scores.get(about, 0.0))
+        ],
+    )
+    others = [c for c in result.contrasts if c.metric != about]
+    if others:
+        table(
+            "Other metrics against the baseline",
+            ("arm", "metric", "difference", "settled"),
+            [(c.arm, c.metric, _contrast(c), _settled(c)) for c in others],
+        )
+    click.echo("Intervals are corrected for all comparisons together (Holm).")
+    for name, path in result.reports.items():
+        click.echo(f"{name}: {path}")
+
+
+def _contrast(found: ArmContrast | None) -> str | None:
+    if found is None:
+        return None
+    if found.interval is None:
+        return f"{found.difference:+.3f}"
+    return f"{found.difference:+.3f} ({found.interval[0]:+.3f} … {found.interval[1]:+.3f})"
+
+
+def _settled(found: ArmContrast | None) -> str | None:
+    if found is None or found.supported is None:
+        return None
+    if found.supported:
+        return "better" if found.difference > 0 else "worse"
+    return f"no: {found.examples_needed} more" if found.examples_needed else "no"
