@@ -13,11 +13,13 @@ from __future__ import annotations
 
 import json
 import re
-import secrets
+import socket
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any, Final
 
-from agent_orchestrator.trainer import sandbox
+from agent_orchestrator.trainer import remote, sandbox
 from agent_orchestrator.trainer.diagnosis import Refused
 
 Answer = Sequence[Mapping[str, str]]
@@ -29,6 +31,7 @@ COLUMNS: Final[Mapping[str, str]] = {
     "python_tests": "tests",
 }
 """Reward → the column of a row that it needs."""
+_REMOTE: Final = Path(remote.__file__).read_text(encoding="utf-8") + "\n"
 _FENCED: Final = re.compile(r"```(?:python|py)?[ \t]*\n(.*?)```", re.DOTALL)
 
 
@@ -81,22 +84,32 @@ def json_schema(answer: str, schema: str) -> float:
 
 
 def python_tests(answer: str, tests: str, limits: sandbox.Limits) -> float:
-    """Return 1 when the answer's Python passes ``tests`` in the sandbox, else 0.
+    """Return 1 when the answer's Python passes ``tests``, else 0.
 
-    The Python is what stands in fences, else the whole answer. Raises Refused (``no_sandbox``).
+    The Python is what stands in fences, else the whole answer. Tests and answer run in a sandbox
+    each, with the same limits, joined by a socket (``remote.py``). Whether the tests have passed is
+    the exit status of their own process. The answer cannot see the tests, write where they write,
+    end or change their process, stand in for builtins, or return an object that equals everything.
+
+    Not guarded against: answers that guess what weak tests expect (``assert check(x)`` is passed
+    by returning True), that define a name which the tests forgot to define, or, with
+    ``without_isolation``, that look for the other process. Raises Refused (``no_sandbox``).
     """
-    # Code that ends the process before the tests have run has passed none of them.
-    done = secrets.token_hex(16)
-    program = f"{code_of(answer)}\n\n{tests}\n\nprint({done!r})\n"
-    try:
-        ended = sandbox.run(program, limits)
-    except sandbox.NoIsolationError as error:
-        raise Refused(
-            "no_sandbox",
-            f"Generated code cannot be run: {error}",
-            "Use a kernel with user namespaces and Landlock, or set sandbox.without_isolation.",
-        ) from error
-    return float(ended.ending == "passed" and ended.output.rstrip().endswith(done))
+    answers_end, tests_end = socket.socketpair()
+    with answers_end, tests_end, ThreadPoolExecutor(1) as other:
+        holding = f"hold({answers_end.fileno()}, {code_of(answer)!r})"
+        judging = f"judge({tests_end.fileno()}, {tests!r})"
+        try:
+            held = other.submit(sandbox.run, _REMOTE + holding, limits, answers_end)
+            judged = sandbox.run(_REMOTE + judging, limits, tests_end)
+            held.result()
+        except sandbox.NoIsolationError as error:
+            raise Refused(
+                "no_sandbox",
+                f"Generated code cannot be run: {error}",
+                "Use a kernel with user namespaces and Landlock, or set sandbox.without_isolation.",
+            ) from error
+    return float(judged.ending == "passed")
 
 
 def code_of(answer: str) -> str:

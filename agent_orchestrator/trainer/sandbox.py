@@ -19,6 +19,7 @@ import json
 import os
 import resource
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -62,16 +63,17 @@ class NoIsolationError(Exception):
     """The kernel offers no isolation to this user; nothing was run."""
 
 
-def run(program: str, limits: Limits | None = None) -> Run:
+def run(program: str, limits: Limits | None = None, line: socket.socket | None = None) -> Run:
     """Run ``program`` to its end or to its limits; exit status 0 is ``passed``.
 
-    Raises NoIsolationError.
+    The program has ``line``, its only way out, under the same file descriptor; here it is closed
+    as soon as the program has it. Raises NoIsolationError.
     """
     limits = limits or Limits()
     with tempfile.TemporaryDirectory(prefix="sandbox-") as name:
         folder = Path(name)
         (folder / "program.py").write_text(program, encoding="utf-8")
-        status = _execute(folder, limits)
+        status = _execute(folder, limits, line)
         output = _tail(folder / "output")
         if status == _REFUSED and not (folder / _CLOSED).exists():
             raise NoIsolationError(output.strip())
@@ -80,7 +82,7 @@ def run(program: str, limits: Limits | None = None) -> Run:
     return Run("passed" if status == 0 else "failed", output)
 
 
-def _execute(folder: Path, limits: Limits) -> int | None:
+def _execute(folder: Path, limits: Limits, line: socket.socket | None) -> int | None:
     """Run the program in ``folder``; return its exit status, None when its time was up."""
     command = (sys.executable, "-I", "-B", __file__, json.dumps(asdict(limits)))
     with (folder / "output").open("wb") as output:
@@ -92,7 +94,10 @@ def _execute(folder: Path, limits: Limits) -> int | None:
             stdout=output,
             stderr=output,
             start_new_session=True,
+            pass_fds=(line.fileno(),) if line else (),
         )
+        if line:
+            line.close()
         try:
             return process.wait(limits.seconds)
         except subprocess.TimeoutExpired:
