@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
-from typing import Any
 
 from agent_orchestrator.agents.infrastructure.modelops.catalogue import Catalogue
 from agent_orchestrator.agents.infrastructure.modelops.datasets.store import DatasetStore
@@ -15,7 +13,6 @@ from agent_orchestrator.agents.infrastructure.modelops.experiments.plans import 
     PreparedExperiment,
 )
 from agent_orchestrator.domain.experiments import ExperimentReport
-from agent_orchestrator.serving.upstream import Answer
 from agent_orchestrator.settings import Settings
 from agent_orchestrator.stores.defaults import load_evaluation_defaults
 from agent_orchestrator.stores.response_cache import ResponseCache
@@ -75,9 +72,8 @@ async def _carry_out(
     from agent_orchestrator.agents.infrastructure.modelops.experiments.runner import (
         ExperimentRunner,
     )
-    from agent_orchestrator.serving.judge import ModelJudge
     from agent_orchestrator.wiring.model_access import direct_access
-    from agent_orchestrator.wiring.model_answers import model_caller
+    from agent_orchestrator.wiring.model_answers import keeping_judge, model_caller
 
     defaults = load_evaluation_defaults(settings.config_dir)
     template, endpoints = prepared.template, prepared.endpoints
@@ -86,7 +82,7 @@ async def _carry_out(
         ask = CachedCaller(model_caller(complete), endpoints, store)
         judge = None
         if template.judge is not None:
-            model = ModelJudge(_asking(ask, template.judge.model))
+            model = keeping_judge(ask, template.judge.model)
             judge = AnswerJudge(model, template.judge, defaults.concurrency)
         runner = ExperimentRunner(
             ask,
@@ -95,17 +91,6 @@ async def _carry_out(
             judge=judge,
         )
         return await runner.run(template, prepared.examples, _tell)
-
-
-def _asking(ask: Any, model: str) -> Callable[[Mapping[str, Any]], Awaitable[Answer]]:
-    """Return the way to the judge, whose verdicts are kept as answers are."""
-
-    async def asked(body: Mapping[str, Any]) -> Answer:
-        answer, _ = await ask.answer(model, body, 0)
-        message = {"role": "assistant", "content": answer.text}
-        return Answer(b"", {"choices": [{"index": 0, "message": message}]})
-
-    return asked
 
 
 def _tell(done: int, total: int) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from agent_orchestrator.agents.infrastructure.modelops.evaluation.answer_cache import CachedCaller
 from agent_orchestrator.agents.infrastructure.modelops.evaluation.evaluators import (
     ModelAnswer,
     ToolRequest,
@@ -39,6 +40,17 @@ def direct_judge(complete: Complete, endpoint: Endpoint) -> ModelJudge:
         return (await complete(endpoint.model, body)).answer
 
     return ModelJudge(ask)
+
+
+def keeping_judge(ask: CachedCaller, model: str) -> ModelJudge:
+    """Return a judge that is ``model``, whose verdicts are kept as answers are."""
+
+    async def asked(body: Mapping[str, Any]) -> Answer:
+        answer, _ = await ask.answer(model, body, 0)
+        message = {"role": "assistant", "content": answer.text}
+        return Answer(b"", {"choices": [{"index": 0, "message": message}]})
+
+    return ModelJudge(asked)
 
 
 def _requests(message: Mapping[str, Any]) -> Iterator[ToolRequest]:

@@ -19,12 +19,16 @@ PACKAGES = sorted(
 )
 
 
-def third_parties_loaded_by(*modules: str) -> set[str]:
-    """Return the top-level third-party packages a fresh interpreter loads with ``modules``."""
+def third_parties_loaded_by(*modules: str, doing: str = "") -> set[str]:
+    """Return the top-level third-party packages a fresh interpreter loads with ``modules``.
+
+    ``doing``: a statement to run once they are loaded.
+    """
     program = (
         "import importlib, json, sys\n"
         "before = set(sys.modules)\n"
         f"for name in {modules!r}: importlib.import_module(name)\n"
+        f"{doing}\n"
         "print(json.dumps(sorted({name.partition('.')[0] for name in set(sys.modules) - before})))"
     )
     printed = subprocess.run(
@@ -73,6 +77,19 @@ def test_packages_load_nothing_by_themselves() -> None:
     """A package loads no third party but the domain's before one of its modules is used."""
     of_the_domain = {"annotated_types", "typing_extensions"}
     assert third_parties_loaded_by(*PACKAGES) <= of_the_domain
+
+
+def test_composing_the_system_loads_nothing_that_only_some_commands_need(tmp_path: Path) -> None:
+    """Every command starts light: servers, templates and agents are loaded by what uses them."""
+    environment = {"CHEF_CONFIG": f"{ROOT}/config", "CHEF_STATE": f"{tmp_path}"}
+    loaded = third_parties_loaded_by(
+        "agent_orchestrator.wiring.embedded",
+        "agent_orchestrator.settings",
+        doing="from agent_orchestrator import settings, wiring\n"
+        f"wiring.embedded.compose(settings.load_settings({environment}))",
+    )
+    assert "sqlalchemy" in loaded
+    assert not loaded & {"aiohttp", "fastapi", "jinja2", "langgraph", "mcp", "rensa"}
 
 
 def test_the_gateway_serves_without_langchain_and_torch(tmp_path: Path) -> None:

@@ -14,8 +14,6 @@ import struct
 from collections.abc import Sequence
 from typing import Final
 
-from rensa import RMinHash
-
 from agent_orchestrator.agents.infrastructure.modelops.datasets.examples import normalised
 
 THRESHOLD: Final = 0.85
@@ -37,6 +35,8 @@ def shingles(text: str) -> frozenset[str]:
 
 def bands(text: str) -> Sequence[int]:
     """Return ten signed 64-bit keys; texts that are nearly the same very likely share one."""
+    from rensa import RMinHash  # noqa: PLC0415 - composing the system needs no signature
+
     signature = RMinHash(num_perm=_BANDS * _ROWS, seed=_SEED)
     signature.update(sorted(shingles(text)))
     values = signature.digest()

@@ -10,11 +10,12 @@ import re
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import Any, Final
-
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+from typing import TYPE_CHECKING, Any, Final
 
 from agent_orchestrator.agents.infrastructure.modelops.reports import wording
+
+if TYPE_CHECKING:
+    import jinja2
 
 _TASK_CHARS: Final = 4000
 _ANSWER_CHARS: Final = 2000
@@ -30,12 +31,14 @@ def render(template: str, *, folder: Path | None = None, **context: Any) -> str:
 
 
 @cache
-def _environment(folder: Path | None) -> Environment:
+def _environment(folder: Path | None) -> jinja2.Environment:
+    import jinja2  # noqa: PLC0415 - composing the system needs no template
+
     folders = [Path(__file__).parent / "templates", *([folder] if folder else [])]
-    environment = Environment(
-        loader=FileSystemLoader(folders),
-        autoescape=select_autoescape(enabled_extensions=("html.j2",), default=False),
-        undefined=StrictUndefined,
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(folders),
+        autoescape=jinja2.select_autoescape(enabled_extensions=("html.j2",), default=False),
+        undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
