@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from typing import Any
 
 import click
 
@@ -36,25 +34,16 @@ def ask(sentence: tuple[str, ...], as_json: bool, dry_run: bool, yes: bool, wait
             else "Try 'train feature_dev', 'deploy v1.2.0 to docs' or 'list the models of cicd'.",
         )
     # Everything from here on needs the stores; a dry run does without their import time.
+    from agent_orchestrator.agents.infrastructure.modelops.usecases.requests import (
+        build_request,
+        request_values,
+    )
     from agent_orchestrator.cli import session
-    from agent_orchestrator.cli.usecase import build_request
 
     if not as_json:
         _show(intent, as_json=False)
-    request = build_request(intent.use_case, fields(intent))
+    request = build_request(intent.use_case, request_values(intent))
     session.run(intent.use_case, request, as_json=as_json, yes=yes, wait=wait)
-
-
-def fields(intent: Intent) -> Mapping[str, Any]:
-    """Return the request's fields for an intent's slots."""
-    values = dict(intent.slots)
-    if intent.use_case == "build_dataset" and "dataset" in values:
-        values["source"] = values.pop("dataset")
-    if intent.use_case == "evaluate_model_vs_baseline":
-        candidate = values.pop("version", None) or values.pop("model", None)
-        if candidate is not None:
-            values["candidate"] = candidate
-    return values
 
 
 def _show(intent: Intent, *, as_json: bool) -> None:

@@ -13,15 +13,15 @@ from pathlib import Path
 from typing import Any
 
 import click
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from agent_orchestrator.agents.infrastructure.modelops.usecases.base import (
     ChangingRequest,
-    Request,
     Result,
 )
 from agent_orchestrator.agents.infrastructure.modelops.usecases.index import USE_CASES
+from agent_orchestrator.agents.infrastructure.modelops.usecases.requests import build_request
 from agent_orchestrator.agents.infrastructure.modelops.usecases.simulation import CanarySimulated
 from agent_orchestrator.cli import options, session
 from agent_orchestrator.domain.approvals import UseCaseName
@@ -67,25 +67,6 @@ _JOB_STARTERS = {
     "convert_model_to_gguf",
     "search_hyperparameters",
 }
-
-
-def build_request(use_case: UseCaseName, values: Mapping[str, Any]) -> Request:
-    """Return the request; InputError names the field and the value that is wrong."""
-    kind = USE_CASES[use_case].request
-    try:
-        return kind.model_validate(values)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        field = ".".join(str(part) for part in first["loc"])
-        if first["type"] == "extra_forbidden":
-            raise InputError(
-                f"{use_case} takes no {field!r} (got {first['input']!r}).",
-                remedy=f"It takes {', '.join(kind.model_fields)}.",
-            ) from None
-        raise InputError(
-            f"{field}: {first['msg']} (got {first['input']!r}).",
-            remedy=f"See `chef {_NAMES[use_case]} --help`.",
-        ) from None
 
 
 def command(use_case: UseCaseName) -> click.Command:

@@ -8,8 +8,10 @@ import pytest
 from tests.cli.conftest import Chef
 from tests.doubles.workspace import Workspace
 
-from agent_orchestrator.cli.ask import fields
-from agent_orchestrator.cli.usecase import build_request
+from agent_orchestrator.agents.infrastructure.modelops.usecases.requests import (
+    build_request,
+    request_values,
+)
 from agent_orchestrator.domain.intents import Intent, parse
 from agent_orchestrator.errors import InputError
 
@@ -87,7 +89,7 @@ def test_every_sentence_that_is_understood_makes_a_valid_request():
     for line in SENTENCES.read_text(encoding="utf-8").splitlines():
         intent = parse(json.loads(line)["text"])
         if intent.use_case is not None:
-            build_request(intent.use_case, fields(intent))
+            build_request(intent.use_case, request_values(intent))
             made += 1
     assert made > 100
 
@@ -104,7 +106,7 @@ def test_every_sentence_that_is_understood_makes_a_valid_request():
 )
 def test_slots_become_the_requests_fields(intent: Intent, expected: dict[str, Any]):
     """Two use cases call them by other names."""
-    assert fields(intent) == expected
+    assert request_values(intent) == expected
 
 
 def test_a_slot_without_a_place_is_refused():

@@ -50,8 +50,12 @@ def check(
     [
         ("models nobody", 2, ("Unknown agent 'nobody'.", "Known agents: cicd, code_review")),
         ("deploy feature_dev --version v9.9.9", 2, ("no version 'v9.9.9'", "Known versions")),
-        ("promote feature_dev --percent 140", 2, ("percent:", "(got '140')", "chef promote")),
-        ("simulate canary --weight 140", 2, ("weight:", "(got '140')", "chef simulate canary")),
+        (
+            "promote feature_dev --percent 140",
+            2,
+            ("percent:", "(got '140')", "next step when left out"),
+        ),
+        ("simulate canary --weight 140", 2, ("weight:", "(got '140')", "About 'weight'")),
         ("simulate canary --stable-rate lots", 2, ("stable_rate:", "(got 'lots')")),
         (
             "evaluate feature_dev --candidate ../../etc/passwd",
@@ -60,7 +64,11 @@ def check(
         ),
         ("train feature_dev --overrides learning_rate", 2, ("is not KEY=VALUE", "num_epochs=2")),
         ("train feature_dev --overrides =1", 2, ("'=1' is not KEY=VALUE",)),
-        ("train feature_dev --method magic", 2, ("method:", "(got 'magic')", "chef train --help")),
+        (
+            "train feature_dev --method magic",
+            2,
+            ("method:", "(got 'magic')", "TrainSubagentModel takes"),
+        ),
         ("train feature_dev", 2, ("no data set for feature_dev", "chef build-dataset")),
         (
             "train feature_dev --backend hf_jobs",

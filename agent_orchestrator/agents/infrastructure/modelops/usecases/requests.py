@@ -1,0 +1,52 @@
+"""Requests from values: what a door was given, or what a sentence said, typed and checked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from agent_orchestrator.agents.infrastructure.modelops.usecases.base import Request
+from agent_orchestrator.agents.infrastructure.modelops.usecases.index import USE_CASES
+from agent_orchestrator.domain.approvals import UseCaseName
+from agent_orchestrator.domain.intents import Intent
+from agent_orchestrator.errors import InputError
+
+
+def build_request(use_case: UseCaseName, values: Mapping[str, Any]) -> Request:
+    """Return the request; InputError names the field and the value that is wrong."""
+    kind = USE_CASES[use_case].request
+    try:
+        return kind.model_validate(values)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        field = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "extra_forbidden":
+            raise InputError(
+                f"{use_case} takes no {field!r} (got {first['input']!r}).",
+                remedy=f"It takes {', '.join(kind.model_fields)}.",
+            ) from None
+        raise InputError(
+            f"{field}: {first['msg']} (got {first['input']!r}).", remedy=_meant(kind, field)
+        ) from None
+
+
+def request_values(intent: Intent) -> Mapping[str, Any]:
+    """Return the request's fields for an intent's slots."""
+    values = dict(intent.slots)
+    if intent.use_case == "build_dataset" and "dataset" in values:
+        values["source"] = values.pop("dataset")
+    if intent.use_case == "evaluate_model_vs_baseline":
+        candidate = values.pop("version", None) or values.pop("model", None)
+        if candidate is not None:
+            values["candidate"] = candidate
+    return values
+
+
+def _meant(kind: type[Request], field: str) -> str:
+    """Return what the request says about a field: the same at every door."""
+    info = kind.model_fields.get(field.partition(".")[0])
+    said = " ".join((info.description or "").split()) if info else ""
+    takes = f"{kind.__name__} takes {', '.join(kind.model_fields)}."
+    return f"About {field!r}: {said}" if said else takes
