@@ -177,7 +177,7 @@ def check_limits(estimate: Estimate, *, max_cost_usd: float, max_hours: float) -
         )
     if hours > max_hours:
         raise InputError(
-            f"The job is estimated at {hours:.1f} hours, above the limit of {max_hours:g} a job.",
+            f"The job is estimated at {hours:.3g} hours, above the limit of {max_hours:g} a job.",
             remedy="Use fewer examples, fewer epochs or a smaller base; or raise the limit.",
         )
 

@@ -2,13 +2,17 @@
 
 import json
 import os
+import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.doubles import workshop
+from tests.doubles.space import TOKEN, RunningSpace, running_space
 from tests.doubles.workspace import Workspace
 
 from agent_orchestrator.cli.main import main
@@ -29,6 +33,7 @@ class Done:
 
 
 Chef = Callable[..., Done]
+SpaceFor = Callable[..., RunningSpace]
 
 
 @pytest.fixture
@@ -64,3 +69,32 @@ def chef(
         return Done(ended.value.code or 0, printed.out, printed.err)
 
     return run
+
+
+@pytest.fixture
+def space_for_chef(
+    workspace: Workspace,
+    tmp_path: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[SpaceFor]:
+    """Return what runs the Space's app with real workers and lets ``chef`` train there.
+
+    It has the base model ``local/tiny-code``; ``variables`` are added to its environment, and
+    what else is given is a field of ``RunningSpace``.
+    """
+    base = workshop.tiny_base(tmp_path_factory.getbasetemp().parent)
+    with ExitStack() as stack:
+
+        def run(variables: Mapping[str, str] | None = None, **changes: Any) -> RunningSpace:
+            offline = {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+            settings = {"variables": {**offline, **(variables or {})}, **changes}
+            python = workshop.trainer_python()
+            running = stack.enter_context(running_space(tmp_path / "space", python, **settings))
+            shutil.copytree(base, running.artifacts / "local" / "tiny-code")
+            monkeypatch.setenv("MODELOPS_SPACE_URL", running.url)
+            monkeypatch.setenv("MODELOPS_SPACE_TOKEN", TOKEN)
+            monkeypatch.setenv("CHEF_BACKEND", "hf_space")
+            return running
+
+        yield run

@@ -3,14 +3,13 @@
 import json
 import os
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.cli.conftest import Chef
+from tests.cli.conftest import Chef, SpaceFor
 from tests.doubles import workshop
-from tests.doubles.space import TOKEN, RunningSpace, running_space
+from tests.doubles.space import RunningSpace
 from tests.doubles.workspace import Workspace
 
 pytestmark = [pytest.mark.trainer, pytest.mark.slow]
@@ -23,11 +22,8 @@ QUICK = ("num_epochs=4", "batch_size=8", "learning_rate=0.003", "max_length=128"
 
 @pytest.fixture
 def space(
-    workspace: Workspace,
-    tmp_path: Path,
-    tmp_path_factory: pytest.TempPathFactory,
-    monkeypatch: pytest.MonkeyPatch,
-) -> Iterator[RunningSpace]:
+    workspace: Workspace, space_for_chef: SpaceFor, monkeypatch: pytest.MonkeyPatch
+) -> RunningSpace:
     """Run the Space's app with both engines, and let ``chef`` use it; rows for all methods."""
     rows = [
         {
@@ -38,21 +34,8 @@ def space(
         for number in range(16)
         for word in ("yes", "no", "maybe")
     ]
-    path = workspace.write_rows(rows)
-    variables = {
-        "CHEF_AUTOTRAIN_PYTHON": str(workshop.autotrain_python()),
-        "OMP_NUM_THREADS": "1",
-        "HF_HUB_OFFLINE": "1",
-    }
-    python = workshop.trainer_python()
-    base = workshop.tiny_base(tmp_path_factory.getbasetemp().parent)
-    with running_space(tmp_path / "space", python, variables=variables) as running:
-        shutil.copytree(base, running.artifacts / TINY)
-        monkeypatch.setenv("MODELOPS_SPACE_URL", running.url)
-        monkeypatch.setenv("MODELOPS_SPACE_TOKEN", TOKEN)
-        monkeypatch.setenv("CHEF_BACKEND", "hf_space")
-        monkeypatch.setenv("SOURCE", str(path))
-        yield running
+    monkeypatch.setenv("SOURCE", str(workspace.write_rows(rows)))
+    return space_for_chef({"CHEF_AUTOTRAIN_PYTHON": str(workshop.autotrain_python())})
 
 
 def options(*overrides: str) -> list[str]:

@@ -182,5 +182,5 @@ def test_a_job_at_the_limits_may_run() -> None:
     check_limits(at_limit, max_cost_usd=50, max_hours=6)
     with pytest.raises(InputError, match=r"\$50\.00, above the limit of \$49\.99"):
         check_limits(at_limit, max_cost_usd=49.99, max_hours=6)
-    with pytest.raises(InputError, match=r"6\.0 hours, above the limit of 5\.9"):
+    with pytest.raises(InputError, match=r"6 hours, above the limit of 5\.9"):
         check_limits(at_limit, max_cost_usd=50, max_hours=5.9)
