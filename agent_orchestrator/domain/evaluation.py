@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from agent_orchestrator.domain.scoring import Comparison
+
+MAX_FAILED_SHARE: Final = 0.1
+"""Share of a model's calls that may fail; beyond, they measure the connection, not the model."""
+
+
+def bearable_failures(calls: int) -> int:
+    """Return how many of ``calls`` may fail."""
+    return math.ceil(MAX_FAILED_SHARE * calls)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

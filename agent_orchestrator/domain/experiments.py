@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from agent_orchestrator.domain.evaluation import CallRecord
+from agent_orchestrator.domain.evaluation import CallRecord, bearable_failures
 from agent_orchestrator.domain.expenses import tokens
 from agent_orchestrator.domain.paired import (
     Paired,
@@ -26,8 +26,6 @@ from agent_orchestrator.domain.paired import (
 PREFERRED: Final = "preferred"
 """The metric of a pairwise judge: 1 the arm's answer is better, ½ a tie, 0 the baseline's is."""
 INDIFFERENT: Final = 0.5
-MAX_FAILED_SHARE: Final = 0.1
-"""Share of an arm's calls that may fail; beyond, it measures the connection and is not compared."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +69,7 @@ class ArmRun:
     def usable(self) -> bool:
         """Whether enough calls were answered to compare the arm."""
         failed = sum(call.error is not None for call in self.calls)
-        return failed <= math.ceil(MAX_FAILED_SHARE * len(self.calls))
+        return failed <= bearable_failures(len(self.calls))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,18 +1,69 @@
-"""What evaluations and experiments share: whose turn it is to be called, and what a call left."""
+"""What evaluations and experiments share: how a model is called, and what a call left."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
 
-from agent_orchestrator.agents.infrastructure.modelops.evaluation.evaluators import ModelAnswer
-from agent_orchestrator.agents.infrastructure.modelops.evaluation.runs import CallFailure, Scored
-from agent_orchestrator.domain.evaluation import CallRecord
+from agent_orchestrator.agents.infrastructure.modelops.datasets.examples import Example
+from agent_orchestrator.agents.infrastructure.modelops.evaluation.evaluators import (
+    Expectation,
+    ModelAnswer,
+    expectation,
+    score,
+    score_failed_call,
+)
+from agent_orchestrator.agents.infrastructure.modelops.evaluation.runs import (
+    CallFailure,
+    Reply,
+    Scored,
+)
+from agent_orchestrator.agents.infrastructure.modelops.evaluation.tool_replay import (
+    RecordedTools,
+    recorded_tools,
+)
+from agent_orchestrator.domain.evaluation import CallRecord, bearable_failures
+from agent_orchestrator.errors import UnavailableError
+from agent_orchestrator.stores.defaults import EvaluationDefaults
 
 Progress = Callable[[int, int], None]
 """Called with (calls done, calls in all)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What an example expects, and the tools that it brings."""
+
+    expected: Expectation
+    tools: RecordedTools | None
+
+    def score(self, reply: Reply, metrics: Iterable[str]) -> Mapping[str, float]:
+        """Return the scores of a reply."""
+        if isinstance(reply, CallFailure):
+            return score_failed_call(self.expected, metrics)
+        return score(self.expected, reply, metrics)
+
+
+def prepare(examples: Iterable[Example], defaults: EvaluationDefaults) -> dict[str, Prepared]:
+    """Return example id → what calling and scoring needs, before anybody is asked.
+
+    Raises DatasetError for an example with a wrong target or tool.
+    """
+    return {
+        example.id: Prepared(
+            expectation(
+                example,
+                target_tokens=defaults.target_tokens,
+                latency_limit_s=defaults.latency_limit_s,
+                sandbox=defaults.sandbox,
+            ),
+            recorded_tools(example),
+        )
+        for example in examples
+    }
 
 
 class Turns:
@@ -45,6 +96,43 @@ class Turns:
         least = min(self._begun.values()) if everyone_began else 0
         ahead = self._begun.get(model, 0) - least
         return self._running < self._concurrency and ahead < self._concurrency
+
+
+class Respondent:
+    """One model, called in its turns until more calls have failed than the run can bear.
+
+    Args:
+        name: whose turns these are.
+        calls: how many there are to be.
+        tick: called when one is done.
+    """
+
+    def __init__(self, name: str, calls: int, turns: Turns, tick: Callable[[], None]) -> None:
+        self._name = name
+        self._turns = turns
+        self._tick = tick
+        self.bearable = bearable_failures(calls)
+        self.failures: list[str] = []
+        """What the calls said that failed."""
+
+    @property
+    def is_hopeless(self) -> bool:
+        """Whether too many calls have failed."""
+        return len(self.failures) > self.bearable
+
+    async def reply(self, ask: Callable[[], Awaitable[ModelAnswer]]) -> Reply:
+        """Wait for the turn and return what came of asking; a hopeless model is not asked."""
+        async with self._turns.of(self._name):
+            if self.is_hopeless:
+                return CallFailure("not asked: too many calls had failed")
+            try:
+                answer = await ask()
+                reply: Reply = replace(answer, text=storable(answer.text))
+            except UnavailableError as error:
+                self.failures.append(str(error))
+                reply = CallFailure(str(error))
+        self._tick()
+        return reply
 
 
 def record(row: Scored) -> CallRecord:

@@ -25,43 +25,30 @@ from agent_orchestrator.agents.infrastructure.modelops.datasets.examples import 
 from agent_orchestrator.agents.infrastructure.modelops.datasets.store import Dataset
 from agent_orchestrator.agents.infrastructure.modelops.datasets.training_rows import stratified
 from agent_orchestrator.agents.infrastructure.modelops.evaluation.calls import (
+    Prepared,
     Progress,
+    Respondent,
     Turns,
     counter,
+    prepare,
     record,
-    storable,
 )
-from agent_orchestrator.agents.infrastructure.modelops.evaluation.evaluators import (
-    Expectation,
-    ModelAnswer,
-    choose_metrics,
-    expectation,
-    score,
-    score_failed_call,
-)
+from agent_orchestrator.agents.infrastructure.modelops.evaluation.evaluators import choose_metrics
 from agent_orchestrator.agents.infrastructure.modelops.evaluation.judging import preference
-from agent_orchestrator.agents.infrastructure.modelops.evaluation.runs import (
-    CallFailure,
-    Reply,
-    run_experiment,
-)
+from agent_orchestrator.agents.infrastructure.modelops.evaluation.runs import Reply, run_experiment
 from agent_orchestrator.agents.infrastructure.modelops.evaluation.tool_replay import (
     ModelCaller,
-    RecordedTools,
     play,
-    recorded_tools,
 )
 from agent_orchestrator.domain.evaluation import CallRecord, EvalReport, ModelResult
 from agent_orchestrator.domain.expenses import TokenPrice, cost, total_cost
 from agent_orchestrator.domain.experiments import PREFERRED
 from agent_orchestrator.domain.paired import Paired, PairedDifference, corrected
 from agent_orchestrator.domain.scoring import compare
-from agent_orchestrator.errors import UnavailableError, UpstreamError
+from agent_orchestrator.errors import UpstreamError
 from agent_orchestrator.serving.judge import ModelJudge
 from agent_orchestrator.stores.defaults import EvaluationDefaults
 
-MAX_FAILED_SHARE: Final = 0.1
-"""Share of a model's calls that may fail before its evaluation does."""
 CONFIDENCE: Final = 0.95
 
 
@@ -118,14 +105,12 @@ class EvalRunner:
         """
         wanted = choose_metrics(metrics)
         examples = stratified(dataset.examples("eval"), max_examples, seed)
-        expected = {example.id: self._expectation(example) for example in examples}
         subjects = [candidate, *([baseline] if baseline else [])]
         plan = _Plan(
             agent=agent,
             dataset=dataset,
             examples=examples,
-            expected=expected,
-            tools={example.id: recorded_tools(example) for example in examples},
+            prepared=prepare(examples, self._defaults),
             metrics=wanted,
             turns=Turns(len(subjects), self._defaults.concurrency),
             tick=counter(len(examples) * len(subjects), progress),
@@ -165,31 +150,16 @@ class EvalRunner:
             ],
         ]
 
-    def _expectation(self, example: Example) -> Expectation:
-        return expectation(
-            example,
-            target_tokens=self._defaults.target_tokens,
-            latency_limit_s=self._defaults.latency_limit_s,
-            sandbox=self._defaults.sandbox,
-        )
-
     async def _calls(self, plan: _Plan, subject: Subject) -> Sequence[CallRecord]:
         """Run one model's experiment; UpstreamError when too many of its calls failed."""
-        failures: list[str] = []
-        allowed = math.ceil(MAX_FAILED_SHARE * len(plan.examples))
+        respondent = Respondent(subject.model, len(plan.examples), plan.turns, plan.tick)
 
         async def ask(example: Example) -> Reply:
-            async with plan.turns.of(subject.model):
-                if len(failures) > allowed:  # hopeless: spare the rest
-                    return CallFailure("not asked: too many calls had failed")
-                try:
-                    answer = await self._answer(subject.model, example, plan.tools[example.id])
-                    reply: Reply = replace(answer, text=storable(answer.text))
-                except UnavailableError as error:
-                    failures.append(str(error))
-                    reply = CallFailure(str(error))
-            plan.tick()
-            return reply
+            tools, body = plan.prepared[example.id].tools, self._body(example)
+            turns = self._defaults.max_turns
+            return await respondent.reply(
+                lambda: play(self._complete, subject.model, body, tools, max_turns=turns)
+            )
 
         rows = await run_experiment(
             f"{plan.agent}-{subject.name}",
@@ -199,21 +169,14 @@ class EvalRunner:
             concurrency=self._defaults.concurrency,
             metadata=plan.metadata(subject),
         )
-        if len(failures) > allowed:
+        if respondent.is_hopeless:
             raise UpstreamError(
-                f"{subject.name}: {len(failures)} of {len(plan.examples)} calls failed, more than "
-                f"an evaluation bears ({allowed}). The first: {failures[0]}",
+                f"{subject.name}: {len(respondent.failures)} of {len(plan.examples)} calls failed, "
+                f"more than an evaluation bears ({respondent.bearable}). "
+                f"The first: {respondent.failures[0]}",
                 remedy="See that the model is served, then evaluate again.",
             )
         return [replace(c, cost_usd=cost(c, subject.price)) for c in map(record, rows)]
-
-    async def _answer(
-        self, model: str, example: Example, tools: RecordedTools | None
-    ) -> ModelAnswer:
-        body = self._body(example)
-        if tools is None:
-            return await self._complete(model, body)
-        return await play(self._complete, model, body, tools, max_turns=self._defaults.max_turns)
 
     def _body(self, example: Example) -> dict[str, Any]:
         """Return the request; greedy, so that the same model gives the same answer again."""
@@ -265,9 +228,7 @@ class _Plan:
     agent: str
     dataset: Dataset
     examples: Sequence[Example]
-    expected: Mapping[str, Expectation]
-    """By example id."""
-    tools: Mapping[str, RecordedTools | None]
+    prepared: Mapping[str, Prepared]
     """By example id."""
     metrics: tuple[str, ...]
     turns: Turns
@@ -275,10 +236,7 @@ class _Plan:
 
     def score(self, example: Example, reply: Reply) -> Mapping[str, float]:
         """Return the scores of a reply."""
-        expected = self.expected[example.id]
-        if isinstance(reply, CallFailure):
-            return score_failed_call(expected, self.metrics)
-        return score(expected, reply, self.metrics)
+        return self.prepared[example.id].score(reply, self.metrics)
 
     def metadata(self, subject: Subject) -> dict[str, str]:
         """Return what tells this experiment from others."""

@@ -117,15 +117,18 @@ async def play(
     ask: ModelCaller,
     model: str,
     body: Mapping[str, Any],
-    tools: RecordedTools,
+    tools: RecordedTools | None,
     *,
     max_turns: int,
 ) -> ModelAnswer:
     """Let the model work with the tools until it answers without calling one; record what it did.
 
     Latency and tokens are the sums over the turns. After ``max_turns`` turns that all call tools
-    the run has no final answer: its text is empty. Raises as ``ask``.
+    the run has no final answer: its text is empty. Without tools the model is asked once. Raises
+    as ``ask``.
     """
+    if tools is None:
+        return await ask(model, body)
     messages = list(body["messages"])
     turns: list[ModelAnswer] = []
     calls: list[_Call] = []

@@ -9,7 +9,6 @@ and shown; an arm with more than a tenth of such calls is not compared.
 from __future__ import annotations
 
 import asyncio
-import math
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -19,29 +18,22 @@ from typing import Any, Final
 from agent_orchestrator.agents.infrastructure.modelops.datasets.examples import Example, digest
 from agent_orchestrator.agents.infrastructure.modelops.evaluation.answer_cache import CachedCaller
 from agent_orchestrator.agents.infrastructure.modelops.evaluation.calls import (
+    Prepared,
     Progress,
+    Respondent,
     Turns,
     counter,
+    prepare,
     record,
-    storable,
 )
 from agent_orchestrator.agents.infrastructure.modelops.evaluation.evaluators import (
     EVALUATORS,
-    Expectation,
     ModelAnswer,
-    expectation,
-    score,
-    score_failed_call,
 )
-from agent_orchestrator.agents.infrastructure.modelops.evaluation.runs import (
-    CallFailure,
-    Reply,
-    run_experiment,
-)
+from agent_orchestrator.agents.infrastructure.modelops.evaluation.runs import Reply, run_experiment
 from agent_orchestrator.agents.infrastructure.modelops.evaluation.tool_replay import (
     ModelCaller,
     play,
-    recorded_tools,
 )
 from agent_orchestrator.agents.infrastructure.modelops.experiments.judging import AnswerJudge
 from agent_orchestrator.agents.infrastructure.modelops.experiments.templates import (
@@ -49,7 +41,6 @@ from agent_orchestrator.agents.infrastructure.modelops.experiments.templates imp
 )
 from agent_orchestrator.domain.expenses import TokenPrice, cost, total_cost
 from agent_orchestrator.domain.experiments import (
-    MAX_FAILED_SHARE,
     SHOWN_FAILURES,
     Arm,
     ArmRun,
@@ -58,7 +49,7 @@ from agent_orchestrator.domain.experiments import (
     contrasts,
     summary,
 )
-from agent_orchestrator.errors import UnavailableError, UpstreamError
+from agent_orchestrator.errors import UpstreamError
 from agent_orchestrator.stores.defaults import EvaluationDefaults
 
 _SEPARATOR: Final = "#"
@@ -110,27 +101,16 @@ class ExperimentRunner:
     def _plan(
         self, template: ExperimentTemplate, examples: Sequence[Example], progress: Progress
     ) -> _Plan:
-        expected = {
-            example.id: expectation(
-                example,
-                target_tokens=self._defaults.target_tokens,
-                latency_limit_s=self._defaults.latency_limit_s,
-                sandbox=self._defaults.sandbox,
-            )
-            for example in examples
-        }
         repeated = [
             replace(example, id=f"{example.id}{_SEPARATOR}{number}")
             for number in range(template.repetitions)
             for example in examples
         ]
-        for example in examples:
-            recorded_tools(example)  # a wrong one is found before anybody is asked
         return _Plan(
             template=template,
             examples=examples,
             repeated=repeated,
-            expected=expected,
+            prepared=prepare(examples, self._defaults),
             metrics=tuple(m for m in template.metrics if m in EVALUATORS) or tuple(EVALUATORS),
             turns=Turns(len(template.arms), self._defaults.concurrency),
             tick=counter(len(repeated) * len(template.arms), progress),
@@ -138,24 +118,19 @@ class ExperimentRunner:
 
     async def _arm(self, plan: _Plan, arm: Arm) -> ArmRun:
         """Let one arm answer; what it paid for earlier comes from the cache."""
-        allowed = math.ceil(MAX_FAILED_SHARE * len(plan.repeated))
-        failures = cached = 0
+        respondent = Respondent(arm.name, len(plan.repeated), plan.turns, plan.tick)
+        cached = 0
 
         async def ask(example: Example) -> Reply:
-            nonlocal failures, cached
-            async with plan.turns.of(arm.name):
-                if failures > allowed:  # hopeless: spare the rest
-                    return CallFailure("not asked: too many calls had failed")
-                caller = self._ask.repetition(plan.number(example))
-                try:
-                    answer = await self._answer(plan.template, arm, example, caller)
-                    reply: Reply = replace(answer, text=storable(answer.text))
-                    cached += caller.all_known
-                except UnavailableError as error:
-                    failures += 1
-                    reply = CallFailure(str(error))
-            plan.tick()
-            return reply
+            kept = self._ask.repetition(plan.number(example))
+
+            async def answer() -> ModelAnswer:
+                nonlocal cached
+                found = await self._answer(plan, arm, example, kept)
+                cached += kept.all_known
+                return found
+
+            return await respondent.reply(answer)
 
         rows = await run_experiment(
             f"{plan.template.name}-{arm.name}",
@@ -173,12 +148,10 @@ class ExperimentRunner:
         return ArmRun(arm=arm, calls=calls, cost_usd=total_cost(calls), cached_calls=cached)
 
     async def _answer(
-        self, template: ExperimentTemplate, arm: Arm, example: Example, ask: ModelCaller
+        self, plan: _Plan, arm: Arm, example: Example, ask: ModelCaller
     ) -> ModelAnswer:
-        tools = recorded_tools(example)
-        body = request(template, arm, example, self._defaults.max_completion_tokens)
-        if tools is None:
-            return await ask(arm.model, body)
+        body = request(plan.template, arm, example, self._defaults.max_completion_tokens)
+        tools = plan.prepared[plan.original(example.id)].tools
         return await play(ask, arm.model, body, tools, max_turns=self._defaults.max_turns)
 
     def _report(self, plan: _Plan, runs: Sequence[ArmRun], baseline: ArmRun) -> ExperimentReport:
@@ -223,7 +196,8 @@ class _Plan:
     examples: Sequence[Example]
     repeated: Sequence[Example]
     """Each under its id and the number of its repetition."""
-    expected: Mapping[str, Expectation]
+    prepared: Mapping[str, Prepared]
+    """By the example's own id."""
     metrics: tuple[str, ...]
     turns: Turns
     tick: Callable[[], None]
@@ -238,10 +212,7 @@ class _Plan:
 
     def score(self, example: Example, reply: Reply) -> Mapping[str, float]:
         """Return the scores of a reply."""
-        expected = self.expected[self.original(example.id)]
-        if isinstance(reply, CallFailure):
-            return score_failed_call(expected, self.metrics)
-        return score(expected, reply, self.metrics)
+        return self.prepared[self.original(example.id)].score(reply, self.metrics)
 
 
 def request(
