@@ -7,13 +7,11 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
-from typing import Protocol, Self
-
-import anyio
-import anyio.to_thread
+from typing import Protocol, Self, TypeVar
 
 from agent_orchestrator.domain.outcomes import Feedback, Outcome
 from agent_orchestrator.errors import ChefError, NotFoundError, StorageError
@@ -22,9 +20,12 @@ log = logging.getLogger(__name__)
 
 _LONGEST_PAUSE = 5.0
 
+T = TypeVar("T")
+U = TypeVar("U")
+
 
 class OutcomeSink(Protocol):
-    """Keeps outcomes and feedback. Blocking; called in threads, one call at a time.
+    """Keeps outcomes and feedback. Blocking; called in a thread, one call at a time.
 
     Each method keeps all it is given or nothing, and what it has already only once: after a failure
     the same comes again.
@@ -97,7 +98,9 @@ class OutcomeLog:
         self._flushes: list[asyncio.Future[None]] = []
         self._work = asyncio.Event()
         self._hurry = asyncio.Event()
-        self._thread = anyio.CapacityLimiter(1)  # never waits for other work in threads
+        # Its own: it waits for no other work, and the memory that the allocator keeps for the
+        # largest batch ever written is kept for one thread, not for each that once wrote.
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="outcomes")
         self._writer: asyncio.Task[None] | None = None
         self._closing = False
         self._failure = ""
@@ -174,6 +177,7 @@ class OutcomeLog:
         self._hurry.set()
         await self._writer
         self._writer = None
+        self._thread.shutdown(wait=False)
         if self._outcomes:
             self.dropped += len(self._outcomes)
             self._alert(f"{len(self._outcomes)} outcomes are lost: {self._failure}")
@@ -231,7 +235,7 @@ class OutcomeLog:
     async def _write_outcomes(self, count: int) -> None:
         while count > 0:
             batch = list(islice(self._outcomes, min(count, self._batch)))
-            await anyio.to_thread.run_sync(self._sink.append_many, batch, limiter=self._thread)
+            await self._in_thread(self._sink.append_many, batch)
             count -= len(batch)
             for _ in batch:
                 self._outcomes.popleft()
@@ -240,8 +244,8 @@ class OutcomeLog:
         now = asyncio.get_running_loop().time()
         while count > 0:
             batch = list(islice(self._judgements, min(count, self._batch)))
-            refusals = await anyio.to_thread.run_sync(
-                self._sink.add_feedback_many, [j.feedback for j in batch], limiter=self._thread
+            refusals = await self._in_thread(
+                self._sink.add_feedback_many, [j.feedback for j in batch]
             )
             count -= len(batch)
             for judgement, refused in zip(batch, refusals, strict=True):
@@ -252,6 +256,9 @@ class OutcomeLog:
                         continue
                     self.feedback_dropped += 1
                 judgement.settle(refused)
+
+    async def _in_thread(self, call: Callable[[T], U], argument: T) -> U:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, call, argument)
 
     def _note_failure(self, failure: str, flushes: list[asyncio.Future[None]]) -> None:
         """Tell everybody who waits; what somebody waited for is theirs to bring again."""
