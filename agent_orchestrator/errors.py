@@ -16,6 +16,7 @@
     │   └── SettingsError              environment, training defaults …
     ├── ApprovalRequired           have it approved, then resume        exit 3
     ├── ApprovalDenied             ask again: rejected, expired, spent  exit 1
+    ├── Forbidden                  ask somebody whose role allows it    exit 1
     ├── ConflictError              finish or undo what is under way     exit 1
     ├── UnavailableError           try again later                      exit 1
     │   ├── LockTimeout                another process holds the lock
@@ -116,6 +117,10 @@ class ApprovalRequired(ChefError):  # noqa: N818 - a state the caller acts on, n
 
 class ApprovalDenied(ChefError):  # noqa: N818
     """The approval was rejected, has expired, was spent, or covers another request."""
+
+
+class Forbidden(ChefError):  # noqa: N818
+    """The caller's role does not allow this; nothing was done."""
 
 
 class ConflictError(ChefError):

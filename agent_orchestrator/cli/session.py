@@ -52,13 +52,14 @@ def embedded() -> Embedded:
 def caller() -> Caller:
     """Return who runs this: the operating system has authenticated them.
 
-    By the process's user id, which no variable can change, unlike ``getpass.getuser``.
+    By the process's user id, which no variable can change, unlike ``getpass.getuser``. Who can run
+    this can also change its files, so the role is that of an administrator.
     """
     uid = os.getuid()
     try:
-        return Caller(pwd.getpwuid(uid).pw_name, "cli")
+        return Caller(pwd.getpwuid(uid).pw_name, "cli", "admin")
     except KeyError:  # a container may run as a user that has no name
-        return Caller(f"uid-{uid}", "cli")
+        return Caller(f"uid-{uid}", "cli", "admin")
 
 
 def run(

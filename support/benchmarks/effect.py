@@ -51,7 +51,7 @@ from agent_orchestrator.wiring.embedded import compose
 
 RESULTS: Final = Path(__file__).resolve().parent / "results" / "effect.json"
 GOAL_SECONDS: Final = 1.0
-_ADA: Final = Caller("ada", "benchmark")
+_ADA: Final = Caller("ada", "benchmark", "admin")
 #: Pause of a client between two requests, seconds; one client a gateway.
 _PAUSE: Final = 0.004
 

@@ -312,7 +312,7 @@ async def _watch(
 async def rollout(coordinator: Coordinator) -> RolloutReport:
     """Return how the agent's rollout stands."""
     request = RolloutStatusRequest(agent=AGENT)
-    report = await coordinator.run("rollout_status", request, Caller("demo", "script"))
+    report = await coordinator.run("rollout_status", request, Caller("demo", "script", "viewer"))
     if not isinstance(report, RolloutReport):
         raise TypeError(f"rollout_status returned {type(report).__name__}.")
     return report

@@ -5,6 +5,7 @@ import json
 from collections.abc import Awaitable, Callable
 from datetime import date
 from pathlib import Path
+from typing import Any, get_args
 
 import pytest
 from tests.modelops.deployers import run_deployers
@@ -19,14 +20,19 @@ from agent_orchestrator.agents.infrastructure.modelops.usecases.deployment impor
     PromoteCanary,
     RollbackDeployment,
 )
+from agent_orchestrator.agents.infrastructure.modelops.usecases.rollouts import (
+    RolloutStatusRequest,
+)
 from agent_orchestrator.agents.infrastructure.modelops.usecases.training import (
     TrainingStarted,
     TrainSubagentModel,
 )
+from agent_orchestrator.domain.roles import Role
 from agent_orchestrator.errors import (
     ApprovalDenied,
     ApprovalRequired,
     FailedError,
+    Forbidden,
     GateFailed,
     InputError,
     NotFoundError,
@@ -158,7 +164,7 @@ async def test_an_approval_is_used_once(world: World) -> None:
     """The second use is refused, by whichever door."""
     approval_id = await world.ask("train_subagent_model", TRAIN)
     await world.approve(approval_id)
-    for caller in (ADA, BOB):
+    for caller in (ADA, Caller("eve", "mcp", "operator")):
         with pytest.raises(ApprovalDenied, match="is consumed"):
             await world.coordinator.resume(approval_id, caller)
         with pytest.raises(ApprovalDenied, match="is consumed"):
@@ -226,10 +232,10 @@ async def test_the_requester_may_not_approve_unless_configured(
     """By configuration the one user of a machine may."""
     approval_id = await world.ask("train_subagent_model", TRAIN)
     with pytest.raises(ApprovalDenied, match="'ada' asked for"):
-        await world.coordinator.answer(approval_id, Caller("ada", "http"), approve=True)
+        await world.coordinator.answer(approval_id, Caller("ada", "http", "admin"), approve=True)
     await denied(world, approval_id, "is pending")
     alone = World(tmp_path, clock=world.clock, requester_may_approve=True)
-    await alone.coordinator.answer(approval_id, ADA, approve=True)
+    await alone.coordinator.answer(approval_id, Caller("ada", "cli", "admin"), approve=True)
     await alone.coordinator.resume(approval_id, ADA)
     assert alone.trained == [TRAIN]
     alone.close()
@@ -286,7 +292,9 @@ async def test_two_answers_at_once_one_wins(world: World) -> None:
     approval_id = await world.ask("train_subagent_model", TRAIN)
     answers = await asyncio.gather(
         *(
-            world.coordinator.answer(approval_id, Caller(f"b{n}", "http"), approve=bool(n % 2))
+            world.coordinator.answer(
+                approval_id, Caller(f"b{n}", "http", "approver"), approve=bool(n % 2)
+            )
             for n in range(8)
         ),
         return_exceptions=True,
@@ -318,6 +326,57 @@ async def test_of_processes_that_race_one_wins(world: World, tmp_path: Path, act
     assert sorted(json.loads(done.stdout)) == ["ApprovalDenied"] * 3 + ["done"]
     status = (await world.coordinator.get_approval(approval_id)).status
     assert status == {"answer": "approved", "resume": "consumed"}[act]
+
+
+# -- roles ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("role", ["viewer", "approver", "root", ""])
+async def test_who_may_not_change_cannot_even_ask(world: World, role: Any) -> None:
+    """No approval comes into being, and nothing runs; looking and dry runs are for every role."""
+    caller = Caller("vera", "http", role)
+    with pytest.raises(Forbidden, match=f"'vera' is '{role}' here and may not change"):
+        await world.run("train_subagent_model", TRAIN, caller)
+    world.price = 1.0  # needs no approval
+    with pytest.raises(Forbidden):
+        await world.run("train_subagent_model", TRAIN, caller)
+    assert world.trained == []
+    assert await world.coordinator.pending_approvals() == []
+    dry = TRAIN.model_copy(update={"dry_run": True})
+    reading = (("train_subagent_model", dry), ("rollout_status", RolloutStatusRequest(agent=AGENT)))
+    for use_case, request in reading:
+        if role in get_args(Role):
+            assert await world.run(use_case, request, caller)
+        else:
+            with pytest.raises(Forbidden, match="may not read"):
+                await world.run(use_case, request, caller)
+
+
+@pytest.mark.parametrize("role", ["viewer", "operator", "root", ""])
+async def test_who_may_not_approve_answers_nothing(world: World, role: Any) -> None:
+    """Whoever it is: neither yes nor no is taken from them."""
+    approval_id = await world.ask("train_subagent_model", TRAIN)
+    for approve in (True, False):
+        with pytest.raises(Forbidden, match=r"may not approve\. Ask somebody who is approver or"):
+            await world.coordinator.answer(
+                approval_id, Caller("vera", "http", role), approve=approve
+            )
+    assert (await world.coordinator.get_approval(approval_id)).status == "pending"
+
+
+async def test_a_caller_whose_door_names_no_role_may_look_only(world: World) -> None:
+    """The role that is left out is the least."""
+    nobody = Caller("nemo", "mcp")
+    approval_id = await world.ask("train_subagent_model", TRAIN)
+    await world.coordinator.answer(approval_id, BOB, approve=True)
+    for attempt in (
+        lambda: world.coordinator.resume(approval_id, nobody),
+        lambda: world.coordinator.answer(approval_id, nobody, approve=True),
+        lambda: world.run("train_subagent_model", TRAIN, nobody, approval_id=approval_id),
+    ):
+        with pytest.raises(Forbidden):
+            await attempt()
+    assert world.trained == []
 
 
 # -- what the request meant -----------------------------------------------------------------------

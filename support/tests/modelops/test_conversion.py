@@ -35,7 +35,7 @@ from agent_orchestrator.errors import (
 )
 from agent_orchestrator.wiring.embedded import Embedded, compose
 
-ADA = Caller("ada", "cli")
+ADA = Caller("ada", "cli", "admin")
 TRAINED = {"base_model": "acme/base", "training_method": "sft", "training_dataset": "reviews"}
 
 

@@ -24,7 +24,7 @@ from agent_orchestrator.errors import (
 )
 from agent_orchestrator.wiring.embedded import Embedded, compose
 
-ADA = Caller("ada", "cli")
+ADA = Caller("ada", "cli", "admin")
 
 
 @pytest.fixture

@@ -35,7 +35,7 @@ from agent_orchestrator.stores.audit import AuditLog
 from agent_orchestrator.stores.database import Database
 from agent_orchestrator.stores.jobs import JobStore
 
-ADA = Caller("ada", "cli")
+ADA = Caller("ada", "cli", "admin")
 JOB = Job(
     id="job_1",
     kind="training",

@@ -35,7 +35,7 @@ from agent_orchestrator.errors import (
 from agent_orchestrator.stores.audit import AuditLog
 from agent_orchestrator.stores.database import Database
 
-CALLER = Caller("ada", "cli")
+CALLER = Caller("ada", "cli", "admin")
 SPACE = f"{ORG}/modelops-trainer"
 URL = "https://acme-org-modelops-trainer.hf.space"
 

@@ -55,7 +55,7 @@ from agent_orchestrator.stores.jobs import JobStore
 from agent_orchestrator.stores.models_yaml import ModelsYaml
 
 CONFIG = Path(__file__).resolve().parents[3] / "config"
-ADA = Caller("ada", "cli")
+ADA = Caller("ada", "cli", "admin")
 EXAMPLES = tuple(example(n) for n in range(200))
 
 

@@ -84,8 +84,8 @@ T = TypeVar("T")
 AGENT = "feature_dev"
 STABLE_MODEL = "acme/stable"
 PROVIDERS: tuple[Provider, ...] = ("openrouter", "huggingface", "self_hosted", "local")
-ADA = Caller("ada", "cli")
-BOB = Caller("bob", "http")
+ADA = Caller("ada", "cli", "operator")
+BOB = Caller("bob", "http", "approver")
 MODELS_YAML = """\
 # who serves whom
 

@@ -24,7 +24,7 @@ async def last_drill(fleet: Fleet) -> DrillReport:
     """Return the report of the last drill, as ``chef rollout`` shows it."""
     coordinator = compose(fleet.workspace.settings()).coordinator
     request = RolloutStatusRequest(agent=AGENT)
-    report = await coordinator.run("rollout_status", request, Caller("ada", "cli"))
+    report = await coordinator.run("rollout_status", request, Caller("ada", "cli", "admin"))
     assert isinstance(report, RolloutReport)
     return report.drilled
 

@@ -23,7 +23,7 @@ from agent_orchestrator.wiring.embedded import DEFAULT_PROMPTS, Embedded, compos
 
 AGENT = "code_review"
 CANDIDATE = "acme/cicd"
-ADA = Caller("ada", "cli")
+ADA = Caller("ada", "cli", "admin")
 DEPLOY = DeployModelToAgent(agent=AGENT, model=CANDIDATE, override_reason="its first")
 
 

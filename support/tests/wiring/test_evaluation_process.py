@@ -29,7 +29,7 @@ from agent_orchestrator.errors import InputError
 from agent_orchestrator.settings import own_python
 from agent_orchestrator.wiring.embedded import Embedded, compose
 
-ADA = Caller("ada", "cli")
+ADA = Caller("ada", "cli", "admin")
 
 
 def right(body: Mapping[str, Any]) -> Reply:

@@ -55,7 +55,9 @@ async def evaluate(embedded: Embedded, **request: Any) -> tuple[JobReport, Evalu
     """Evaluate v1.0.0 against what serves; return the finished job and what it found."""
     given = {"agent": "code_review", "dataset": "reviews", "max_examples": EXAMPLES, **request}
     started = await embedded.coordinator.run(
-        "evaluate_model_vs_baseline", EvaluateModelVsBaseline(**given), Caller("ada", "cli")
+        "evaluate_model_vs_baseline",
+        EvaluateModelVsBaseline(**given),
+        Caller("ada", "cli", "admin"),
     )
     assert isinstance(started, EvaluationStarted)
 

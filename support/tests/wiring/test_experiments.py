@@ -33,7 +33,7 @@ from agent_orchestrator.errors import (
 )
 from agent_orchestrator.wiring.embedded import compose
 
-ADA = Caller("ada", "cli")
+ADA = Caller("ada", "cli", "admin")
 RIDDLES = {riddle.task: riddle for riddle in read_examples(RIDDLES_FILE)}
 SMALL, LARGE = "acme/cicd", "acme/code_review"
 STEPS = "step by step"

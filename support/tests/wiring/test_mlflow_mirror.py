@@ -145,7 +145,9 @@ async def test_the_timer_mirrors_what_happens_here(server: MlflowServer, tmp_pat
     settings = workspace.settings()
     embedded = compose(settings)
     request = TrainSubagentModel(agent="code_review", base_model="tiny-code")
-    started = await embedded.coordinator.run("train_subagent_model", request, Caller("ada", "cli"))
+    started = await embedded.coordinator.run(
+        "train_subagent_model", request, Caller("ada", "cli", "admin")
+    )
     assert isinstance(started, TrainingStarted)
     stop = threading.Event()
     timer = threading.Thread(target=timer_process.run, args=(settings, stop))

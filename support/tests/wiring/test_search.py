@@ -19,7 +19,7 @@ from agent_orchestrator.agents.infrastructure.modelops.usecases.search import (
 from agent_orchestrator.domain.jobs import TERMINAL
 from agent_orchestrator.wiring.embedded import compose
 
-ADA = Caller("ada", "cli")
+ADA = Caller("ada", "cli", "admin")
 
 
 @pytest.mark.trainer

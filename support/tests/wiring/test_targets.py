@@ -21,7 +21,7 @@ from agent_orchestrator.wiring.embedded import compose
 
 AGENT = "code_review"
 MODEL = "acme/one"
-ADA = Caller("ada", "cli")
+ADA = Caller("ada", "cli", "admin")
 
 
 def request(**fields: object) -> DeployModelToAgent:

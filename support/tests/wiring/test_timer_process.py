@@ -136,7 +136,7 @@ async def test_what_the_timer_decides_shows_everywhere(
         await ended(rollouts)
     coordinator = compose(workspace.settings()).coordinator
     request = RolloutStatusRequest(agent=AGENT)
-    report = await coordinator.run("rollout_status", request, Caller("ada", "cli"))
+    report = await coordinator.run("rollout_status", request, Caller("ada", "cli", "admin"))
     assert isinstance(report, RolloutReport)
     assert report.phase == "rolled_back"
     assert [decision.actor for decision in report.decisions] == ["models.yaml"]

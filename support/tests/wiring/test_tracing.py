@@ -26,7 +26,7 @@ from agent_orchestrator.stores.gateways import running_gateways
 from agent_orchestrator.wiring import gateway_process
 from agent_orchestrator.wiring.embedded import compose
 
-ADA = Caller("ada", "cli")
+ADA = Caller("ada", "cli", "admin")
 
 
 def traced(langsmith: LangSmith, **changes: str) -> dict[str, str]:
@@ -88,7 +88,7 @@ def test_off_is_off(workspace: Workspace, langsmith: LangSmith, variables: dict[
         "from agent_orchestrator.agents.infrastructure.modelops.usecases.index import USE_CASES\n"
         "request = USE_CASES['list_agent_models'].request(agent='code_review')\n"
         "run = compose(load_settings()).coordinator.run\n"
-        "anyio.run(run, 'list_agent_models', request, Caller('ada', 'cli'))\n"
+        "anyio.run(run, 'list_agent_models', request, Caller('ada', 'cli', 'admin'))\n"
         "print('langsmith' in sys.modules)\n"
     )
     environment = {**workspace.variables, "LANGSMITH_ENDPOINT": langsmith.url, **variables}

@@ -12,11 +12,13 @@ from typing import Any
 from agent_orchestrator.agents.infrastructure.modelops.plans import Plan
 from agent_orchestrator.agents.infrastructure.modelops.usecases.base import ChangingRequest
 from agent_orchestrator.domain.approvals import Approval, UseCaseName, canonical_hash
+from agent_orchestrator.domain.roles import Action, Role, may, roles_that_may
 from agent_orchestrator.errors import (
     ApprovalDenied,
     ApprovalRequired,
     ChefError,
     FailedError,
+    Forbidden,
     InputError,
 )
 from agent_orchestrator.stores.approvals import ApprovalStore
@@ -33,6 +35,19 @@ class Caller:
     """In the embedded mode the operating-system user."""
     door: str
     """cli, chat, http, mcp …; recorded with every approval."""
+    role: Role = "viewer"
+    """What they may do; a door that does not say so lets them look only."""
+
+
+def check_role(caller: Caller, *actions: Action) -> None:
+    """Raise Forbidden unless the caller's role allows at least one of the actions."""
+    if any(may(caller.role, action) for action in actions):
+        return
+    who = " or ".join(dict.fromkeys(role for a in actions for role in roles_that_may(a)))
+    raise Forbidden(
+        f"{caller.name!r} is {caller.role!r} here and may not {' or '.join(actions)}.",
+        remedy=f"Ask somebody who is {who}.",
+    )
 
 
 class Authorisation:

@@ -13,7 +13,11 @@ from typing import Any
 import anyio.to_thread
 from pydantic import ValidationError
 
-from agent_orchestrator.agents.infrastructure.modelops.authorisation import Authorisation, Caller
+from agent_orchestrator.agents.infrastructure.modelops.authorisation import (
+    Authorisation,
+    Caller,
+    check_role,
+)
 from agent_orchestrator.agents.infrastructure.modelops.plans import Plan
 from agent_orchestrator.agents.infrastructure.modelops.usecases.base import (
     ChangingRequest,
@@ -62,13 +66,21 @@ class Coordinator:
     ) -> Result:
         """Run one use case and return its result; a dry run returns a ``PlannedChange``.
 
-        Raises InputError and its kin for a bad request, ApprovalRequired when a person must
-        approve first (then ``resume``), ApprovalDenied when ``approval_id`` does not cover the
+        Raises Forbidden when the caller's role does not allow it (a dry run only reads), InputError
+        and its kin for a bad request, ApprovalRequired when a person must approve first (then
+        ``resume``), ApprovalDenied when ``approval_id`` does not cover the
         request, FailedError when it was tried and did not work. An approval stays spent when what
         it was spent on fails; the error says so.
         """
         if type(request) is not USE_CASES[use_case].request:
             raise TypeError(f"{use_case} does not take a {type(request).__name__}.")
+        changes = isinstance(request, ChangingRequest) and not request.dry_run
+        check_role(caller, "change" if changes else "read")
+        return await self._traced(use_case, request, caller, approval_id)
+
+    async def _traced(
+        self, use_case: UseCaseName, request: Request, caller: Caller, approval_id: str | None
+    ) -> Result:
         if self._tracer is None:
             return await self._run(use_case, request, caller, approval_id)
         asked = request.model_dump(mode="json")
@@ -108,8 +120,10 @@ class Coordinator:
     async def resume(self, approval_id: str, caller: Caller) -> Result:
         """Carry out the request that an approval was given for, from any door, once.
 
+        Who may ask for changes may do so, and who approves: the request is the approved one.
         Raises what ``run`` raises, NotFoundError for an unknown approval.
         """
+        check_role(caller, "change", "approve")
         approval = await anyio.to_thread.run_sync(self._authorisation.get, approval_id)
         try:
             request = USE_CASES[approval.use_case].request.model_validate(approval.request)
@@ -118,12 +132,13 @@ class Coordinator:
                 f"Approval {approval_id} was given for a request that this version does not know.",
                 remedy="Ask again.",
             ) from error
-        return await self.run(approval.use_case, request, caller, approval_id=approval_id)
+        return await self._traced(approval.use_case, request, caller, approval_id)
 
     async def answer(
         self, approval_id: str, caller: Caller, *, approve: bool, reason: str = ""
     ) -> Approval:
-        """Approve or reject; raises as ``Authorisation.answer``."""
+        """Approve or reject; raises Forbidden, or as ``Authorisation.answer``."""
+        check_role(caller, "approve")
 
         def answer() -> Approval:
             return self._authorisation.answer(approval_id, caller, approve=approve, reason=reason)
