@@ -1,0 +1,1 @@
+"""What the agents share: the agent itself, its tools, and how they work together."""
