@@ -16,7 +16,7 @@ from agent_orchestrator.agents.infrastructure.modelops.datasets.sources import S
 from agent_orchestrator.agents.infrastructure.modelops.datasets.sources.naming import slug
 from agent_orchestrator.agents.infrastructure.modelops.datasets.sources.opening import Sources
 from agent_orchestrator.agents.infrastructure.modelops.datasets.store import DatasetStore
-from agent_orchestrator.agents.infrastructure.modelops.reports.rendering import render
+from agent_orchestrator.agents.infrastructure.modelops.reports.rendering import render, write
 from agent_orchestrator.agents.infrastructure.modelops.usecases.datasets import (
     BuildDataset,
     CheckDataset,
@@ -28,7 +28,6 @@ from agent_orchestrator.agents.infrastructure.modelops.usecases.datasets import 
     ListedDataset,
     ShowDataset,
 )
-from agent_orchestrator.stores.files import replace_atomically
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,15 +139,13 @@ class DatasetReports:
     def _written(self, report: DatasetReport, name: str) -> DatasetReport:
         """Write a report as JSON and as a page; return it with their paths."""
         folder = self._folder / slug(name)
-        paths = {"json": str(folder / "report.json"), "html": str(folder / "report.html")}
-        report = report.model_copy(update={"reports": paths})
-        replace_atomically(
-            Path(paths["json"]), report.model_dump_json(indent=2).encode(), durable=False
-        )
-        page = render("dataset.html.j2", report=report)
-        replace_atomically(
-            Path(paths["html"]), page.encode(errors="backslashreplace"), durable=False
-        )
+        machine, page = folder / "report.json", folder / "report.html"
+        report = report.model_copy(update={"reports": {"json": str(machine), "html": str(page)}})
+        texts = {
+            machine: report.model_dump_json(indent=2),
+            page: render("dataset.html.j2", report=report),
+        }
+        write(texts)
         return report
 
 

@@ -14,10 +14,9 @@ from markupsafe import Markup
 from pydantic import TypeAdapter, ValidationError
 
 from agent_orchestrator.agents.infrastructure.modelops.evaluation import report_content as content
-from agent_orchestrator.agents.infrastructure.modelops.reports.rendering import render
+from agent_orchestrator.agents.infrastructure.modelops.reports.rendering import render, write
 from agent_orchestrator.domain.evaluation import EvalReport
 from agent_orchestrator.errors import NotFoundError, StorageError
-from agent_orchestrator.stores.files import replace_atomically
 
 _ADAPTER: Final = TypeAdapter(EvalReport)
 _SHOWN_EXAMPLES: Final = 6
@@ -58,8 +57,7 @@ def write_report(
         paths.markdown: render("evaluation.md.j2", **context),
         paths.html: render("evaluation.html.j2", pictures=_pictures(report), **context),
     }
-    for path, text in texts.items():
-        replace_atomically(path, text.encode(errors="backslashreplace"), durable=False)
+    write(texts)
     return paths
 
 

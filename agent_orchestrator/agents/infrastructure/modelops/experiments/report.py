@@ -9,9 +9,8 @@ from markupsafe import Markup
 from pydantic import TypeAdapter
 
 from agent_orchestrator.agents.infrastructure.modelops.experiments import content
-from agent_orchestrator.agents.infrastructure.modelops.reports.rendering import render
+from agent_orchestrator.agents.infrastructure.modelops.reports.rendering import render, write
 from agent_orchestrator.domain.experiments import ExperimentReport
-from agent_orchestrator.stores.files import replace_atomically
 
 _ADAPTER: Final = TypeAdapter(ExperimentReport)
 
@@ -21,20 +20,15 @@ def write_experiment(report: ExperimentReport, folder: Path) -> dict[str, Path]:
 
     Raises StorageError when they cannot be written.
     """
-    paths = {
-        "json": folder / "experiment.json",
-        "markdown": folder / "experiment.md",
-        "html": folder / "experiment.html",
-    }
+    machine, markdown, page = (folder / f"experiment.{suffix}" for suffix in ("json", "md", "html"))
     context = _context(report)
     texts = {
-        "json": _ADAPTER.dump_json(report, indent=2).decode() + "\n",
-        "markdown": render("experiment.md.j2", **context),
-        "html": render("experiment.html.j2", picture_of_arms=_picture(report), **context),
+        machine: _ADAPTER.dump_json(report, indent=2).decode() + "\n",
+        markdown: render("experiment.md.j2", **context),
+        page: render("experiment.html.j2", picture_of_arms=_picture(report), **context),
     }
-    for kind, path in paths.items():
-        replace_atomically(path, texts[kind].encode(errors="backslashreplace"), durable=False)
-    return paths
+    write(texts)
+    return {"json": machine, "markdown": markdown, "html": page}
 
 
 def load_experiment(path: Path) -> ExperimentReport:

@@ -7,12 +7,13 @@ invisible and reordering characters made visible.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from agent_orchestrator.agents.infrastructure.modelops.reports import wording
+from agent_orchestrator.stores.files import replace_atomically
 
 if TYPE_CHECKING:
     import jinja2
@@ -28,6 +29,15 @@ def render(template: str, *, folder: Path | None = None, **context: Any) -> str:
     ``folder`` holds further templates, which may extend those of ``templates/``.
     """
     return _environment(folder).get_template(template).render(**context)
+
+
+def write(texts: Mapping[Path, str]) -> None:
+    """Write a report's files; each is replaced whole. Raises StorageError.
+
+    Half surrogate pairs, which a model's answer may hold and UTF-8 cannot, are written as escapes.
+    """
+    for path, text in texts.items():
+        replace_atomically(path, text.encode(errors="backslashreplace"), durable=False)
 
 
 @cache
