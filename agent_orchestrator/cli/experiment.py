@@ -9,6 +9,7 @@ import click
 
 from agent_orchestrator.cli import options, session
 from agent_orchestrator.cli.usecase import command
+from agent_orchestrator.domain.wording import counted
 
 
 @click.group()
@@ -27,4 +28,8 @@ def forget(as_json: bool) -> None:
     from agent_orchestrator.wiring.experiments import answer_cache
 
     count = answer_cache(session.settings()).clear()
-    click.echo(json.dumps({"forgotten": count}) if as_json else f"{count} answers are forgotten.")
+    click.echo(
+        json.dumps({"forgotten": count})
+        if as_json
+        else f"{counted(count, '[answer is|answers are]')} forgotten."
+    )

@@ -13,6 +13,7 @@ from agent_orchestrator.agents.infrastructure.modelops.overview import Overview
 from agent_orchestrator.cli import options, session, tables
 from agent_orchestrator.domain.jobs import JobEvent, JobStatus
 from agent_orchestrator.domain.routing import Arm
+from agent_orchestrator.domain.wording import counted
 from agent_orchestrator.wiring.embedded import Embedded
 
 _OPEN: tuple[JobStatus, ...] = ("pending", "running")
@@ -50,8 +51,9 @@ def status(as_json: bool) -> None:
         name = f"{process.name} {process.address or ''}".rstrip()
         click.echo(f"{name}: {process.state.replace('_', ' ')} {process.detail}".rstrip())
     click.echo(
-        f"{overview.pending_approvals} approvals wait, {overview.running_jobs} jobs run, "
-        f"{overview.unfinished_intents} deployments were cut off."
+        f"{counted(overview.pending_approvals, '[approval waits|approvals wait]')}, "
+        f"{counted(overview.running_jobs, '[job runs|jobs run]')}, "
+        f"{counted(overview.unfinished_intents, '[deployment was|deployments were]')} cut off."
     )
 
 

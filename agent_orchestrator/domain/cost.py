@@ -16,6 +16,7 @@ from annotated_types import Ge, Gt
 
 from agent_orchestrator.domain.calibration import SPREAD, Calibration
 from agent_orchestrator.domain.models import TrainingMethod
+from agent_orchestrator.domain.wording import counted
 from agent_orchestrator.errors import InputError
 
 _FORBID_EXTRA = {"extra": "forbid"}
@@ -190,7 +191,7 @@ def hardware_name(hardware: HardwareTier | None) -> str:
 def _rests_on(calibration: Calibration) -> str:
     if not calibration.jobs:
         return "No run of this kind has been completed yet: sizes and a table of speeds only."
-    runs = "1 past run" if calibration.jobs == 1 else f"{calibration.jobs} past runs"
+    runs = counted(calibration.jobs, "past run[s]")
     return f"Times {calibration.factor:.2f}, as {runs} of this kind took."
 
 

@@ -14,6 +14,7 @@ from itertools import islice
 from typing import Protocol, Self, TypeVar
 
 from agent_orchestrator.domain.outcomes import Feedback, Outcome
+from agent_orchestrator.domain.wording import counted
 from agent_orchestrator.errors import ChefError, NotFoundError, StorageError
 
 log = logging.getLogger(__name__)
@@ -180,7 +181,9 @@ class OutcomeLog:
         self._thread.shutdown(wait=False)
         if self._outcomes:
             self.dropped += len(self._outcomes)
-            self._alert(f"{len(self._outcomes)} outcomes are lost: {self._failure}")
+            self._alert(
+                f"{counted(len(self._outcomes), '[outcome is|outcomes are]')} lost: {self._failure}"
+            )
         while self._judgements:
             self._judgements.popleft().settle(StorageError("The outcome log has ended."))
             self.feedback_dropped += 1

@@ -15,6 +15,7 @@ from agent_orchestrator.agents.infrastructure.modelops.usecases.datasets import 
     LengthProfile,
 )
 from agent_orchestrator.cli.tables import table
+from agent_orchestrator.domain.wording import counted
 
 
 def show_dataset_built(result: DatasetBuilt) -> None:
@@ -86,6 +87,8 @@ def show_dataset_list(result: DatasetList) -> None:
 
 def show_dataset_exported(result: DatasetExported) -> None:
     for path, rows in result.files.items():
-        click.echo(f"{path}: {rows} rows")
+        click.echo(f"{path}: {counted(rows, 'row[s]')}")
     if result.left_out:
-        click.echo(f"{result.left_out} examples lack what this form needs.")
+        click.echo(
+            f"{counted(result.left_out, '[example lacks|examples lack]')} what this form needs."
+        )

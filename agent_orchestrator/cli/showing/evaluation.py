@@ -10,12 +10,13 @@ from agent_orchestrator.agents.infrastructure.modelops.usecases.experiments impo
     ExperimentResult,
 )
 from agent_orchestrator.cli.tables import number, table
+from agent_orchestrator.domain.wording import counted
 
 
 def show_evaluation_result(result: EvaluationResult) -> None:
     table(
         f"{result.candidate} against {result.baseline or 'no baseline'} "
-        f"on {result.n_examples} examples",
+        f"on {counted(result.n_examples, 'example[s]')}",
         ("metric", "baseline", "candidate", "change", "95 % interval of the difference"),
         [
             (
@@ -47,7 +48,8 @@ def show_experiment_result(result: ExperimentResult) -> None:
     about = result.contrasts[0].metric if result.contrasts else "accuracy"
     found = {c.arm: c for c in result.contrasts if c.metric == about}
     table(
-        f"{result.experiment}: {result.n_examples} examples, {result.repetitions} × each",
+        f"{result.experiment}: {counted(result.n_examples, 'example[s]')}, "
+        f"{result.repetitions} × each",
         ("arm", about, "against the baseline", "settled", "seconds", "tokens", "cost", "failed"),
         [
             (

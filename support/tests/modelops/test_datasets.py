@@ -150,7 +150,7 @@ def test_leaks_are_found_and_kept_out_of_training(store: DatasetStore) -> None:
     found = {finding.kind: finding for finding in dataset.findings}
     assert found["leak_exact"].examples == (held_out[0].id,)
     assert found["leak_normalised"].examples == (held_out[1].id,)
-    assert found["leak_exact"].message.startswith("1 held-out tasks also stand in the training")
+    assert found["leak_exact"].message.startswith("1 held-out task also stands in the training")
     assert found["leak_exact"].suggestion
     assert {e.id for e in dataset.examples("train")} == {e.id for e in EXAMPLES[:32]}
 

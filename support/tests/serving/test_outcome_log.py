@@ -182,7 +182,7 @@ async def test_what_is_lost_at_the_end_is_said():
     sink, alerts = MemorySink(fault=DISK_FULL), Alerts()
     async with OutcomeLog(sink, interval=3600, alert=alerts) as log:
         log.record(outcome(1))
-    assert alerts.heard[-1].startswith("1 outcomes are lost")
+    assert alerts.heard[-1].startswith("1 outcome is lost")
     assert log.dropped == 1
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from agent_orchestrator.agents.infrastructure.modelops.datasets.index import RowIndex
+from agent_orchestrator.domain.wording import counted
 
 FindingKind = Literal[
     "leak_exact",
@@ -52,6 +53,7 @@ class Check:
 
     kind: FindingKind
     message: str
+    """What is the matter with so many, both forms where they differ (see ``counted``)."""
     suggestion: str
     found: str | None = None
     """Query of the rows concerned; None where they were marked as they came."""
@@ -80,7 +82,8 @@ _SAME_FORM: Final = "t.form = e.form"
 CHECKS: Final = (
     Check(
         "leak_exact",
-        "held-out tasks also stand in the training split; their training rows were left out",
+        "held-out [task also stands|tasks also stand] in the training split; "
+        "[its|their] training rows were left out",
         "Give such rows one metadata.group, or remove them from the source.",
         _trained(f"{_SAME_FORM} AND t.task = e.task"),
         _held_out(_SAME_FORM),
@@ -88,8 +91,8 @@ CHECKS: Final = (
     ),
     Check(
         "leak_normalised",
-        "held-out tasks differ from a training task in case or white space only; "
-        "their training rows were left out",
+        "held-out [task differs|tasks differ] from a training task in case or white space only; "
+        "[its|their] training rows were left out",
         "Give such rows one metadata.group, or remove them from the source.",
         f"{_trained(_SAME_FORM)} AND e.n NOT IN leaked",
         _held_out(_SAME_FORM),
@@ -97,7 +100,7 @@ CHECKS: Final = (
     ),
     Check(
         "leak_near",
-        "held-out examples are nearly the same as one to train on, task and answer",
+        "held-out [example is|examples are] nearly the same as one to train on, task and answer",
         "Give such rows one metadata.group, or let cleaning remove those to train on.",
         """SELECT n FROM clusters WHERE held_out = 1
             AND root IN (SELECT root FROM clusters WHERE held_out = 0) AND n NOT IN leaked""",
@@ -106,26 +109,26 @@ CHECKS: Final = (
     ),
     Check(
         "shared_group",
-        "held-out examples belong to a group that is also trained on",
+        "held-out [example belongs|examples belong] to a group that is also trained on",
         "Split the source by group, or leave the split to build_dataset.",
         f"{_trained('t.grp = e.grp')} AND e.n NOT IN leaked",
         _held_out("t.grp = e.grp"),
     ),
     Check(
         "secret",
-        "examples hold secrets",
+        "[example holds|examples hold] secrets",
         "Withdraw these keys where they were issued, and build with cleaning.",
         cleans=False,
     ),
     Check(
         "personal_data",
-        "examples hold personal data",
+        "[example holds|examples hold] personal data",
         "Build with cleaning, or remove it from the source.",
         cleans=False,
     ),
     Check(
         "duplicate_id",
-        "examples have an id that an earlier one has; they were left out",
+        "[example has|examples have] an id that an earlier one has; [it was|they were] left out",
         "Give every example an id of its own, or leave the column out.",
         """SELECT n FROM (SELECT n, ROW_NUMBER() OVER (PARTITION BY id ORDER BY n) AS k FROM rows)
             WHERE k > 1""",
@@ -133,7 +136,7 @@ CHECKS: Final = (
     ),
     Check(
         "contradiction",
-        "examples have the same task and different answers",
+        "[example has|examples have] the same task and different answers",
         "Keep the right answer and remove the others; cleaning, which cannot know it, removes all.",
         """SELECT n FROM rows WHERE pair = 0 AND form IN (
             SELECT form FROM rows WHERE pair = 0 AND answer IS NOT NULL
@@ -141,14 +144,15 @@ CHECKS: Final = (
     ),
     Check(
         "duplicate",
-        "examples repeat a task of their own split, and its answer",
+        "[example repeats|examples repeat] a task of [its|their] own split, and its answer",
         "Remove the copies: they count the same task twice.",
         """SELECT n FROM (SELECT n, ROW_NUMBER() OVER (
             PARTITION BY held_out, form, answer ORDER BY n) AS k FROM rows) WHERE k > 1""",
     ),
     Check(
         "near_duplicate",
-        "examples are nearly the same as an earlier one of their own split, task and answer",
+        "[example is|examples are] nearly the same as an earlier one of [its|their] own split, "
+        "task and answer",
         "Remove them: they count the same task twice.",
         """SELECT n FROM (SELECT n, ROW_NUMBER() OVER (
             PARTITION BY held_out, root ORDER BY n) AS k FROM clusters)
@@ -156,18 +160,19 @@ CHECKS: Final = (
     ),
     Check(
         "missing_answer",
-        "examples have no answer; they are neither trained on nor scored for accuracy",
+        "[example has|examples have] no answer; [it is|they are] neither trained on nor scored "
+        "for accuracy",
         "Fill outputs.answer or remove the rows.",
     ),
     Check(
         "wrong_for_method",
-        "examples lack what the method needs; they are not trained on",
+        "[example lacks|examples lack] what the method needs; [it is|they are] not trained on",
         "Choose the method that fits the columns, or add what it needs.",
         cleans=False,
     ),
     Check(
         "too_long",
-        "examples are longer than max_length; training leaves them out",
+        "[example is|examples are] longer than max_length; training leaves [it|them] out",
         "Shorten them, split them up, or raise max_length.",
         cleans=False,
     ),
@@ -198,6 +203,6 @@ def run_checks(
         if clean and check.kind in {"secret", "personal_data"}:
             action = "scrubbed"
         detail = f" ({details[check.kind]})" if check.kind in details else ""
-        message = f"{count} {check.message}{detail}."
+        message = f"{counted(count, check.message)}{detail}."
         findings.append(Finding(check.kind, count, message, check.suggestion, shown, action))
     return findings

@@ -45,6 +45,7 @@ from agent_orchestrator.agents.infrastructure.modelops.datasets.scrubbing import
 from agent_orchestrator.agents.infrastructure.modelops.datasets.sources import BadRow, Rows, Source
 from agent_orchestrator.agents.infrastructure.modelops.datasets.training_rows import needs, row_of
 from agent_orchestrator.domain.models import TrainingMethod
+from agent_orchestrator.domain.wording import counted
 from agent_orchestrator.errors import DatasetError, EmptyRowError
 
 SplitName = Literal["train", "eval"]
@@ -211,14 +212,14 @@ class _Intake:
     def bad_findings(self) -> list[Finding]:
         """Return the findings about rows that are no examples."""
         texts: dict[FindingKind, str] = {
-            "bad_row": "rows are not as they should be; the first",
-            "empty_row": "rows ask nothing; the first",
+            "bad_row": "[row is not as it|rows are not as they] should be; the first",
+            "empty_row": "[row asks|rows ask] nothing; the first",
         }
         return [
             Finding(
                 kind,
                 self._bad_count[kind],
-                f"{self._bad_count[kind]} {text}: {bad[0].error.message}",
+                f"{counted(self._bad_count[kind], text)}: {bad[0].error.message}",
                 bad[0].error.remedy,
                 tuple(row.where for row in bad),
                 "removed",
@@ -376,6 +377,6 @@ def _nothing_left(splits: Mapping[SplitName, Split]) -> DatasetError | None:
     if train and held_out:
         return None
     return DatasetError(
-        f"Nothing is left: {train} examples to train on, {held_out} held out.",
+        f"Nothing is left: {counted(train, 'example[s]')} to train on, {held_out} held out.",
         remedy="Both splits need examples whose tasks differ.",
     )

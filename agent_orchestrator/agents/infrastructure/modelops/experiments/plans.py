@@ -36,6 +36,7 @@ from agent_orchestrator.agents.infrastructure.modelops.usecases.experiments impo
 )
 from agent_orchestrator.domain.experiments import ExperimentReport
 from agent_orchestrator.domain.routing import Endpoint
+from agent_orchestrator.domain.wording import counted
 from agent_orchestrator.errors import DatasetError, InputError
 
 RIDDLES_FILE: Final = Path(__file__).parent / "data" / "riddles.jsonl"
@@ -110,8 +111,9 @@ class Experiments:
 
         return Plan(
             summary=(
-                f"Run {template.name}: {len(template.arms)} arms on {len(examples)} examples, "
-                f"{calls} runs, at most ${cost.usd:.2f}. {cost.assumption}"
+                f"Run {template.name}: {counted(len(template.arms), 'arm[s]')} on "
+                f"{counted(len(examples), 'example[s]')}, {counted(calls, 'run[s]')}, "
+                f"at most ${cost.usd:.2f}. {cost.assumption}"
             ).rstrip(),
             act=act,
             cost_usd=cost.usd,

@@ -39,6 +39,7 @@ from agent_orchestrator.domain.jobs import Job
 from agent_orchestrator.domain.licences import Licence
 from agent_orchestrator.domain.models import TrainingConfig, TrainingEngine
 from agent_orchestrator.domain.training import TrainingSpec, choose_engine
+from agent_orchestrator.domain.wording import counted
 from agent_orchestrator.errors import DatasetError, NotAvailable
 from agent_orchestrator.stores.defaults import Hyperparameters, TrainingDefaults
 
@@ -129,8 +130,9 @@ class Training:
         estimate = prepared.estimate
         summary = (
             f"Train {prepared.base_model} for {request.agent} by {request.method} on "
-            f"{len(prepared.rows)} examples of {prepared.dataset.id} ({request.mode} run, "
-            f"{estimate.hardware}): about {estimate.minutes:.1f} min, ${estimate.cost_usd:.2f}."
+            f"{counted(len(prepared.rows), 'example[s]')} of {prepared.dataset.id} "
+            f"({request.mode} run, {estimate.hardware}): "
+            f"about {estimate.minutes:.1f} min, ${estimate.cost_usd:.2f}."
         )
         if request.mode == "production" and request.override_reason:
             summary = f"{summary} Without a demo run: {request.override_reason}"
@@ -365,7 +367,8 @@ def divided(
         return prepared.rows, []
     if compared and len(prepared.rows) < _FEWEST_ROWS:
         raise DatasetError(
-            f"{len(prepared.rows)} examples are too few to keep some back for comparing.",
+            f"{counted(len(prepared.rows), '[example is|examples are]')} too few to keep some back "
+            "for comparing.",
             remedy=f"Use {_FEWEST_ROWS} or more.",
         )
     numbered = list(enumerate(prepared.rows))

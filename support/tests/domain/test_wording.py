@@ -1,0 +1,21 @@
+"""Counts in sentences."""
+
+from __future__ import annotations
+
+import pytest
+
+from agent_orchestrator.domain.wording import counted
+
+
+@pytest.mark.parametrize(
+    ("count", "sentence"),
+    [
+        (0, "0 examples hold secrets; they are kept"),
+        (1, "1 example holds secret; it is kept"),
+        (2, "2 examples hold secrets; they are kept"),
+    ],
+)
+def test_noun_and_verb_agree_with_the_count(count: int, sentence: str) -> None:
+    """One thing is told in the singular, none and several in the plural."""
+    text = "[example holds|examples hold] secret[s]; [it is|they are] kept"
+    assert counted(count, text) == sentence
