@@ -144,13 +144,13 @@ def summary(run: ArmRun) -> ArmResult:
     scores: dict[str, Estimate] = {}
     for metric in sorted({metric for call in run.calls for metric in call.scores}):
         scored = [call for call in run.calls if metric in call.scores]
-        scores[metric] = _estimate(
+        scores[metric] = estimate(
             [call.scores[metric] for call in scored], [call.group for call in scored]
         )
     if run.preferences:
         groups = {call.example_id: call.group for call in run.calls}
         verdicts = [(v, groups[e]) for e, values in run.preferences.items() for v in values]
-        scores[PREFERRED] = _estimate([v for v, _ in verdicts], [g for _, g in verdicts])
+        scores[PREFERRED] = estimate([v for v, _ in verdicts], [g for _, g in verdicts])
     return ArmResult(
         model=run.arm.model,
         mode=run.arm.mode,
@@ -237,7 +237,8 @@ def _by_example(run: ArmRun, metric: str) -> dict[str, float]:
     return {example: math.fsum(values) / len(values) for example, values in scores.items()}
 
 
-def _estimate(values: Sequence[float], clusters: Sequence[str]) -> Estimate:
+def estimate(values: Sequence[float], clusters: Sequence[str]) -> Estimate:
+    """Return the mean of scores with its interval; ``clusters`` names each one's group."""
     found = paired_difference(values, clusters)
     inside = found.interval and (max(0.0, found.interval[0]), min(1.0, found.interval[1]))
     return Estimate(found.mean, inside, found.n)

@@ -14,19 +14,14 @@ what it says. The same results come to every model, and nothing outside is touch
 - A successful call of ``transfer_to_<agent>`` routes the work to that **agent** (the name that
   LangGraph's hand-off tools have). Agents are recorded when such a tool is offered.
 - A call of ``request_approval`` asks for **approval**. It is recorded when that tool is offered.
-- A **result is used** when a value of it that had not occurred before (a leaf of its JSON, else a
-  word with a digit, a capital inside or one of ``_./:@#-`` inside) occurs, whole, in the final
-  answer or in the arguments of a later call. A result without such a value cannot be traced and
-  counts neither way.
-- A **failed call is handled** when a later call succeeds and the run ends in an answer.
+- Which results were used and which failures handled, ``tool_use`` says.
 """
 
 from __future__ import annotations
 
 import json
-import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol
 
@@ -34,16 +29,16 @@ from agent_orchestrator.agents.infrastructure.modelops.datasets.examples import 
 from agent_orchestrator.agents.infrastructure.modelops.evaluation.evaluators import (
     ModelAnswer,
     Step,
-    ToolCall,
     ToolRequest,
+)
+from agent_orchestrator.agents.infrastructure.modelops.evaluation.tool_use import (
+    Call,
+    said,
+    tool_calls,
 )
 
 ROUTING: Final = "transfer_to_"
 APPROVAL: Final = "request_approval"
-
-_DISTINCT: Final = re.compile(r"\d|[a-z][A-Z]|\w[_./:@#-]\w")
-_WORD: Final = re.compile(r"\w+(?:[_./:@#-]+\w+)*")
-_SHORTEST: Final = 2
 
 
 class ModelCaller(Protocol):
@@ -131,7 +126,7 @@ async def play(
         return await ask(model, body)
     messages = list(body["messages"])
     turns: list[ModelAnswer] = []
-    calls: list[_Call] = []
+    calls: list[Call] = []
     used: Counter[str] = Counter()
     while len(turns) < max_turns:
         request = {**body, "messages": list(messages), "tools": list(tools.definitions)}
@@ -140,23 +135,24 @@ async def play(
         if not turn.requests:
             break
         messages.append(_spoken(turn))
-        known = frozenset(_said(messages))
+        known = frozenset(said(messages))
         answered = [(wanted, _give(tools, wanted, used)) for wanted in turn.requests]
-        calls += [_Call(len(turns), wanted, result, known) for wanted, result in answered]
+        calls += [
+            Call(
+                turn=len(turns),
+                name=wanted.name,
+                arguments=wanted.arguments,
+                result=result.text,
+                failed=result.failed,
+                known=known,
+            )
+            for wanted, result in answered
+        ]
         messages += [
             {"role": "tool", "tool_call_id": wanted.id, "content": result.text}
             for wanted, result in answered
         ]
     return _record(turns, calls, tools.names)
-
-
-@dataclass(frozen=True, slots=True)
-class _Call:
-    turn: int
-    request: ToolRequest
-    result: RecordedResult
-    known: frozenset[str]
-    """Every word that stood in the conversation before the result."""
 
 
 def _give(tools: RecordedTools, wanted: ToolRequest, used: Counter[str]) -> RecordedResult:
@@ -191,12 +187,12 @@ def _spoken(turn: ModelAnswer) -> dict[str, Any]:
 
 
 def _record(
-    turns: Sequence[ModelAnswer], calls: Sequence[_Call], offered: frozenset[str]
+    turns: Sequence[ModelAnswer], calls: Sequence[Call], offered: frozenset[str]
 ) -> ModelAnswer:
     """Return the whole run as one answer with what it did."""
     last = turns[-1]
     text = "" if last.requests else last.text
-    succeeded = [call.request.name for call in calls if not call.result.failed]
+    succeeded = [call.name for call in calls if not call.failed]
     routed = (name.removeprefix(ROUTING) for name in succeeded if name.startswith(ROUTING))
     can_route = any(name.startswith(ROUTING) for name in offered)
     return replace(
@@ -207,80 +203,12 @@ def _record(
         prompt_tokens=_sum(turn.prompt_tokens for turn in turns),
         completion_tokens=_sum(turn.completion_tokens for turn in turns),
         agents=frozenset(routed) if can_route else None,
-        steps=tuple(Step(call.request.name, not call.result.failed) for call in calls),
-        tool_calls=tuple(_tool_call(call, calls, text) for call in calls),
+        steps=tuple(Step(call.name, not call.failed) for call in calls),
+        tool_calls=tool_calls(calls, text),
         approval_asked=(
-            any(call.request.name == APPROVAL for call in calls) if APPROVAL in offered else None
+            any(call.name == APPROVAL for call in calls) if APPROVAL in offered else None
         ),
     )
-
-
-def _tool_call(call: _Call, calls: Sequence[_Call], text: str) -> ToolCall:
-    # What was called in the same turn was called before its result was seen.
-    later = [other for other in calls if other.turn > call.turn]
-    if call.result.failed:
-        went_on = bool(text.strip()) and any(not other.result.failed for other in later)
-        return ToolCall(call.request.name, succeeded=False, handled=went_on)
-    values = _values(call.result.text) - call.known
-    if not values:
-        return ToolCall(call.request.name, succeeded=True)
-    said = {*_words(text), *(w for other in later for w in _json_words(other.request.arguments))}
-    return ToolCall(call.request.name, succeeded=True, result_used=not values.isdisjoint(said))
-
-
-def _values(result: str) -> set[str]:
-    """Return the words that tell this result from others."""
-    try:
-        leaves = list(_leaves(json.loads(result)))
-    except (ValueError, RecursionError):
-        return _distinct(result)
-    alone = {leaf.casefold() for leaf in leaves if _WORD.fullmatch(leaf) and len(leaf) >= _SHORTEST}
-    return alone.union(*(_distinct(leaf) for leaf in leaves))
-
-
-def _distinct(text: str) -> set[str]:
-    """Return the words that ordinary prose would not hold by chance."""
-    found = (match[0] for match in _WORD.finditer(text) if len(match[0]) >= _SHORTEST)
-    return {word.casefold() for word in found if _DISTINCT.search(word)}
-
-
-def _said(messages: Iterable[Mapping[str, Any]]) -> Iterator[str]:
-    """Yield the words of a conversation, those of the calls' arguments included."""
-    for message in messages:
-        content = message.get("content")
-        if isinstance(content, str):
-            yield from _json_words(content)
-            yield from _words(content)
-        for call in message.get("tool_calls") or ():
-            yield from _json_words(call["function"]["arguments"])
-
-
-def _json_words(text: str) -> Iterator[str]:
-    """Yield the words of a JSON text's leaves, or of the text itself when it is not JSON."""
-    try:
-        leaves = list(_leaves(json.loads(text)))
-    except (ValueError, RecursionError):
-        leaves = [text]
-    for leaf in leaves:
-        yield from _words(leaf)
-
-
-def _leaves(value: object) -> Iterator[str]:
-    match value:
-        case dict():
-            for item in value.values():
-                yield from _leaves(item)
-        case list():
-            for item in value:
-                yield from _leaves(item)
-        case bool() | None:
-            return
-        case _:
-            yield str(value)
-
-
-def _words(text: str) -> Iterator[str]:
-    return (match[0].casefold() for match in _WORD.finditer(text))
 
 
 def _sum(values: Iterable[float | None]) -> Any:

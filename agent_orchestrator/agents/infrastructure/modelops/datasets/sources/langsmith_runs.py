@@ -36,7 +36,7 @@ _PAGE: Final = 100
 _APPROVED: Final = "hitl_approved"
 _HALF: Final = 0.5
 #: Metadata that names a conversation, in the order in which they count.
-_CONVERSATIONS: Final = ("thread_id", "session_id", "conversation_id")
+CONVERSATIONS: Final = ("thread_id", "session_id", "conversation_id")
 _FIELDS: Final = (
     *("ID", "INPUTS", "OUTPUTS", "METADATA", "STATUS", "ERROR"),
     *("START_TIME", "TAGS", "FEEDBACK_STATS"),
@@ -66,26 +66,30 @@ class LangSmithRuns:
             raise DatasetError(
                 "Source 'langsmith-runs' needs a project.", remedy="Write langsmith-runs:<project>."
             )
-        client = self._connect()
-        with reading(f"project {project!r}"):
-            project_id = str(client.read_project(project_name=project).id)
+        client, project_id = self.find(project)
         origin = f"runs of LangSmith project {project}"
         return Source(slug(project), origin, self._examples(client, project_id, wanted.filters))
+
+    def find(self, project: str) -> tuple[Client, str]:
+        """Return a client and a project's id. Raises as ``open``."""
+        client = self._connect()
+        with reading(f"project {project!r}"):
+            return client, str(client.read_project(project_name=project).id)
 
     def _examples(
         self, client: Client, project_id: str, filters: Filters
     ) -> Iterator[Example | BadRow]:
-        for run in _runs(client, self._query(project_id, filters)):
+        for run in _runs(client, self.query(project_id, filters)):
             yield example_of(
                 run.inputs or {},
                 run.outputs or {},
-                self._metadata(run),
+                self.metadata(run),
                 example_id=str(run.id),
                 where=f"run {run.id}",
             )
 
-    def _query(self, project_id: str, filters: Filters) -> dict[str, Any]:
-        """Return what to ask the service; it would look at the last day only by default."""
+    def query(self, project_id: str, filters: Filters) -> dict[str, Any]:
+        """Return how to ask for root runs; the service would look at the last day by default."""
         conditions = [f"has(tags, {json.dumps(tag)})" for tag in filters.tags]
         if filters.feedback_score is not None:
             rated = [
@@ -108,7 +112,8 @@ class LangSmithRuns:
             query["filter"] = conditions[0] if len(conditions) == 1 else f"and({joined})"
         return query
 
-    def _metadata(self, run: Any) -> dict[str, Any]:
+    def metadata(self, run: Any) -> dict[str, Any]:
+        """Return a run's metadata, with what else is known of it under the filters' names."""
         own = dict(run.metadata or {})
         means = {key: stats.avg for key, stats in (run.feedback_stats or {}).items()}
         known: dict[str, Any] = {"success": run.error is None}
@@ -121,7 +126,7 @@ class LangSmithRuns:
             known["created_at"] = _moment(run.start_time)
         if run.tags:
             known["tags"] = list(run.tags)
-        conversation = next((str(own[k]) for k in _CONVERSATIONS if own.get(k)), None)
+        conversation = next((str(own[k]) for k in CONVERSATIONS if own.get(k)), None)
         if conversation is not None:
             known["group"] = conversation
         return {**known, **_plain(own)}

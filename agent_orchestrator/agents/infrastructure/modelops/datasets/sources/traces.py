@@ -69,11 +69,11 @@ def _inputs(given: Mapping[str, Any], where: str) -> dict[str, Any]:
 def _outputs(given: Mapping[str, Any]) -> dict[str, Any]:
     if _OURS & given.keys():
         return dict(given)
-    answer = _answer(given)
+    answer = answer_of(given)
     return {"answer": answer} if answer else {}
 
 
-def _answer(given: Mapping[str, Any]) -> str | None:
+def answer_of(given: Mapping[str, Any]) -> str | None:
     """Return the text that a call's outputs hold, None when there is none or several."""
     for value in (given.get("messages"), _first(given.get("choices")), _generation(given)):
         turns = _messages(value if isinstance(value, list) else [value])
@@ -117,7 +117,7 @@ def _message(item: object) -> dict[str, str] | None:
     fields = kwargs if isinstance(kwargs, Mapping) else item
     kind = fields.get("role") or fields.get("type") or _class_name(item.get("id"))
     role = _ROLES.get(str(kind), str(kind))
-    content = _text(fields.get("content"))
+    content = text_of(fields.get("content"))
     if role not in {"system", "user", "assistant", "tool"} or content is None:
         return None
     return {"role": role, "content": content}
@@ -127,7 +127,7 @@ def _class_name(path: object) -> object:
     return path[-1] if isinstance(path, Sequence) and not isinstance(path, str) and path else None
 
 
-def _text(content: object) -> str | None:
+def text_of(content: object) -> str | None:
     """Return a message's text; of several parts, the text parts."""
     if isinstance(content, str):
         return content
