@@ -36,6 +36,7 @@ COMMANDS: Mapping[str, tuple[str, str, str]] = {
         "Try hyperparameters and register the model that they made best.",
     ),
     "evaluate": ("usecase", "evaluate_model_vs_baseline", "Compare a candidate with a baseline."),
+    "score-runs": ("usecase", "score_runs", "Score an agent's finished runs."),
     "experiment": ("experiment", "experiment", "Compare several models and ways of asking them."),
     "deploy": ("usecase", "deploy_model_to_agent", "Put a model in front of an agent's traffic."),
     "promote": ("usecase", "promote_canary", "Give the candidate more traffic."),

@@ -29,6 +29,7 @@ from agent_orchestrator.agents.infrastructure.modelops.usecases.experiments impo
 from agent_orchestrator.agents.infrastructure.modelops.usecases.jobs import JobReport
 from agent_orchestrator.agents.infrastructure.modelops.usecases.models import AgentModels
 from agent_orchestrator.agents.infrastructure.modelops.usecases.rollouts import RolloutReport
+from agent_orchestrator.agents.infrastructure.modelops.usecases.run_scores import RunScores
 from agent_orchestrator.agents.infrastructure.modelops.usecases.search import SearchStarted
 from agent_orchestrator.agents.infrastructure.modelops.usecases.simulation import CanarySimulated
 from agent_orchestrator.agents.infrastructure.modelops.usecases.spaces import SpaceReport
@@ -39,7 +40,11 @@ from agent_orchestrator.cli.showing.datasets import (
     show_dataset_list,
     show_dataset_report,
 )
-from agent_orchestrator.cli.showing.evaluation import show_evaluation_result, show_experiment_result
+from agent_orchestrator.cli.showing.evaluation import (
+    show_evaluation_result,
+    show_experiment_result,
+    show_run_scores,
+)
 from agent_orchestrator.cli.showing.jobs import (
     show_conversion_result,
     show_conversion_started,
@@ -96,6 +101,7 @@ _SHOWN: Final[Mapping[type[Result], Callable[[Any], None]]] = {
     ConversionResult: show_conversion_result,
     EvaluationResult: show_evaluation_result,
     ExperimentResult: show_experiment_result,
+    RunScores: show_run_scores,
     Deployed: show_deployed,
     RolloutReport: show_rollout_report,
     RolledBack: show_rolled_back,

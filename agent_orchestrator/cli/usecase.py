@@ -58,6 +58,7 @@ _NAMES: Mapping[UseCaseName, str] = {
     "pause_space": "space pause",
     "restart_space": "space restart",
     "run_experiment": "experiment run",
+    "score_runs": "score-runs",
 }
 #: Use cases that return a job, which ``--wait`` follows.
 _JOB_STARTERS = {
@@ -208,6 +209,7 @@ cancel_training_job = command("cancel_training_job")
 resume_training_job = command("resume_training_job")
 convert_model_to_gguf = command("convert_model_to_gguf")
 list_costs = command("list_costs")
+score_runs = command("score_runs")
 search_hyperparameters = command("search_hyperparameters")
 
 dataset = click.Group("dataset", help="Look into data before any money is spent.")

@@ -36,6 +36,7 @@ _ByName = Literal[
     "pause_space",
     "restart_space",
     "run_experiment",
+    "score_runs",
 ]
 UseCaseName = UseCase | _ByName
 """Every use case: those that a sentence can mean, and those that are asked for by name only."""

@@ -79,6 +79,7 @@ from agent_orchestrator.wiring.conversions import compose_conversions, start_pro
 from agent_orchestrator.wiring.datasets import compose_reading
 from agent_orchestrator.wiring.experiments import call_prices, compose_experiments
 from agent_orchestrator.wiring.hub import open_hub, telling_the_hub
+from agent_orchestrator.wiring.sources import score_runs
 from agent_orchestrator.wiring.spaces import compose_space
 from agent_orchestrator.wiring.targets import (
     compose_targets,
@@ -366,6 +367,7 @@ def _compose_coordinator(
             "check_dataset": reports.check,
             "show_dataset": reports.show,
             "list_datasets": reports.list,
+            "score_runs": partial(score_runs, settings, catalogue),
         },
         planners={
             "build_dataset": DatasetBuilding(reading, stores.datasets, stores.audit).plan,

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import click
 
+from agent_orchestrator.agents.infrastructure.modelops.reports.wording import plural
 from agent_orchestrator.agents.infrastructure.modelops.usecases.evaluation import EvaluationResult
 from agent_orchestrator.agents.infrastructure.modelops.usecases.experiments import (
     ArmContrast,
     ExperimentResult,
 )
+from agent_orchestrator.agents.infrastructure.modelops.usecases.run_scores import RunScores
 from agent_orchestrator.cli.tables import number, table
 from agent_orchestrator.domain.wording import counted
 
@@ -75,6 +77,35 @@ def show_experiment_result(result: ExperimentResult) -> None:
     click.echo("Intervals are corrected for all comparisons together (Holm).")
     for name, path in result.reports.items():
         click.echo(f"{name}: {path}")
+
+
+def show_run_scores(result: RunScores) -> None:
+    table(
+        f"{plural(result.n_runs, 'finished run')} of {result.agent} in {result.project}",
+        ("metric", "mean", "95 % interval", "runs", "lowest run"),
+        [
+            (
+                score.metric,
+                number(score.mean),
+                score.interval and f"{score.interval[0]:.3f} … {score.interval[1]:.3f}",
+                str(score.n),
+                score.lowest[0] if score.lowest else None,
+            )
+            for score in result.scores
+        ],
+    )
+    if result.avg_latency_s is not None:
+        click.echo(f"mean latency: {result.avg_latency_s:.2f} s")
+    if result.avg_tokens is not None:
+        click.echo(f"mean tokens: {result.avg_tokens:.0f}")
+    if result.failed_runs:
+        click.echo(f"{plural(result.failed_runs, 'run')} failed.")
+    if result.unfinished_runs:
+        click.echo(f"{plural(result.unfinished_runs, 'run')} not finished: left out.")
+    if result.more_runs:
+        click.echo("There are older ones: see --max-runs.")
+    for problem in result.problems:
+        click.echo(f"Not scored: {problem}")
 
 
 def _contrast(found: ArmContrast | None) -> str | None:

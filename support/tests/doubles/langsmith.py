@@ -381,6 +381,7 @@ class LangSmith:
             "error": None,
             "tags": [],
             "extra": {},
+            **_usage(run),
             **run,
             "status": "error" if run.get("error") else ended,
             "parent_run_ids": path,
@@ -555,6 +556,15 @@ def _statistics(rows: Iterable[Row]) -> dict[str, Row]:
         key: {"n": len(values), "avg": sum(values) / len(values) if values else None}
         for key, values in scores.items()
     }
+
+
+def _usage(run: Row) -> Row:
+    """Return the tokens of a model call as the service counts them: by its usage metadata."""
+    places = (run.get("outputs") or {}, (run.get("extra") or {}).get("metadata") or {})
+    usage: Row = next((p["usage_metadata"] for p in places if "usage_metadata" in p), {})
+    if run["run_type"] != "llm" or not usage:
+        return {}
+    return {"prompt_tokens": usage["input_tokens"], "completion_tokens": usage["output_tokens"]}
 
 
 def _v2(run: Row) -> dict[str, Any]:

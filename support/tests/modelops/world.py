@@ -406,6 +406,7 @@ class World:
                 "list_endpoints": endpoints.list,
                 "endpoint_status": endpoints.status,
                 "space_status": lambda _request: Result(),
+                "score_runs": lambda _request: Result(),
             },
             planners={
                 "build_dataset": building.plan,

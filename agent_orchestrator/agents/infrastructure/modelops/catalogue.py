@@ -52,6 +52,10 @@ class Catalogue:
         self._table(agent)
         return agent
 
+    def agents(self) -> frozenset[str]:
+        """Return the agents of models.yaml."""
+        return frozenset(self._yaml.read().agent_models)
+
     def arms(self, agent: str) -> tuple[Arm, ...]:
         """Return the agent's arms as they are routed now; raises UnknownAgentError."""
         return self._table(agent).arms(agent)

@@ -9,7 +9,7 @@ and the run itself say is measured.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -55,10 +55,7 @@ class ScoredRun:
 class RunScoring:
     """Scores finished runs."""
 
-    def __init__(
-        self, catalogue: Catalogue, trees: Callable[[], RunTrees], defaults: EvaluationDefaults
-    ) -> None:
-        """``trees`` is called when runs are read; it may load what reads them."""
+    def __init__(self, catalogue: Catalogue, trees: RunTrees, defaults: EvaluationDefaults) -> None:
         self._catalogue = catalogue
         self._trees = trees
         self._defaults = defaults
@@ -68,7 +65,7 @@ class RunScoring:
         agent = self._catalogue.check_agent(request.agent)
         metrics = choose_metrics(request.metrics)
         wanted = Wanted(agent=agent, filters=request.filters.selected())
-        found = self._trees().read(request.project, wanted, request.max_runs)
+        found = self._trees.read(request.project, wanted, request.max_runs)
         agents = self._catalogue.agents()
         runs: list[ScoredRun] = []
         problems: list[str] = []

@@ -1,10 +1,10 @@
 """Reads a finished run, as LangSmith has it, into what the evaluators score.
 
-Nothing is asked again: what counts is what the run did.
+No model is asked: what counts is what the run did.
 
-- **Steps** are the nodes of the graph (a run that bears its ``langgraph_node``'s name) and the calls
-  of tools. One succeeded unless it ended with an error, an interrupt, or a tool message of status
-  ``error``.
+- **Steps** are the nodes of the graph (a run that bears its ``langgraph_node``'s name) and the
+  calls of tools. One succeeded unless it ended with an error, an interrupt, or a tool message of
+  status ``error``.
 - **Agents** are those of models.yaml, but for the supervisor, that ran as a node or were handed the
   work by a successful call of ``transfer_to_<agent>``.
 - **Approval** was asked for when the run was interrupted for a person, called ``request_approval``,

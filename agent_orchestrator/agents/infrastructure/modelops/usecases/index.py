@@ -63,6 +63,10 @@ from agent_orchestrator.agents.infrastructure.modelops.usecases.rollouts import 
     RolloutReport,
     RolloutStatusRequest,
 )
+from agent_orchestrator.agents.infrastructure.modelops.usecases.run_scores import (
+    RunScores,
+    ScoreRuns,
+)
 from agent_orchestrator.agents.infrastructure.modelops.usecases.search import (
     SearchHyperparameters,
     SearchStarted,
@@ -126,5 +130,6 @@ USE_CASES: Mapping[UseCaseName, UseCaseSpec] = {
     "space_status": UseCaseSpec(SpaceStatus, SpaceReport, changes=False),
     "pause_space": UseCaseSpec(PauseSpace, SpaceReport, changes=True),
     "restart_space": UseCaseSpec(RestartSpace, SpaceReport, changes=True),
+    "score_runs": UseCaseSpec(ScoreRuns, RunScores, changes=False),
     "run_experiment": UseCaseSpec(RunExperiment, ExperimentResult, changes=True),
 }

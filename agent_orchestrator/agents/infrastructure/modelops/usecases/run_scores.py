@@ -14,7 +14,7 @@ class ScoreRuns(Request):
     """Score an agent's finished runs.
 
     They are read from a LangSmith project, each with all that ran beneath it: the agents that the
-    work went to, steps, calls of tools, requests for approval, tokens, time. Nothing is asked again.
+    work went to, steps, calls of tools, requests for approval, tokens, time. No model is asked.
     """
 
     agent: str

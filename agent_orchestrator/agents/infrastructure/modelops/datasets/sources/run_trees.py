@@ -246,9 +246,7 @@ def _reference_id(run: Any) -> str:
 
 
 def _with_reference(tree: RunTree, reference: Example | None) -> RunTree:
-    return RunTree(
-        roots=tree.roots, runs=tree.runs, metadata=tree.metadata, reference=reference
-    )
+    return RunTree(roots=tree.roots, runs=tree.runs, metadata=tree.metadata, reference=reference)
 
 
 def _traced(run: Any) -> TracedRun:
