@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from pydantic import TypeAdapter
-from sqlalchemy import Column, Float, Index, RowMapping, Select, String, Table, select
+from sqlalchemy import Column, Connection, Float, Index, RowMapping, Select, String, Table, select
 
 from agent_orchestrator.domain.jobs import TERMINAL, Failure, Job, JobKind, JobStatus
 from agent_orchestrator.errors import ConflictError, NotFoundError
@@ -56,13 +56,12 @@ class JobStore:
     ) -> None:
         """Add a job. Raises ConflictError when the id exists, and what ``admit`` raises.
 
-        ``admit`` is shown the jobs that were created from ``since`` on (seconds since the epoch);
-        nobody else adds one meanwhile.
+        ``admit`` is shown the jobs that were changed from ``since`` on (seconds since the epoch);
+        nobody else adds or reopens one meanwhile.
         """
         with self._database.write() as connection:
             if admit is not None:
-                recent = select(_JOBS).where(_JOBS.c.created_at >= since)
-                admit([_job(row) for row in connection.execute(recent).mappings()])
+                admit(_changed(connection, since))
             found = connection.execute(select(_JOBS.c.id).where(_JOBS.c.id == job.id)).first()
             if found is not None:
                 raise ConflictError(f"Job {job.id} exists already.")
@@ -118,25 +117,38 @@ class JobStore:
             raise ConflictError(f"Job {job_id} has ended already: {row['status']}.")
         return _job(row)
 
-    def reopen(self, job_id: str, *, at: float) -> Job:
+    def reopen(
+        self,
+        job_id: str,
+        *,
+        at: float,
+        since: float = 0.0,
+        admit: Callable[[Job, Sequence[Job]], Mapping[str, Any]] | None = None,
+    ) -> Job:
         """Let a job that failed or was cancelled run again; return it.
 
-        Raises NotFoundError, and ConflictError for one that runs or is completed.
+        ``admit`` is shown the job and those that were changed from ``since`` on, and returns the
+        job's request as it is from now on; nobody else adds or reopens one meanwhile. Raises
+        NotFoundError, ConflictError for one that runs or is completed, and what ``admit`` raises.
         """
-        values = {"status": "running", "failure": None, "finished_at": None, "updated_at": at}
-        reopened = _JOBS.c.status.in_(("failed", "cancelled"))
+        one = _JOBS.c.id == job_id
         with self._database.write() as connection:
-            changed = connection.execute(
-                _JOBS.update().where(_JOBS.c.id == job_id, reopened).values(values)
-            ).rowcount
-            row = connection.execute(select(_JOBS).where(_JOBS.c.id == job_id)).mappings().first()
-            if row is not None and changed:
-                job_events.record(connection, _job(row))
-        if row is None:
-            raise NotFoundError(f"No job {job_id!r}.", remedy="See `chef jobs`.")
-        if not changed:
-            raise ConflictError(f"Job {job_id} is {row['status']}: there is nothing to resume.")
-        return _job(row)
+            row = connection.execute(select(_JOBS).where(one)).mappings().first()
+            if row is None:
+                raise NotFoundError(f"No job {job_id!r}.", remedy="See `chef jobs`.")
+            job = _job(row)
+            if job.status not in ("failed", "cancelled"):
+                raise ConflictError(f"Job {job_id} is {job.status}: there is nothing to resume.")
+            request = admit(job, _changed(connection, since)) if admit else job.request
+            nothing = dict.fromkeys(("failure", "finished_at", "actual_cost_usd"))
+            connection.execute(
+                _JOBS.update()
+                .where(one)
+                .values(status="running", request=dict(request), updated_at=at, **nothing)
+            )
+            again = _job(connection.execute(select(_JOBS).where(one)).mappings().one())
+            job_events.record(connection, again)
+        return again
 
     def latest_for_agent(self, agent: str, kind: JobKind | None = None) -> Job | None:
         """Return the agent's newest job, of one kind or of any; None without one.
@@ -163,8 +175,8 @@ class JobStore:
         return self._fetch(query, limit)
 
     def since(self, at: float) -> list[Job]:
-        """Return the jobs created from ``at`` on (seconds since the epoch), newest first."""
-        return self._fetch(select(_JOBS).where(_JOBS.c.created_at >= at), limit=None)
+        """Return the jobs changed from ``at`` on (seconds since the epoch), newest first."""
+        return self._fetch(_since(at), limit=None)
 
     def of(self, job_ids: Collection[str]) -> list[Job]:
         """Return those of the jobs that there are, newest first."""
@@ -180,6 +192,14 @@ class JobStore:
         with self._database.read() as connection:
             rows = connection.execute(ordered).mappings().all()
         return [_job(row) for row in rows]
+
+
+def _since(at: float) -> Select[Any]:
+    return select(_JOBS).where(_JOBS.c.updated_at >= at)
+
+
+def _changed(connection: Connection, since: float) -> list[Job]:
+    return [_job(row) for row in connection.execute(_since(since)).mappings()]
 
 
 def _job(row: RowMapping) -> Job:

@@ -10,25 +10,28 @@ from typing import Any
 
 import pytest
 
+from agent_orchestrator.agents.infrastructure.modelops.authorisation import Caller
 from agent_orchestrator.agents.infrastructure.modelops.backends.fake import FakeBackend, Scenario
 from agent_orchestrator.agents.infrastructure.modelops.jobs.costs import (
     Budget,
     actual_usd,
-    charge,
+    charges,
     priced,
     with_seconds,
 )
 from agent_orchestrator.agents.infrastructure.modelops.jobs.desk import Jobs
 from agent_orchestrator.agents.infrastructure.modelops.usecases.costs import ListCosts
+from agent_orchestrator.agents.infrastructure.modelops.usecases.jobs import ResumeTrainingJob
 from agent_orchestrator.domain.budget import MonthlyLimits, Spending
 from agent_orchestrator.domain.cost import Estimate
 from agent_orchestrator.domain.jobs import Failure, Job
 from agent_orchestrator.domain.training import TrainingSpec
-from agent_orchestrator.errors import InputError, UnavailableError
+from agent_orchestrator.errors import ChefError, InputError, UnavailableError
 from agent_orchestrator.stores.audit import AuditLog
 from agent_orchestrator.stores.database import Database
 from agent_orchestrator.stores.jobs import JobStore
 
+ADA = Caller("ada", "cli")
 LIMITS = MonthlyLimits(max_usd=10.0, max_hours=100.0)
 NOVEMBER = datetime(2026, 11, 21, tzinfo=UTC).timestamp()
 SPEC = TrainingSpec(
@@ -68,6 +71,19 @@ def job(number: int, at: float = NOVEMBER) -> Job:
     )
 
 
+class Resumable(FakeBackend):
+    """A backend whose jobs may run again; ``refuses`` is what it raises instead."""
+
+    refuses: ChefError | None = None
+
+    def resume(self, ref: Mapping[str, Any]) -> None:
+        """Start anew."""
+        if self.refuses is not None:
+            raise self.refuses
+        again = self._find(ref)
+        again.started, again.cancelled = self._clock(), None
+
+
 @dataclass
 class Desk:
     """A desk whose jobs run on rented machines, by a clock that the test turns."""
@@ -80,7 +96,7 @@ class Desk:
         database = Database(f"sqlite:///{self.folder / 'state.db'}")
         self.store = JobStore(database)
         self.budget = Budget(self.store, LIMITS, clock=lambda: self.at)
-        self.backend = FakeBackend(self.scenario, clock=lambda: self.at)
+        self.backend = Resumable(self.scenario, clock=lambda: self.at)
         self.jobs = Jobs(
             self.store,
             {"fake": self.backend},
@@ -182,15 +198,73 @@ def test_the_report_has_estimate_and_actual_side_by_side(tmp_path: Path):
 
 def test_a_job_that_goes_on_costs_both_parts_and_teaches_nothing(tmp_path: Path):
     """While it runs again its estimate is reserved once more; its whole time is nobody's record."""
-    again = replace(job(1), status="running", actual_cost_usd=1.0)
-    assert charge(again).usd == 5.0
-    assert actual_usd(again, 3600.0, NOVEMBER) == 3.0
-    assert with_seconds(again, {"version": "v1.0.0"}, 3600.0) == {"version": "v1.0.0"}
     desk = Desk(tmp_path)
-    desk.start(2)
+    cancel_after(desk, 1, seconds=1800.0)
+    desk.at += 60.0
+    again = desk.budget.readmit("job_1", desk.at)
+    assert (again.status, again.actual_cost_usd) == ("running", None)
+    assert desk.budget.left().usd == 10.0 - 1.0 - 4.0
+    assert actual_usd(again, 3600.0, desk.at) == 3.0
+    assert actual_usd(again, None, desk.at + 3600.0) == 3.0
+    assert with_seconds(again, {"version": "v1.0.0"}, 3600.0) == {"version": "v1.0.0"}
+    desk.store.update("job_1", at=desk.at, status="failed", actual_cost_usd=3.0)
+    assert [charge.usd for charge in charges(desk.store.get("job_1"))] == [1.0, 2.0]
+    assert desk.budget.left() == Spending(usd=7.0, hours=98.5)
+
+
+def test_a_job_that_goes_on_counts_in_the_month_in_which_it_does(tmp_path: Path):
+    """The month in which it began keeps what it cost then; two are more than $7 of room hold."""
+    desk = Desk(tmp_path)
+    for number in (1, 2):
+        cancel_after(desk, number, seconds=1800.0)
+    desk.budget.limits = replace(LIMITS, max_usd=7.0)
+    desk.at = datetime(2026, 12, 2, tzinfo=UTC).timestamp()
+    desk.budget.readmit("job_1", desk.at)
+    assert desk.budget.left().usd == 3.0
+    with pytest.raises(InputError, match=r"\$3\.00 of \$7\.00 are left in 2026-12"):
+        desk.budget.readmit("job_2", desk.at)
+    assert desk.store.get("job_2").status == "cancelled"
+    november, december = (
+        desk.budget.report(ListCosts(month=month)) for month in ("2026-11", "2026-12")
+    )
+    assert (november.spent_usd, december.spent_usd) == (2.0, 4.0)
+    assert [cost.job_id for cost in december.jobs] == ["job_1"]
+
+
+async def test_what_cannot_be_resumed_reserves_nothing(tmp_path: Path):
+    """The backend refuses: the job has failed again, at no further cost, and may be resumed."""
+    desk = Desk(tmp_path)
+    cancel_after(desk, 1, seconds=1800.0)
+    plan = desk.jobs.plan_resume(ResumeTrainingJob(job_id="job_1"), ADA)
+    desk.backend.refuses = UnavailableError("The Space does not answer.")
+    with pytest.raises(UnavailableError):
+        await plan.act(None)
+    assert desk.store.get("job_1").status == "failed"
+    assert desk.budget.left().usd == 9.0
+    desk.backend.refuses = None
+    await desk.jobs.plan_resume(ResumeTrainingJob(job_id="job_1"), ADA).act(None)
+    assert desk.budget.left().usd == 5.0
+
+
+async def test_a_budget_that_is_spent_since_the_plan_was_made_is_kept(tmp_path: Path):
+    """Two plans to go on with a job each; there is room for one."""
+    desk = Desk(tmp_path)
+    for number in (1, 2):
+        cancel_after(desk, number, seconds=1800.0)
     desk.start(3)
+    plans = [desk.jobs.plan_resume(ResumeTrainingJob(job_id=f"job_{n}"), ADA) for n in (1, 2)]
+    await plans[0].act(None)
     with pytest.raises(InputError, match="are left in 2026-11"):
-        desk.budget.check(again)
+        await plans[1].act(None)
+    assert desk.store.get("job_2").status == "cancelled"
+
+
+def cancel_after(desk: Desk, number: int, *, seconds: float) -> None:
+    """Start a job and let it be cancelled after a while."""
+    desk.start(number)
+    desk.at += seconds
+    desk.backend.cancel({"job_id": f"job_{number}"})
+    desk.jobs.refresh(f"job_{number}")
 
 
 RACER = """
@@ -204,9 +278,12 @@ from agent_orchestrator.stores.jobs import JobStore
 
 budget = Budget(JobStore(Database(f"sqlite:///{sys.argv[1]}")), LIMITS, clock=lambda: NOVEMBER)
 sys.stdin.readline()
-for number in range(3):
+mine = int(sys.argv[2])
+attempts = [lambda: budget.readmit(f"job_{mine}", NOVEMBER)]
+attempts += [lambda number=number: budget.admit(job(10 * mine + number)) for number in range(1, 3)]
+for attempt in attempts:
     try:
-        budget.admit(job(10 * int(sys.argv[2]) + number))
+        attempt()
     except InputError:
         print("refused")
     else:
@@ -214,8 +291,12 @@ for number in range(3):
 """
 
 
-def test_processes_that_start_jobs_at_once_never_spend_more_together(tmp_path: Path):
-    """Four processes want three jobs of $4 each; $10 are enough for two."""
+def test_processes_that_start_and_resume_jobs_at_once_never_spend_more_together(tmp_path: Path):
+    """Four processes want two new jobs of $4 and an old one each; $10 are enough for two."""
+    store = JobStore(Database(f"sqlite:///{tmp_path / 'state.db'}"))
+    for number in range(4):
+        store.create(job(number))
+        store.update(f"job_{number}", at=NOVEMBER, status="cancelled", actual_cost_usd=0.0)
     tests = str(Path(__file__).resolve().parents[2])
     racers = [
         subprocess.Popen(

@@ -26,6 +26,8 @@ from agent_orchestrator.agents.infrastructure.modelops.backends import (
 from agent_orchestrator.agents.infrastructure.modelops.jobs.costs import (
     Budget,
     actual_usd,
+    resumed,
+    usd,
     with_seconds,
 )
 from agent_orchestrator.agents.infrastructure.modelops.plans import Plan
@@ -304,9 +306,14 @@ class Jobs:
 
         def resume() -> JobResumed:
             at = self._clock()
-            reopened = self._store.reopen(job.id, at=at)
+            reopened = self._reopen(job.id, at)
             self._audit.append(at, caller.name, "job_resumed", job.agent, {"job": job.id})
-            backend.resume(_ref(reopened))
+            try:
+                backend.resume(_ref(reopened))
+            except ChefError as error:
+                failure = failure_of(error)
+                self._write(reopened, status="failed", failure=failure, actual_cost_usd=usd(job))
+                raise
             _, after = self.refresh(job.id)
             return JobResumed(job_id=job.id, status=after.status)
 
@@ -319,6 +326,12 @@ class Jobs:
             cost_usd=job.estimated_cost_usd * left,
             resolved={"job": job.id},
         )
+
+    def _reopen(self, job_id: str, at: float) -> Job:
+        """Let a job run again; InputError when the month's budget has no room for it any more."""
+        if self.budget is not None:
+            return self.budget.readmit(job_id, at)
+        return self._store.reopen(job_id, at=at, admit=lambda job, _: resumed(job, at))
 
     def _write(self, job: Job, **changes: Any) -> Job:
         """Change the stored job, unless another process has just written down its end."""

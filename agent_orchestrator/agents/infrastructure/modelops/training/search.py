@@ -19,7 +19,7 @@ from pydantic import TypeAdapter
 
 from agent_orchestrator.agents.infrastructure.modelops.authorisation import Caller
 from agent_orchestrator.agents.infrastructure.modelops.backends import Ref
-from agent_orchestrator.agents.infrastructure.modelops.jobs.costs import charge
+from agent_orchestrator.agents.infrastructure.modelops.jobs.costs import usd
 from agent_orchestrator.agents.infrastructure.modelops.jobs.desk import Jobs
 from agent_orchestrator.agents.infrastructure.modelops.plans import Plan
 from agent_orchestrator.agents.infrastructure.modelops.training.training import (
@@ -260,7 +260,7 @@ class Searches:
             self._change(job.id, stopped=error.message)
 
     def _check_budget(self, standing: _Standing, wanted: Prepared, most_usd: float) -> None:
-        spent = sum(charge(trial).usd for trial in standing.jobs.values())
+        spent = sum(usd(trial) for trial in standing.jobs.values())
         if spent + wanted.estimate.cost_usd > most_usd + 1e-9:
             raise InputError(
                 f"${spent:.2f} of the search's ${most_usd:.2f} are spent or reserved, and the next "
@@ -373,7 +373,7 @@ def _reports(standing: _Standing) -> Sequence[TrialReport]:
             setting=dict(standing.plan.settings[number]),
             status=job.status,
             value=standing.value(job),
-            cost_usd=charge(job).usd,
+            cost_usd=usd(job),
         )
         for (rung, number), job in standing.jobs.items()
     ]
