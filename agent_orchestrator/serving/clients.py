@@ -26,7 +26,7 @@ class KnownKey(Protocol):
 
 
 class WatchedKeys(Protocol):
-    """The keys and their hot reload (``stores.gateway_keys.KeySource``)."""
+    """The keys and their hot reload (``stores.key_files.KeySource``)."""
 
     @property
     def current(self) -> Mapping[str, KnownKey]:

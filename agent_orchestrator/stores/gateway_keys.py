@@ -1,35 +1,17 @@
-"""The gateway's client keys: a file of names and hashes, changed by people, followed by gateways.
-
-A key has 256 random bits, so one SHA-256 of it tells it from every other and cannot be turned back:
-the slow hashes that passwords need would only cost every request.
-"""
+"""The keys of the gateway's clients."""
 
 from __future__ import annotations
 
-import asyncio
-import hashlib
-import logging
-import re
-import secrets
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
-import anyio.to_thread
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
-from agent_orchestrator.errors import ConflictError, InputError, NotFoundError, SettingsError
-from agent_orchestrator.stores.files import locked, replace_atomically
-
-log = logging.getLogger(__name__)
+from agent_orchestrator.stores.key_files import KeyDocument, KeyFile, Wording
 
 Scope = Literal["chat", "metrics"]
 """What a key opens: ``/v1`` or ``/metrics``."""
-
-_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
-_RESERVED = {"token", "anonymous"}
-_POLL_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,127 +25,19 @@ class ClientKey:
     """Seconds since the epoch."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Document:
-    schema_version: Literal[1]
-    keys: tuple[ClientKey, ...]
+_DOCUMENT: Final = TypeAdapter(KeyDocument[ClientKey])
+_WORDING: Final = Wording("key", "CHEF_GATEWAY_KEYS_FILE", "chef gateway keys")
 
 
-_DOCUMENT: TypeAdapter[_Document] = TypeAdapter(_Document)
-
-
-def fingerprint(key: str | bytes) -> str:
-    """Return what is kept of a key."""
-    raw = key.encode(errors="surrogateescape") if isinstance(key, str) else key
-    return hashlib.sha256(raw).hexdigest()
-
-
-class GatewayKeys:
-    """The file. Every method blocks; those that change it hold its lock.
-
-    All raise SettingsError for a broken file; those that change it also StorageError and
-    LockTimeout.
-    """
+class GatewayKeys(KeyFile[ClientKey]):
+    """Their file."""
 
     def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def read(self) -> tuple[ClientKey, ...]:
-        """Return the keys; none without a file."""
-        try:
-            raw = self.path.read_bytes()
-        except FileNotFoundError:
-            return ()
-        except OSError as error:
-            raise SettingsError(
-                f"Cannot read {str(self.path)!r}: {error.strerror or error}.",
-                remedy="Set CHEF_GATEWAY_KEYS_FILE to the file of the gateway's keys.",
-            ) from error
-        try:
-            return _DOCUMENT.validate_json(raw).keys
-        except ValidationError as error:
-            first = error.errors(include_input=False, include_url=False)[0]
-            where = ".".join(map(str, first["loc"])) or "the document"
-            raise SettingsError(
-                f"{self.path}: {where}: {first['msg']}.",
-                remedy="Take the file back from a backup, or remove it and add the keys again.",
-            ) from None
+        super().__init__(path, _DOCUMENT, _WORDING)
 
     def add(self, name: str, scope: Scope, now: float) -> str:
         """Return a new key for ``name``; it cannot be read again.
 
         Raises InputError for a name that cannot be used, ConflictError for one that is taken.
         """
-        if not _NAME.fullmatch(name) or name in _RESERVED:
-            raise InputError(
-                f"A client cannot be named {name!r}.",
-                remedy="Use a-z, 0-9, '-' and '_', at most 40, other than 'token', 'anonymous'.",
-            )
-        key = f"chef_{secrets.token_urlsafe(32)}"
-        with locked(self.path):
-            keys = self.read()
-            if any(known.name == name for known in keys):
-                raise ConflictError(
-                    f"There is a key for {name!r}.",
-                    remedy=f"Revoke it first: chef gateway keys revoke {name}; "
-                    "or add one by another name and revoke the old one when nobody uses it.",
-                )
-            self._write((*keys, ClientKey(name, fingerprint(key), scope, now)))
-        return key
-
-    def revoke(self, name: str) -> None:
-        """Let a client in no more. Raises NotFoundError."""
-        with locked(self.path):
-            keys = self.read()
-            left = tuple(known for known in keys if known.name != name)
-            if left == keys:
-                raise NotFoundError(
-                    f"There is no key for {name!r}.", remedy="See `chef gateway keys list`."
-                )
-            self._write(left)
-
-    def _write(self, keys: tuple[ClientKey, ...]) -> None:
-        replace_atomically(self.path, _DOCUMENT.dump_json(_Document(1, keys), indent=2) + b"\n")
-
-
-class KeySource:
-    """The keys as they are now, for a process that must not wait: ``current``, by their hashes.
-
-    A broken file leaves the keys as they were, with ``last_error``; one that is gone revokes all.
-    """
-
-    def __init__(self, path: Path) -> None:
-        """Read the file once. Raises SettingsError."""
-        self._file = GatewayKeys(path)
-        self._seen = self._signature()
-        self.current: Mapping[str, ClientKey] = _by_hash(self._file.read())
-        self.last_error: SettingsError | None = None
-
-    async def watch(self) -> None:
-        """Follow the file until cancelled."""
-        while True:
-            await asyncio.sleep(_POLL_SECONDS)
-            self.reload(await anyio.to_thread.run_sync(self._signature))
-
-    def reload(self, signature: object) -> None:
-        """Read the file if ``signature`` is not the last one's."""
-        if signature == self._seen:
-            return
-        self._seen = signature
-        try:
-            self.current = _by_hash(self._file.read())
-            self.last_error = None
-        except SettingsError as error:
-            self.last_error = error
-            log.error("%s", error)  # noqa: TRY400 - one line for people
-
-    def _signature(self) -> object:
-        try:
-            stat = self._file.path.stat()
-        except OSError:
-            return None
-        return stat.st_mtime_ns, stat.st_ino, stat.st_size
-
-
-def _by_hash(keys: tuple[ClientKey, ...]) -> dict[str, ClientKey]:
-    return {key.sha256: key for key in keys}
+        return self._add(name, lambda sha256: ClientKey(name, sha256, scope, now))

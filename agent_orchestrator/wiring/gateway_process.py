@@ -23,7 +23,8 @@ from agent_orchestrator.serving.router import Router
 from agent_orchestrator.serving.upstream import Upstream
 from agent_orchestrator.settings import Settings, load_settings
 from agent_orchestrator.stores.database import Database
-from agent_orchestrator.stores.gateway_keys import KeySource
+from agent_orchestrator.stores.gateway_keys import ClientKey, GatewayKeys
+from agent_orchestrator.stores.key_files import KeySource
 from agent_orchestrator.stores.gateways import announced, process_name
 from agent_orchestrator.stores.health import FRESH_SECONDS, BreakerReport, HealthBoard
 from agent_orchestrator.stores.models_yaml import RoutingTableSource
@@ -42,7 +43,7 @@ _REPORT_SECONDS = FRESH_SECONDS / 3
 
 
 async def serve(
-    settings: Settings, token: str | None, stop: asyncio.Event, *, keys: KeySource | None = None
+    settings: Settings, token: str | None, stop: asyncio.Event, *, keys: KeySource[ClientKey] | None = None
 ) -> None:
     """Serve until ``stop`` is set, then let requests under way end.
 
@@ -170,7 +171,7 @@ def _reports(router: Router) -> list[BreakerReport]:
 
 
 async def _run(
-    settings: Settings, token: str | None, keys: KeySource | None, *, with_parent: bool
+    settings: Settings, token: str | None, keys: KeySource[ClientKey] | None, *, with_parent: bool
 ) -> None:
     """Serve until SIGTERM, SIGINT or the parent's end."""
     stop = asyncio.Event()
@@ -198,9 +199,9 @@ def main() -> int:
     return 0
 
 
-def _access(settings: Settings) -> tuple[str | None, KeySource]:
+def _access(settings: Settings) -> tuple[str | None, KeySource[ClientKey]]:
     """Return the token, if there is one, and the clients' keys; one of them must be there."""
-    keys = KeySource(settings.gateway_keys_file)
+    keys = KeySource(GatewayKeys(settings.gateway_keys_file))
     if settings.gateway_token is not None:
         return settings.gateway_token.get_secret_value(), keys
     if keys.current:

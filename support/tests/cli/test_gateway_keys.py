@@ -3,7 +3,8 @@
 from tests.cli.conftest import Chef
 from tests.doubles.workspace import Workspace
 
-from agent_orchestrator.stores.gateway_keys import GatewayKeys, fingerprint
+from agent_orchestrator.stores.gateway_keys import GatewayKeys
+from agent_orchestrator.stores.key_files import fingerprint
 
 
 def test_a_key_is_shown_once(chef: Chef, workspace: Workspace):

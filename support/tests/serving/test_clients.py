@@ -7,7 +7,8 @@ from aiohttp import ClientSession
 from tests.doubles.openai_server import OpenAIServer
 from tests.serving.harness import STABLE, TOKEN, ask, gateway, routing_table
 
-from agent_orchestrator.stores.gateway_keys import GatewayKeys, KeySource
+from agent_orchestrator.stores.gateway_keys import GatewayKeys
+from agent_orchestrator.stores.key_files import KeySource
 
 
 async def test_a_key_opens_what_it_is_for(tmp_path: Path):
@@ -16,7 +17,7 @@ async def test_a_key_opens_what_it_is_for(tmp_path: Path):
     chat, scraper = file.add("ci", "chat", 0.0), file.add("prometheus", "metrics", 0.0)
     async with (
         OpenAIServer() as server,
-        gateway(routing_table({STABLE: server.url}), keys=KeySource(file.path)) as running,
+        gateway(routing_table({STABLE: server.url}), keys=KeySource(file)) as running,
         ClientSession(running.url) as http,
     ):
 
@@ -39,7 +40,7 @@ async def test_a_key_can_be_all_there_is(tmp_path: Path):
     """Without a token, who has no key stays outside; with a revoked one too."""
     file = GatewayKeys(tmp_path / "keys.json")
     key = file.add("ci", "chat", 0.0)
-    source = KeySource(file.path)
+    source = KeySource(file)
     async with (
         OpenAIServer() as server,
         gateway(routing_table({STABLE: server.url}), keys=source, token=None) as running,

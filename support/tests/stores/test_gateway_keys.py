@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from agent_orchestrator.errors import ConflictError, InputError, NotFoundError, SettingsError
-from agent_orchestrator.stores.gateway_keys import GatewayKeys, KeySource, fingerprint
+from agent_orchestrator.stores.gateway_keys import GatewayKeys
+from agent_orchestrator.stores.key_files import KeySource, fingerprint
 
 
 def test_a_key_is_given_once_and_kept_as_a_hash(tmp_path: Path):
@@ -45,13 +46,13 @@ def test_a_broken_file_is_named(tmp_path: Path, text: str):
     path = tmp_path / "keys.json"
     path.write_text(text)
     with pytest.raises(SettingsError, match=r"keys\.json"):
-        KeySource(path)
+        KeySource(GatewayKeys(path))
 
 
 async def test_keys_are_followed(tmp_path: Path):
     """New and revoked keys count at once; a broken file changes nothing; a lost one revokes all."""
     file = GatewayKeys(tmp_path / "keys.json")
-    source = KeySource(file.path)
+    source = KeySource(file)
 
     def names() -> set[str]:
         source.reload(source._signature())
