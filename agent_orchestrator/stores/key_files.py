@@ -77,9 +77,7 @@ class KeyFile(Generic[K]):
     LockTimeout.
     """
 
-    def __init__(
-        self, path: Path, document: TypeAdapter[KeyDocument[K]], wording: Wording
-    ) -> None:
+    def __init__(self, path: Path, document: TypeAdapter[KeyDocument[K]], wording: Wording) -> None:
         self.path = path
         self._document = document
         self._wording = wording

@@ -24,9 +24,9 @@ from agent_orchestrator.serving.upstream import Upstream
 from agent_orchestrator.settings import Settings, load_settings
 from agent_orchestrator.stores.database import Database
 from agent_orchestrator.stores.gateway_keys import ClientKey, GatewayKeys
-from agent_orchestrator.stores.key_files import KeySource
 from agent_orchestrator.stores.gateways import announced, process_name
 from agent_orchestrator.stores.health import FRESH_SECONDS, BreakerReport, HealthBoard
+from agent_orchestrator.stores.key_files import KeySource
 from agent_orchestrator.stores.models_yaml import RoutingTableSource
 from agent_orchestrator.stores.outcomes import OutcomeStore
 from agent_orchestrator.stores.serving import ServingBoard
@@ -43,7 +43,11 @@ _REPORT_SECONDS = FRESH_SECONDS / 3
 
 
 async def serve(
-    settings: Settings, token: str | None, stop: asyncio.Event, *, keys: KeySource[ClientKey] | None = None
+    settings: Settings,
+    token: str | None,
+    stop: asyncio.Event,
+    *,
+    keys: KeySource[ClientKey] | None = None,
 ) -> None:
     """Serve until ``stop`` is set, then let requests under way end.
 
