@@ -183,6 +183,11 @@ class Settings(BaseModel):
         return self.run_dir / "gateways"
 
     @property
+    def routers_dir(self) -> Path:
+        """Where every process with a router but no gateway says its name (``stores.living``)."""
+        return self.run_dir / "routers"
+
+    @property
     def gateway_keys_file(self) -> Path:
         """Names and hashes of the clients' keys."""
         return self.gateway_keys or self.state_dir / "gateway-keys.json"

@@ -59,25 +59,14 @@ from agent_orchestrator.serving.outcome_log import OutcomeLog
 from agent_orchestrator.serving.readiness import Readiness
 from agent_orchestrator.serving.request_ids import RequestIds
 from agent_orchestrator.serving.router import Router
+from agent_orchestrator.serving.watching import WatchedFile, followed
 
 log = logging.getLogger(__name__)
 
 CLIENT = web.RequestKey("client", str)
 READINESS = web.AppKey("readiness", Readiness)
-_WATCH_PAUSE = 1.0
 _OPEN_PATHS = {"/health", "/ready"}
 _DRAIN_NOTICE = 0.5
-
-
-class WatchedFile(Protocol):
-    """A file that a running process follows."""
-
-    @property
-    def last_error(self) -> ChefError | None:
-        """Why it cannot be read; what it said last still holds."""
-
-    async def watch(self) -> None:
-        """Follow it until cancelled."""
 
 
 class WatchedTables(WatchedFile, Protocol):
@@ -327,18 +316,6 @@ class _Gateway:
 
 
 async def _follow(file: WatchedFile, name: str, _app: web.Application) -> AsyncIterator[None]:
-    """Follow a file while the application runs, whatever happens to its watch."""
-
-    async def watch() -> None:
-        while True:
-            try:
-                await file.watch()
-            except Exception:
-                log.exception("Following %s broke off; it begins again.", name)
-            await asyncio.sleep(_WATCH_PAUSE)
-
-    watching = asyncio.create_task(watch(), name=name)
-    yield
-    watching.cancel()
-    with suppress(asyncio.CancelledError):
-        await watching
+    """Follow a file while the application runs."""
+    async with followed(file, name):
+        yield

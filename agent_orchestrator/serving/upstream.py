@@ -41,6 +41,11 @@ _REFUSED = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
 _KEPT_LANES = 1024
 
 
+def key_variable(endpoint: Endpoint) -> str | None:
+    """Return the environment variable that holds an endpoint's key, None where it has none."""
+    return endpoint.api_key_env or _DEFAULT_KEYS.get(endpoint.provider)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timeouts:
     """How long an upstream may take, seconds."""
@@ -240,7 +245,7 @@ class Upstream:
         lane = self._lanes[endpoint] = _Lane(
             session,
             Pool(urls, self._balance, self.loop.time),
-            endpoint.api_key_env or _DEFAULT_KEYS.get(endpoint.provider),
+            key_variable(endpoint),
         )
         return lane
 

@@ -1,14 +1,8 @@
-"""The gateways of this machine: each writes down where it listens, for as long as it lives.
-
-One file a process, which holds a lock on it. The kernel gives the lock back when the process dies,
-however it dies: a file that nobody holds is what a dead gateway left behind.
-"""
+"""The gateways of this machine: each writes down where it listens, for as long as it lives."""
 
 from __future__ import annotations
 
-import fcntl
 import os
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -16,7 +10,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
-from agent_orchestrator.stores.files import storage_error
+from agent_orchestrator.stores.living import all_alive, kept_alive
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -54,42 +48,14 @@ def announced(folder: Path, host: str, port: int) -> Iterator[GatewayAddress]:
     Raises StorageError when the folder cannot be written.
     """
     address = GatewayAddress(port, host, os.getpid())
-    path = folder / f"{address.pid}-{secrets.token_hex(4)}.json"  # a name that never comes again
-    unfinished = path.with_suffix(".new")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
-    except OSError as error:
-        raise storage_error(path, error) from error
-    with open(descriptor, "wb", buffering=0) as stream:  # noqa: PTH123 - a descriptor, not a path
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-            stream.write(_ADDRESS.dump_json(address))
-            unfinished.rename(path)  # held before anybody can see it
-        except OSError as error:
-            unfinished.unlink(missing_ok=True)
-            raise storage_error(path, error) from error
-        try:
-            yield address
-        finally:
-            path.unlink(missing_ok=True)
+    with kept_alive(folder, _ADDRESS.dump_json(address)):
+        yield address
 
 
 def running_gateways(folder: Path) -> list[GatewayAddress]:
     """Return the gateways that live, by port; what dead ones left is removed."""
-    found = (_read_if_held(path) for path in folder.glob("*.json"))
-    return sorted(address for address in found if address is not None)
-
-
-def _read_if_held(path: Path) -> GatewayAddress | None:
-    try:
-        with path.open("rb") as stream:
-            try:
-                fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return _ADDRESS.validate_json(stream.read())
-            with suppress(OSError):  # a folder that we may only read
-                path.unlink(missing_ok=True)
-    except (FileNotFoundError, ValidationError):  # it has just left, or this is no file of ours
-        pass
-    return None
+    addresses = []
+    for said in all_alive(folder):
+        with suppress(ValidationError):  # this is no file of ours
+            addresses.append(_ADDRESS.validate_json(said))
+    return sorted(addresses)

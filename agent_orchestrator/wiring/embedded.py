@@ -60,7 +60,6 @@ from agent_orchestrator.stores import defaults
 from agent_orchestrator.stores.approvals import ApprovalStore
 from agent_orchestrator.stores.audit import AuditLog
 from agent_orchestrator.stores.database import Database
-from agent_orchestrator.stores.gateways import running_gateways
 from agent_orchestrator.stores.health import HealthBoard
 from agent_orchestrator.stores.job_events import JobEventStore
 from agent_orchestrator.stores.jobs import JobStore
@@ -277,7 +276,7 @@ def _compose_rollouts(
         rollouts=stores.rollouts,
         board=stores.serving,
         audit=stores.audit,
-        processes=lambda: [g.process for g in running_gateways(settings.gateways_dir)],
+        processes=partial(processes.serving_now, settings),
     )
     hand_edits = HandEdits(stores.models_yaml, transitions, _alert)
     monitor = RolloutMonitor(stores.outcomes, stores.rollouts)

@@ -10,7 +10,6 @@ import signal
 import sys
 import time
 
-import anyio.to_thread
 from aiohttp import web
 
 from agent_orchestrator.errors import ChefError, ConfigurationError, SettingsError
@@ -25,21 +24,14 @@ from agent_orchestrator.settings import Settings, load_settings
 from agent_orchestrator.stores.database import Database
 from agent_orchestrator.stores.gateway_keys import ClientKey, GatewayKeys
 from agent_orchestrator.stores.gateways import announced, process_name
-from agent_orchestrator.stores.health import FRESH_SECONDS, BreakerReport, HealthBoard
 from agent_orchestrator.stores.key_files import KeySource
 from agent_orchestrator.stores.models_yaml import RoutingTableSource
 from agent_orchestrator.stores.outcomes import OutcomeStore
-from agent_orchestrator.stores.serving import ServingBoard
 from agent_orchestrator.wiring.process import argument_parser, start_logging, when_parent_ends
-from agent_orchestrator.wiring.serving_reports import report_serving
+from agent_orchestrator.wiring.serving_reports import on_the_boards
 from agent_orchestrator.wiring.tracing import compose_tracer
 
 log = logging.getLogger("chef.gateway")
-
-#: How soon a reset that was asked on the board is carried out.
-_BOARD_SECONDS = 0.5
-#: Unchanged breakers are reported this often, so that the report stays fresh.
-_REPORT_SECONDS = FRESH_SECONDS / 3
 
 
 async def serve(
@@ -91,21 +83,12 @@ async def serve(
             runner = await _listen(settings, app)
             port = runner.addresses[0][1]
             process = process_name(os.getpid())
-            boards = [
-                asyncio.create_task(_follow_board(router, HealthBoard(database), process)),
-                asyncio.create_task(report_serving(router, ServingBoard(database), process)),
-            ]
-            for board in boards:
-                board.add_done_callback(lambda _: stop.set())
-            with announced(settings.gateways_dir, settings.gateway_host, port) as address:
-                log.info("Serving on %s/v1", address.url)
-                await stop.wait()
-            log.info("Draining.")
-            await gateway.drain(runner)
-            for board in boards:
-                board.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await board
+            async with on_the_boards(router, database, process, on_end=stop.set):
+                with announced(settings.gateways_dir, settings.gateway_host, port) as address:
+                    log.info("Serving on %s/v1", address.url)
+                    await stop.wait()
+                log.info("Draining.")
+                await gateway.drain(runner)
 
 
 def response_cache(settings: Settings) -> ResponseCache | None:
@@ -140,38 +123,6 @@ async def _listen(settings: Settings, app: web.Application) -> web.AppRunner:
             f"Cannot listen on {host}:{port}: {reason}.",
             remedy="Set CHEF_GATEWAY_HOST and CHEF_GATEWAY_PORT to an address that is free.",
         ) from error
-
-
-async def _follow_board(router: Router, board: HealthBoard, process: str) -> None:
-    """Tell the board how the breakers stand, and carry out resets that were asked there."""
-    seen = await anyio.to_thread.run_sync(board.last_order)
-    said: list[str] = []
-    said_at = 0.0
-    while True:
-        try:
-            for order in await anyio.to_thread.run_sync(board.orders_after, seen):
-                seen = order.seq
-                with contextlib.suppress(ChefError):  # an arm that this process does not have
-                    router.reset_breaker(order.agent, order.arm)
-            reports = _reports(router)
-            now = time.time()
-            states: list[str] = [report.state for report in reports]
-            if states != said or now - said_at > _REPORT_SECONDS:
-                await anyio.to_thread.run_sync(board.report, process, reports, now)
-                said, said_at = states, now
-        except ChefError as error:
-            log.warning("The health board: %s", error)
-        await asyncio.sleep(_BOARD_SECONDS)
-
-
-def _reports(router: Router) -> list[BreakerReport]:
-    return [
-        BreakerReport(
-            agent, arm.arm, arm.state, arm.trip_reason, calls=arm.calls, failures=arm.failures
-        )
-        for agent in router.agents()
-        for arm in router.health(agent)
-    ]
 
 
 async def _run(

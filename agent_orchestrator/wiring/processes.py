@@ -12,6 +12,7 @@ from agent_orchestrator.errors import LockTimeout
 from agent_orchestrator.settings import Settings
 from agent_orchestrator.stores.database import Database
 from agent_orchestrator.stores.gateways import GatewayAddress, running_gateways
+from agent_orchestrator.stores.living import all_alive
 
 #: The lock of the one timer that may act.
 TIMER_LEASE = "timer"
@@ -27,6 +28,12 @@ def look(settings: Settings, database: Database) -> list[ProcessState]:
         ProcessState("model server", _state(_listens(settings.model_socket))),
         ProcessState("timer", _state(_is_held(database, TIMER_LEASE))),
     ]
+
+
+def serving_now(settings: Settings) -> list[str]:
+    """Return the names of all processes that serve: gateways, and those that run agents."""
+    gateways = [address.process for address in running_gateways(settings.gateways_dir)]
+    return [*gateways, *sorted(name.decode() for name in all_alive(settings.routers_dir))]
 
 
 def _state(up: bool) -> str:
