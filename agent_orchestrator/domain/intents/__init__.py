@@ -50,6 +50,8 @@ class Intent:
     """Only what the sentence says, by the names of the use case's request."""
     clarify: str | None = None
     """One question, when something required is missing or the wish is not certain."""
+    about: UseCase | None = None
+    """What the question is about: with its answer, the use case that was meant."""
 
 
 NOT_MODELOPS: Final = Intent(None)
@@ -86,9 +88,12 @@ def _intent(chosen: Candidate, settled: Sequence[Clause], again: set[int]) -> In
     question = _question(use_case, slots, agents)
     if question is not None:
         elsewhere = scene is not None and scene.elsewhere
-        return NOT_MODELOPS if elsewhere or chosen.tentative else Intent(None, slots, question)
+        if elsewhere or chosen.tentative:
+            return NOT_MODELOPS
+        return Intent(None, slots, question, about=use_case)
     if chosen.tentative and use_case in CHANGING:
-        return Intent(None, slots, f"Shall I {_DOING[use_case].format_map(_named(slots))} now?")
+        question = f"Shall I {_DOING[use_case].format_map(_named(slots))} now?"
+        return Intent(None, slots, question, about=use_case)
     return Intent(use_case, slots)
 
 
