@@ -143,6 +143,11 @@ class Settings(BaseModel):
         return f"sqlite:///{self.state_dir / 'state.db'}"
 
     @property
+    def checkpoints(self) -> Path:
+        """SQLite file of the conversations' checkpoints."""
+        return self.state_dir / "checkpoints.db"
+
+    @property
     def artifacts_dir(self) -> Path:
         """Finished models, ``<owner>/<name>/``."""
         return self.state_dir / "artifacts"

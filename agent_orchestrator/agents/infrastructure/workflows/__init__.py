@@ -1,0 +1,1 @@
+"""The Infrastructure agent's workflows."""

@@ -1,0 +1,1 @@
+"""ModelOps in conversation: parse → (clarify) → price → approve → act → follow → propose."""

@@ -1,0 +1,1 @@
+"""The supervisor: who works on what."""

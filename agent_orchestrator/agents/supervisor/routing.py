@@ -1,0 +1,99 @@
+"""Who works on what is said: the ModelOps parser first, a language model for everything else.
+
+What answers a proposal, a question or an approval of the conversation goes to the Infrastructure
+agent without asking a model, so that no model can turn a no into a yes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import SystemMessage
+from langchain_core.runnables import RunnableConfig
+from pydantic import BaseModel, Field
+
+from agent_orchestrator.agents._shared.telling import say
+from agent_orchestrator.agents.infrastructure.workflows.modelops.steps import read
+from agent_orchestrator.agents.infrastructure.workflows.modelops.wording import EXAMPLES
+from agent_orchestrator.domain.replies import Unclear
+from agent_orchestrator.state import Assignment, State
+
+NAME = "supervisor"
+INFRASTRUCTURE = "infrastructure"
+
+NEEDS_A_MODEL = (
+    "That needs a language model, and none is configured: set OPENROUTER_API_KEY, or list a model "
+    "of your own under agent_models in config/agents/models.yaml. Without one I look after the "
+    f"agents' models. Say, for example, {EXAMPLES}."
+)
+
+
+class Piece(BaseModel):
+    """One agent's piece of the work."""
+
+    agent: Literal["feature_dev", "code_review", "cicd", "documentation", "infrastructure"]
+    task: str = Field(description="What it is to do, in full: it sees this beside the request.")
+
+
+class Route(BaseModel):
+    """Who works on the request; pieces run at the same time. Without pieces: the answer itself."""
+
+    pieces: list[Piece] = []
+    answer: str = Field(default="", description="Said to the person when nobody has to work.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Supervisor:
+    """Hands work out."""
+
+    model: BaseChatModel | None = None
+    """None: only ModelOps is served."""
+    prompt: str = ""
+    agents: Mapping[str, str] = field(default_factory=dict)
+    """Those that can work → what they are for."""
+
+    async def route(self, state: State, config: RunnableConfig) -> State:
+        """Return the assignments of this turn; without any, an answer."""
+        approval = state.get("approval")
+        fresh: State = {
+            "work": None,  # type: ignore[typeddict-item]  # the reducer's sign to begin anew
+            "assignments": [],
+            # Whatever became of it meanwhile: it is looked up before anything is carried out.
+            "approval": {**approval, "status": "pending"} if approval else None,
+        }
+        if self._concerns_models(state):
+            return {**fresh, "assignments": [{"agent": INFRASTRUCTURE, "task": ""}]}
+        if self.model is None:
+            return {**fresh, "messages": [say(NAME, NEEDS_A_MODEL)]}
+        return {**fresh, **await self._asked(self.model, state, config)}
+
+    def _concerns_models(self, state: State) -> bool:
+        """Return whether the conversation itself says that it is the Infrastructure agent's."""
+        reply = read(state)
+        if not isinstance(reply, Unclear) or reply.agreed:
+            return True
+        waits = bool(state.get("approval") or state.get("proposal") or state.get("asked"))
+        job = state.get("job")
+        return self.model is None and (waits or (job is not None and not job["ended"]))
+
+    async def _asked(self, model: BaseChatModel, state: State, config: RunnableConfig) -> State:
+        """Let the model route."""
+        routed = model.with_structured_output(Route)
+        roster = "\n".join(f"- {name}: {what}" for name, what in self.agents.items())
+        system = SystemMessage(f"{self.prompt}\n\nThe agents:\n{roster}")
+        found = await routed.ainvoke([system, *state["messages"]], config)
+        route = found if isinstance(found, Route) else Route.model_validate(found)
+        assignments: list[Assignment] = [
+            {"agent": piece.agent, "task": piece.task}
+            for piece in route.pieces
+            if piece.agent in self.agents
+        ]
+        if assignments:
+            return {"assignments": assignments}
+        return {"messages": [say(NAME, route.answer or NEEDS_NOBODY)]}
+
+
+NEEDS_NOBODY = "Nobody here can do that. What shall be built, reviewed, run, written or trained?"

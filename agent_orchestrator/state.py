@@ -1,0 +1,111 @@
+"""The state of a conversation, as checkpoints keep it: messages, and plain JSON values.
+
+What a door knows about its caller is no part of it: that comes with every run, in
+``config["configurable"]``.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, TypedDict
+
+from langchain_core.messages import AnyMessage
+from langgraph.graph.message import add_messages
+
+
+class Wish(TypedDict):
+    """The use case that this turn is about."""
+
+    use_case: str
+    values: dict[str, Any]
+    """Fields of its request."""
+    accepted: bool
+    """Whether its price was said and agreed to."""
+    tool_call_id: str | None
+    """The tool call of a model that asked for it; None for a person's words."""
+
+
+class Proposal(TypedDict):
+    """What was proposed and waits for a yes."""
+
+    use_case: str
+    values: dict[str, Any]
+    question: str
+
+
+class Asked(TypedDict):
+    """A clarifying question and what is known already."""
+
+    about: str | None
+    slots: dict[str, Any]
+    question: str
+
+
+class PendingApproval(TypedDict):
+    """An approval that the conversation waits for."""
+
+    id: str
+    status: str
+    """As the store said last; only the store decides."""
+    tool_call_id: str | None
+
+
+class FollowedJob(TypedDict):
+    """The job that the conversation follows."""
+
+    job_id: str
+    agent: str
+    values: dict[str, Any]
+    """Of the request that started it, the data set and the base model named."""
+    ended: bool
+
+
+class Done(TypedDict):
+    """The result of the last use case."""
+
+    use_case: str
+    result: dict[str, Any]
+
+
+class ModelOpsState(TypedDict, total=False):
+    """What the Infrastructure agent's subgraph works on."""
+
+    messages: Annotated[list[AnyMessage], add_messages]
+    agent: str | None
+    """Whom it is about, for what a sentence leaves out."""
+    wish: Wish | None
+    asked: Asked | None
+    proposal: Proposal | None
+    approval: PendingApproval | None
+    job: FollowedJob | None
+    done: Done | None
+
+
+class Assignment(TypedDict):
+    """A piece of work for one agent."""
+
+    agent: str
+    task: str
+
+
+class Work(TypedDict):
+    """What an agent made of its piece."""
+
+    agent: str
+    task: str
+    text: str
+    """Its answer."""
+    outcome: str
+    """``completed``, ``failed`` …, as the agent says."""
+
+
+def gathered(before: list[Work] | None, more: list[Work] | None) -> list[Work]:
+    """Join the work of agents that ran at the same time; None begins anew."""
+    return [] if more is None else [*(before or []), *more]
+
+
+class State(ModelOpsState, total=False):
+    """The whole graph's state."""
+
+    assignments: list[Assignment]
+    """What the supervisor handed out in this turn."""
+    work: Annotated[list[Work], gathered]
