@@ -166,3 +166,18 @@ class StorageError(FailedError):
 
 class NotAvailable(FailedError):  # noqa: N818
     """Known, but not available in this build."""
+
+
+def as_document(error: ChefError) -> dict[str, object]:
+    """Return what programs are told of an error, JSON: its name, message, remedy, and its own."""
+    document: dict[str, object] = {
+        "error": type(error).__name__,
+        "message": error.message,
+        "remedy": error.remedy,
+    }
+    if isinstance(error, ApprovalRequired):
+        document["approval_id"] = error.approval_id
+    if isinstance(error, GateFailed):
+        points = ("name", "verdict", "message")
+        document["checklist"] = [dict(zip(points, p, strict=True)) for p in error.checklist]
+    return document

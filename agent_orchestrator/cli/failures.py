@@ -6,7 +6,13 @@ import json
 
 import click
 
-from agent_orchestrator.errors import ApprovalRequired, ChefError, GateFailed, JobFailed
+from agent_orchestrator.errors import (
+    ApprovalRequired,
+    ChefError,
+    GateFailed,
+    JobFailed,
+    as_document,
+)
 
 
 class ShownFailure(JobFailed):
@@ -16,19 +22,7 @@ class ShownFailure(JobFailed):
 def show(error: ChefError, *, as_json: bool) -> None:
     """Print an error; one of the checklist with its points, beside the one line."""
     if as_json and not isinstance(error, ShownFailure):
-        document: dict[str, object] = {
-            "error": type(error).__name__,
-            "message": error.message,
-            "remedy": error.remedy,
-        }
-        if isinstance(error, ApprovalRequired):
-            document["approval_id"] = error.approval_id
-        if isinstance(error, GateFailed):
-            document["checklist"] = [
-                dict(zip(("name", "verdict", "message"), point, strict=True))
-                for point in error.checklist
-            ]
-        click.echo(json.dumps(document))
+        click.echo(json.dumps(as_document(error)))
     if isinstance(error, GateFailed) and len(error.checklist) > 1:
         from agent_orchestrator.cli import tables  # its tables load slowly
 

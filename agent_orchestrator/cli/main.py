@@ -68,6 +68,7 @@ COMMANDS: Mapping[str, tuple[str, str, str]] = {
     "audit": ("overview", "audit", "Show who did what, newest last."),
     "gateway": ("gateway", "gateway", "Control who may ask the gateway."),
     "space": ("space", "space", "Train on a Hugging Face Space: run, deploy and watch its app."),
+    "mcp": ("mcp", "mcp", "Serve every use case as a tool to an MCP client."),
     "serve": ("serve", "serve", "Run the gateway, the local model server and the rollout timer."),
 }
 

@@ -11,7 +11,12 @@ from typing import Any
 
 from agent_orchestrator.agents.infrastructure.modelops.plans import Plan
 from agent_orchestrator.agents.infrastructure.modelops.usecases.base import ChangingRequest
-from agent_orchestrator.domain.approvals import Approval, UseCaseName, canonical_hash
+from agent_orchestrator.domain.approvals import (
+    Approval,
+    UseCaseName,
+    canonical_hash,
+    check_answerable,
+)
 from agent_orchestrator.domain.roles import Action, Role, may, roles_that_may
 from agent_orchestrator.errors import (
     ApprovalDenied,
@@ -172,6 +177,21 @@ class Authorisation:
         verb = "approved" if approve else "rejected"
         self._write_down(caller, verb, approval_id, {"reason": reason})
         return approval
+
+    def may_answer(self, approval_id: str, caller: Caller) -> bool:
+        """Return whether ``answer`` would take an answer of this caller now; NotFoundError."""
+        approval = self._approvals.get(approval_id)
+        try:
+            check_role(caller, "approve")
+            check_answerable(
+                approval,
+                caller.name,
+                self._clock(),
+                requester_may_approve=self._requester_may_approve,
+            )
+        except (ApprovalDenied, Forbidden):
+            return False
+        return True
 
     def get(self, approval_id: str) -> Approval:
         """Return an approval; NotFoundError when there is none of that id."""

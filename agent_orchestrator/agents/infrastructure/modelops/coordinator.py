@@ -145,6 +145,10 @@ class Coordinator:
 
         return await anyio.to_thread.run_sync(answer)
 
+    async def may_answer(self, approval_id: str, caller: Caller) -> bool:
+        """Return whether ``answer`` would take an answer of this caller now; NotFoundError."""
+        return await anyio.to_thread.run_sync(self._authorisation.may_answer, approval_id, caller)
+
     async def pending_approvals(self) -> list[Approval]:
         """Return the approvals that wait for an answer, oldest first."""
         return await anyio.to_thread.run_sync(self._authorisation.pending)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
@@ -13,10 +13,16 @@ from agent_orchestrator.domain.approvals import UseCaseName
 from agent_orchestrator.domain.intents import Intent
 from agent_orchestrator.errors import InputError
 
+_Asked = TypeVar("_Asked", bound=Request)
+
 
 def build_request(use_case: UseCaseName, values: Mapping[str, Any]) -> Request:
     """Return the request; InputError names the field and the value that is wrong."""
-    kind = USE_CASES[use_case].request
+    return validated(use_case, USE_CASES[use_case].request, values)
+
+
+def validated(name: str, kind: type[_Asked], values: Mapping[str, Any]) -> _Asked:
+    """Return a request of a kind that ``name`` takes; InputError as ``build_request``."""
     try:
         return kind.model_validate(values)
     except ValidationError as error:
@@ -24,7 +30,7 @@ def build_request(use_case: UseCaseName, values: Mapping[str, Any]) -> Request:
         field = ".".join(str(part) for part in first["loc"])
         if first["type"] == "extra_forbidden":
             raise InputError(
-                f"{use_case} takes no {field!r} (got {first['input']!r}).",
+                f"{name} takes no {field!r} (got {first['input']!r}).",
                 remedy=f"It takes {', '.join(kind.model_fields)}.",
             ) from None
         raise InputError(
