@@ -33,11 +33,12 @@ from agent_orchestrator.agents.infrastructure.modelops.evaluation.upload import 
     upload,
 )
 from agent_orchestrator.domain.evaluation import EvalReport
+from agent_orchestrator.domain.expenses import TokenPrice
 from agent_orchestrator.errors import ChefError
 from agent_orchestrator.settings import Settings, load_settings
 from agent_orchestrator.stores.defaults import load_evaluation_defaults
 from agent_orchestrator.wiring.job_process import JobLog, run
-from agent_orchestrator.wiring.model_access import direct_access, traced_calls
+from agent_orchestrator.wiring.model_access import Metered, direct_access, traced_calls
 from agent_orchestrator.wiring.model_answers import direct_judge, model_caller
 from agent_orchestrator.wiring.tracing import compose_tracer
 
@@ -46,8 +47,11 @@ _UPLOAD_SECONDS = 600.0
 
 async def evaluate(
     settings: Settings, spec: EvaluationSpec, job_id: str, log: JobLog
-) -> EvalReport:
-    """Call both models and compare them. Raises as ``EvalRunner.run``."""
+) -> tuple[EvalReport, float | None]:
+    """Call both models and compare them; return also what the calls cost, USD, where it is known.
+
+    Raises as ``EvalRunner.run``.
+    """
     tracer = compose_tracer(settings) if spec.upload else None  # what stays here, stays here whole
     versions = {ref.model: ref.version for ref in (spec.candidate, spec.baseline) if ref}
     places = (spec.candidate_endpoint, spec.baseline_endpoint, spec.judge_endpoint)
@@ -62,11 +66,12 @@ async def evaluate(
 
     async with direct_access(settings, endpoints) as complete:
         defaults = load_evaluation_defaults(settings.config_dir)
-        calls = traced_calls(complete, tracer, versions, agent=spec.agent, job_id=job_id)
+        metered = Metered(complete, _prices(spec))
+        calls = traced_calls(metered, tracer, versions, agent=spec.agent, job_id=job_id)
         judge = direct_judge(calls, spec.judge_endpoint) if spec.judge_endpoint else None
         runner = EvalRunner(model_caller(calls), defaults, judge=judge)
         baseline = spec.baseline
-        return await runner.run(
+        report = await runner.run(
             spec.agent,
             dataset,
             Subject(spec.candidate.model, spec.candidate.version, spec.candidate_price),
@@ -75,12 +80,23 @@ async def evaluate(
             max_examples=spec.max_examples,
             progress=progress,
         )
+    return report, metered.usd
+
+
+def _prices(spec: EvaluationSpec) -> dict[str, TokenPrice | None]:
+    """Return what the tokens of all models cost that are asked."""
+    sides = (
+        (spec.candidate_endpoint, spec.candidate_price),
+        (spec.baseline_endpoint, spec.baseline_price),
+        (spec.judge_endpoint, spec.judge_price),
+    )
+    return {place.model: price for place, price in sides if place}
 
 
 async def carry_out(folder: Path, log: JobLog) -> dict[str, Any]:
     """Do what ``spec.json`` says and return the manifest."""
     spec = SPEC.validate_json((folder / "spec.json").read_bytes())
-    report = await evaluate(load_settings(), spec, folder.name, log)
+    report, usd = await evaluate(load_settings(), spec, folder.name, log)
     log.event("saving", "writing the report")
     paths = write_report(report, spec.report_dir)
     if spec.upload:  # only now that the result is safe
@@ -92,6 +108,7 @@ async def carry_out(folder: Path, log: JobLog) -> dict[str, Any]:
         "status": "completed",
         "evaluation": summarise(report, named).model_dump(mode="json"),
         "scores": registry_scores(report, str(paths.html)),
+        "cost_usd": usd,
     }
 
 

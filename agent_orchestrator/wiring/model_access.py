@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 import anyio.to_thread
 
+from agent_orchestrator.domain.expenses import TokenPrice
 from agent_orchestrator.domain.outcomes import Feedback, Outcome
 from agent_orchestrator.domain.routing import Endpoint, RoutingTable
 from agent_orchestrator.serving.router import Completion, Router
@@ -41,6 +42,32 @@ class _NoRecord:
 
     def record_feedback(self, feedback: Feedback) -> None:
         raise AssertionError(f"A direct call recorded {feedback}.")
+
+
+class Metered:
+    """Calls that are added up by what their answers cost.
+
+    ``prices`` are those of the models; a call without an answer is not charged for.
+    """
+
+    def __init__(self, complete: Complete, prices: Mapping[str, TokenPrice | None]) -> None:
+        self._complete = complete
+        self._prices = prices
+        self.usd: float | None = 0.0
+        """What all answers cost, None as soon as one's cost is not known."""
+
+    async def __call__(
+        self, model: str, body: Mapping[str, Any], *, endpoint: Endpoint | None = None
+    ) -> Completion:
+        """See ``Complete``."""
+        completion = await self._complete(model, body, endpoint=endpoint)
+        price, usage = self._prices.get(model), completion.usage
+        sizes = (usage.prompt_tokens, usage.completion_tokens)
+        if price is None or sizes[0] is None or sizes[1] is None:
+            self.usd = None
+        elif self.usd is not None:
+            self.usd += price.of(sizes[0], sizes[1])
+        return completion
 
 
 @asynccontextmanager

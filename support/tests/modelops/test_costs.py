@@ -24,7 +24,7 @@ from agent_orchestrator.agents.infrastructure.modelops.usecases.costs import Lis
 from agent_orchestrator.agents.infrastructure.modelops.usecases.jobs import ResumeTrainingJob
 from agent_orchestrator.domain.budget import MonthlyLimits, Spending
 from agent_orchestrator.domain.cost import Estimate
-from agent_orchestrator.domain.jobs import Failure, Job
+from agent_orchestrator.domain.jobs import Failure, Job, Progress
 from agent_orchestrator.domain.training import TrainingSpec
 from agent_orchestrator.errors import ChefError, InputError, UnavailableError
 from agent_orchestrator.stores.audit import AuditLog
@@ -204,8 +204,8 @@ def test_a_job_that_goes_on_costs_both_parts_and_teaches_nothing(tmp_path: Path)
     again = desk.budget.readmit("job_1", desk.at)
     assert (again.status, again.actual_cost_usd) == ("running", None)
     assert desk.budget.left().usd == 10.0 - 1.0 - 4.0
-    assert actual_usd(again, 3600.0, desk.at) == 3.0
-    assert actual_usd(again, None, desk.at + 3600.0) == 3.0
+    assert actual_usd(again, Progress("failed", seconds=3600.0), desk.at) == 3.0
+    assert actual_usd(again, Progress("failed"), desk.at + 3600.0) == 3.0
     assert with_seconds(again, {"version": "v1.0.0"}, 3600.0) == {"version": "v1.0.0"}
     desk.store.update("job_1", at=desk.at, status="failed", actual_cost_usd=3.0)
     assert [charge.usd for charge in charges(desk.store.get("job_1"))] == [1.0, 2.0]

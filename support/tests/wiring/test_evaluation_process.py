@@ -9,12 +9,14 @@ from typing import Any
 
 import psutil
 import pytest
+from tests.doubles.model_servers import ModelServer
 from tests.doubles.openai_server import OpenAIServer, Reply
 from tests.doubles.sources import open_local
 from tests.doubles.workspace import LABELS, Workspace, eventually
 
 from agent_orchestrator.agents.infrastructure.modelops.authorisation import Caller
 from agent_orchestrator.agents.infrastructure.modelops.datasets.store import DatasetStore
+from agent_orchestrator.agents.infrastructure.modelops.usecases.costs import CostReport, ListCosts
 from agent_orchestrator.agents.infrastructure.modelops.usecases.evaluation import (
     EvaluateModelVsBaseline,
     EvaluationStarted,
@@ -29,6 +31,7 @@ from agent_orchestrator.errors import InputError
 from agent_orchestrator.settings import own_python
 from agent_orchestrator.wiring.embedded import Embedded, compose
 
+CANDIDATE, BASELINE, JUDGE = "acme/one", "acme/two", "acme/judge"
 ADA = Caller("ada", "cli", "admin")
 
 
@@ -96,6 +99,35 @@ async def test_both_models_are_called_and_compared(embedded: Embedded, server: O
     assert (scores.accuracy, scores.recommendation) == (1.0, "deploy")
     assert scores.n_examples == started.n_examples
     assert scores.report_path == evaluation.reports["html"]
+
+
+async def test_what_an_evaluation_cost_stands_beside_what_it_might(workspace: Workspace):
+    """Tokens of all answers at OpenRouter's prices, the judge's among them; the budget has it."""
+
+    def reply(body: Mapping[str, Any]) -> Reply:
+        return Reply('{"better": "tie"}' if body["model"] == JUDGE else body["model"])
+
+    models = (CANDIDATE, BASELINE, JUDGE)
+    async with ModelServer(reply, kind="openrouter", models=models) as server:
+        workspace.variables |= {"OPENROUTER_BASE_URL": server.url, "OPENROUTER_API_KEY": "or_k"}
+        workspace.build_dataset()
+        with workspace.models_yaml.open("a", encoding="utf-8") as file:
+            listed = (f"  {model}: {{provider: openrouter}}" for model in models)
+            file.write("\n".join(["", "models:", *listed, ""]))
+        embedded = compose(workspace.settings())
+        asked = {"candidate": CANDIDATE, "baseline": BASELINE, "judge": JUDGE}
+        started = await start(embedded, **asked, max_examples=3)
+        found = await finished(embedded, started.job_id)
+    assert found.status == "completed", found
+    calls, verdicts = 2 * 3, 2 * 3
+    cost = calls * (7 * 0.5e-6 + 1 * 1.5e-6) + verdicts * (7 * 0.5e-6 + 2 * 1.5e-6)
+    assert found.actual_cost_usd == pytest.approx(cost)
+    assert found.estimated_cost_usd == started.estimated_cost_usd > 0
+    report = await embedded.coordinator.run("list_costs", ListCosts(), ADA)
+    assert isinstance(report, CostReport)
+    (spent,) = report.jobs
+    assert spent.actual_cost_usd == pytest.approx(cost)
+    assert spent.actual_minutes > 0
 
 
 async def test_models_that_do_not_answer_fail_the_job(embedded: Embedded, server: OpenAIServer):

@@ -57,6 +57,7 @@ class EvaluationSpec:
     baseline_price: TokenPrice | None = None
     judge_endpoint: Endpoint | None = None
     """Where the model lives that compares the answers; None without one."""
+    judge_price: TokenPrice | None = None
     upload: bool = False
     """Whether the experiments go to LangSmith."""
 
@@ -162,6 +163,7 @@ class Evaluations:
         dataset = self._dataset(agent, request.dataset, candidate)
         place = self._catalogue.endpoint(candidate.model)
         old_place = self._catalogue.endpoint(baseline.model) if baseline else None
+        judge = self._judge(request.judge, baseline)
         spec = EvaluationSpec(
             agent=agent,
             dataset=dataset.id,
@@ -174,7 +176,8 @@ class Evaluations:
             metrics=choose_metrics(request.metrics) if request.metrics else (),
             max_examples=request.max_examples,
             report_dir=self._reports_dir,
-            judge_endpoint=self._judge(request.judge, baseline),
+            judge_endpoint=judge,
+            judge_price=self._prices.price(judge) if judge else None,
             upload=self._langsmith is not None and not request.offline,
         )
         held_out = dataset.counts["eval"]

@@ -22,7 +22,7 @@ from agent_orchestrator.domain import budget
 from agent_orchestrator.domain.budget import Charge, MonthlyLimits, Spending
 from agent_orchestrator.domain.calibration import PastRun
 from agent_orchestrator.domain.cost import Estimate
-from agent_orchestrator.domain.jobs import TERMINAL, Job
+from agent_orchestrator.domain.jobs import TERMINAL, Job, Progress
 from agent_orchestrator.stores.jobs import JobStore
 
 _ESTIMATE = "estimate"
@@ -58,16 +58,18 @@ def usd_per_hour(job: Job) -> float:
     return float(job.request.get(_ESTIMATE, {}).get("usd_per_hour", 0.0))
 
 
-def actual_usd(job: Job, seconds: float | None, now: float) -> float | None:
-    """Return what a job that has just ended cost; None for one that rented no machine by the hour.
+def actual_usd(job: Job, progress: Progress, now: float) -> float | None:
+    """Return what a job that has just ended cost; None where nobody knows.
 
-    Where its process kept no record of its time, what has passed since it was started is the most
-    that it can have been. What a job cost before it was resumed is added.
+    One that rents no machine by the hour says itself what its calls cost, in its manifest. Where
+    the process of another kept no record of its time, what has passed since it was started is the
+    most that it can have been. What a job cost before it was resumed is added.
     """
     if _ESTIMATE not in job.request:
-        return None
+        said = (progress.result or {}).get("cost_usd")
+        return None if said is None else float(said)
     begun, before = _parts(job)[-1]
-    passed = now - begun if seconds is None else seconds
+    passed = now - begun if progress.seconds is None else progress.seconds
     return before + max(0.0, passed) / 3600.0 * usd_per_hour(job)
 
 

@@ -193,7 +193,7 @@ class Jobs:
             status=progress.status,
             failure=progress.failure,
             result=result,
-            actual_cost_usd=actual_usd(job, progress.seconds, self._clock()),
+            actual_cost_usd=actual_usd(job, progress, self._clock()),
         )
 
     def _backend(self, job: Job) -> FollowsJobs:
