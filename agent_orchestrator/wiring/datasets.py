@@ -22,7 +22,9 @@ def compose_reading(settings: Settings, catalogue: Catalogue, base_models: BaseM
     """Compose what opens sources. Raises SettingsError for broken defaults files."""
     sources = compose_sources(settings, defaults.load_dataset_defaults(settings.config_dir))
     training = defaults.load_training_defaults(settings.config_dir)
-    return Reading(catalogue, sources, partial(_measure, catalogue, base_models, training))
+    measure = partial(_measure, catalogue, base_models, training)
+    sandbox = defaults.load_evaluation_defaults(settings.config_dir).sandbox
+    return Reading(catalogue, sources, measure, sandbox)
 
 
 def _measure(

@@ -26,6 +26,8 @@ FindingKind = Literal[
     "duplicate",
     "near_duplicate",
     "missing_answer",
+    "weak_tests",
+    "untried_tests",
     "wrong_for_method",
     "too_long",
 ]
@@ -163,6 +165,20 @@ CHECKS: Final = (
         "[example has|examples have] no answer; [it is|they are] neither trained on nor scored "
         "for accuracy",
         "Fill outputs.answer or remove the rows.",
+    ),
+    Check(
+        "weak_tests",
+        "[example has|examples have] tests that pass with no answer at all; "
+        "[it was|they were] left out",
+        "Let the tests call a name of the task's own: a builtin is there without an answer.",
+        always=True,
+    ),
+    Check(
+        "untried_tests",
+        "[example has|examples have] tests that were not tried without an answer",
+        "Check the data where the kernel has user namespaces and Landlock, or set "
+        "sandbox.without_isolation in config/modelops/evaluation_defaults.yaml.",
+        cleans=False,
     ),
     Check(
         "wrong_for_method",

@@ -14,9 +14,9 @@ import json
 import math
 import os
 from collections import Counter, defaultdict
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import BinaryIO, Final, Literal
 
@@ -26,6 +26,9 @@ from agent_orchestrator.agents.infrastructure.modelops.datasets.checks import (
     Finding,
     FindingKind,
     run_checks,
+)
+from agent_orchestrator.agents.infrastructure.modelops.datasets.code_tests import (
+    pass_without_answer,
 )
 from agent_orchestrator.agents.infrastructure.modelops.datasets.examples import (
     FORMS,
@@ -46,7 +49,8 @@ from agent_orchestrator.agents.infrastructure.modelops.datasets.sources import B
 from agent_orchestrator.agents.infrastructure.modelops.datasets.training_rows import needs, row_of
 from agent_orchestrator.domain.models import TrainingMethod
 from agent_orchestrator.domain.wording import counted
-from agent_orchestrator.errors import DatasetError, EmptyRowError
+from agent_orchestrator.errors import ConfigurationError, DatasetError, EmptyRowError
+from agent_orchestrator.stores.defaults import SandboxDefaults
 
 SplitName = Literal["train", "eval"]
 EVAL_FRACTION: Final = 0.2
@@ -68,6 +72,10 @@ class Recipe:
     )
     max_tokens: int | None = None
     """From how many tokens on training would cut an example."""
+    passes_unanswered: Callable[[str], bool] = field(
+        default_factory=lambda: partial(pass_without_answer, sandbox=SandboxDefaults())
+    )
+    """Whether tests pass with no answer. Raises ConfigurationError where nothing can be run."""
 
 
 PLAIN: Final = Recipe()
@@ -149,6 +157,7 @@ class _Intake:
         self.rows = 0
         self._at = 0
         self._unanswered = 0
+        self._untried = ""
         self._bad: dict[FindingKind, list[BadRow]] = defaultdict(list)
         self._bad_count: Counter[FindingKind] = Counter()
         self._sensitive: dict[FindingKind, Counter[str]] = defaultdict(Counter)
@@ -184,12 +193,25 @@ class _Intake:
             self._unanswered += 1
         elif row_of(example, self._recipe.method) is None:
             index.mark("wrong_for_method", self.rows)
+        self._try_tests(example, index)
         line = example.line().encode() + b"\n"
         keys = near_duplicates.bands(example.task)
         index.add(Entry(self.rows, self._at, held_out, example, keys))
         file.write(line)
         self._at += len(line)
         self.rows += 1
+
+    def _try_tests(self, example: Example, index: RowIndex) -> None:
+        """Note tests that any answer would pass."""
+        tests = example.outputs.get("tests")
+        if not isinstance(tests, str) or not tests:
+            return
+        try:
+            if self._recipe.passes_unanswered(tests):
+                index.mark("weak_tests", self.rows)
+        except ConfigurationError as error:
+            index.mark("untried_tests", self.rows)
+            self._untried = error.message
 
     def _scrubbed(self, example: Example, index: RowIndex) -> Example:
         """Note what is sensitive in an example; return it without when cleaning."""
@@ -235,7 +257,11 @@ class _Intake:
             kind: ", ".join(f"{name} {count}" for name, count in counts.most_common())
             for kind, counts in self._sensitive.items()
         }
-        return {"wrong_for_method": f"{method} needs {needs(method)}", **kinds}
+        return {
+            "wrong_for_method": f"{method} needs {needs(method)}",
+            "untried_tests": self._untried,
+            **kinds,
+        }
 
     def fault(self) -> DatasetError | None:
         """Return why what was read can be no data set, None when it can."""

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from agent_orchestrator.agents.infrastructure.modelops.catalogue import Catalogue
 from agent_orchestrator.agents.infrastructure.modelops.datasets import profile as dataset_profile
 from agent_orchestrator.agents.infrastructure.modelops.datasets.checks import Finding as Found
+from agent_orchestrator.agents.infrastructure.modelops.datasets.code_tests import (
+    pass_without_answer,
+)
 from agent_orchestrator.agents.infrastructure.modelops.datasets.drafts import Recipe
 from agent_orchestrator.agents.infrastructure.modelops.datasets.profile import Lengths, Profile
 from agent_orchestrator.agents.infrastructure.modelops.datasets.sources import Source, Wanted
@@ -28,6 +32,7 @@ from agent_orchestrator.agents.infrastructure.modelops.usecases.datasets import 
     ListedDataset,
     ShowDataset,
 )
+from agent_orchestrator.stores.defaults import SandboxDefaults
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +51,18 @@ MeasureOf = Callable[[str, str | None], Measure]
 class Reading:
     """Opens what a request names, and says how to make a data set of it."""
 
-    def __init__(self, catalogue: Catalogue, sources: Sources, measure_of: MeasureOf) -> None:
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        sources: Sources,
+        measure_of: MeasureOf,
+        sandbox: SandboxDefaults | None = None,
+    ) -> None:
+        """``sandbox``: where the examples' tests are tried."""
         self._catalogue = catalogue
         self._sources = sources
         self._measure_of = measure_of
+        self._sandbox = sandbox or SandboxDefaults()
 
     def open(self, request: CheckDataset | BuildDataset) -> Source:
         """Open the source. Raises UnknownAgentError, and as the source does."""
@@ -71,6 +84,7 @@ class Reading:
             method=request.method,
             tokens=measure.tokens,
             max_tokens=measure.max_tokens,
+            passes_unanswered=partial(pass_without_answer, sandbox=self._sandbox),
         )
 
 

@@ -1,9 +1,4 @@
-"""Checks of Python that a model wrote: does it compile, is it clean, does it pass its tests.
-
-Tests run in the trainer's sandbox (no network, no files but its own, limits on time and memory), by
-the very function that rewards GRPO, so that what is trained for and what is measured are the same.
-Compiling and linting run nothing of it.
-"""
+"""Checks of Python that a model wrote: does it compile, is it clean. They run nothing of it."""
 
 from __future__ import annotations
 
@@ -13,15 +8,12 @@ import shutil
 import subprocess
 import sys
 import warnings
-from functools import cache, lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Final
 
 from agent_orchestrator.errors import ConfigurationError
-from agent_orchestrator.stores.defaults import SandboxDefaults
-from agent_orchestrator.trainer.diagnosis import Refused
-from agent_orchestrator.trainer.rewards import code_of, python_tests
-from agent_orchestrator.trainer.sandbox import Limits
+from agent_orchestrator.trainer.rewards import code_of
 
 _RULES: Final = "E4,E7,E9,F"  # ruff's own defaults, named so that they stay
 _LINT_SECONDS: Final = 20.0
@@ -45,28 +37,6 @@ def lint_score(answer: str) -> float | None:
         return 0.0
     lines = sum(bool(line.strip()) for line in code.splitlines())
     return max(0.0, 1.0 - _findings(ruff, code) / lines)
-
-
-@lru_cache(maxsize=1024)
-def passes_tests(answer: str, tests: str, sandbox: SandboxDefaults) -> bool:
-    """Return whether the answer's Python passes the tests, statements that raise nothing.
-
-    An answer is run once, so that every metric that asks sees the same ending. Raises
-    ConfigurationError where the kernel offers no isolation and nobody said to do without.
-    """
-    limits = Limits(
-        seconds=sandbox.seconds,
-        memory_mb=sandbox.memory_mb,
-        without_isolation=sandbox.without_isolation,
-    )
-    try:
-        return python_tests(answer, tests, limits) == 1.0
-    except Refused as refused:
-        raise ConfigurationError(
-            f"Generated code cannot be tested here: {refused}",
-            remedy="Use a kernel with user namespaces and Landlock, or set "
-            "sandbox.without_isolation in config/modelops/evaluation_defaults.yaml.",
-        ) from refused
 
 
 def _body(code: str) -> list[ast.stmt]:

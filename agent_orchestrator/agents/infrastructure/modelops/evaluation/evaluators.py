@@ -36,6 +36,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final
 
+from agent_orchestrator.agents.infrastructure.modelops.datasets.code_tests import passes_tests
 from agent_orchestrator.agents.infrastructure.modelops.datasets.examples import (
     Example,
     normalised,
@@ -235,7 +236,7 @@ def code_passes_tests(expected: Expectation, run: ModelAnswer) -> float | None:
     """Whether the answer's Python passes the example's tests in the sandbox."""
     if expected.tests is None:
         return None
-    return float(code_checks.passes_tests(run.text, expected.tests, expected.sandbox))
+    return float(passes_tests(run.text, expected.tests, expected.sandbox))
 
 
 Evaluator = Callable[[Expectation, ModelAnswer], float | None]
