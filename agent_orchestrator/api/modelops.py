@@ -15,6 +15,7 @@ from typing import Any
 from fastapi import APIRouter, Response
 from pydantic import BaseModel, ConfigDict
 
+from agent_orchestrator.agents.infrastructure.modelops.usecases.approvals import ApprovalView
 from agent_orchestrator.agents.infrastructure.modelops.usecases.base import (
     PlannedChange,
     Request,
@@ -22,7 +23,7 @@ from agent_orchestrator.agents.infrastructure.modelops.usecases.base import (
 from agent_orchestrator.agents.infrastructure.modelops.usecases.index import USE_CASES
 from agent_orchestrator.api.auth import Reader
 from agent_orchestrator.api.services import Wired
-from agent_orchestrator.domain.approvals import Approval, UseCaseName
+from agent_orchestrator.domain.approvals import UseCaseName
 from agent_orchestrator.errors import ApprovalRequired
 
 
@@ -34,7 +35,7 @@ class ApprovalNeeded(BaseModel):
     approval_id: str
     detail: str
     """One line for a person: what waits, and at what price."""
-    approval: Approval
+    approval: ApprovalView
 
 
 def router() -> APIRouter:

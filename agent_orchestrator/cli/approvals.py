@@ -1,4 +1,4 @@
-"""``chef approvals``, ``chef approve``, ``chef reject``."""
+"""``chef approvals`` (list, show, edit, cancel), ``chef approve``, ``chef reject``."""
 
 from __future__ import annotations
 
@@ -8,29 +8,84 @@ import anyio
 import click
 from pydantic import TypeAdapter
 
+from agent_orchestrator.agents.infrastructure.modelops.usecases.approvals import ApprovalView
 from agent_orchestrator.cli import options, session, tables
-from agent_orchestrator.domain.approvals import Approval
 
 
-@click.command()
+@click.group(invoke_without_command=True)
 @options.as_json
-def approvals(as_json: bool) -> None:
-    """List the approvals that wait for an answer."""
-    pending = anyio.run(session.embedded().coordinator.pending_approvals)
+@click.option("--all", "everything", is_flag=True, help="Also those that are over, newest first.")
+@options.limit
+@click.pass_context
+def approvals(context: click.Context, as_json: bool, everything: bool, limit: int) -> None:
+    """List what waits for approval; show, edit, cancel."""
+    if context.invoked_subcommand is not None:
+        return
+    coordinator = session.embedded().coordinator
+
+    async def main() -> list[ApprovalView]:
+        if everything:
+            return await coordinator.recent_approvals(limit)
+        return (await coordinator.pending_approvals())[:limit]
+
+    found = anyio.run(main)
     if as_json:
-        click.echo(TypeAdapter(list[Approval]).dump_json(pending).decode())
+        click.echo(TypeAdapter(list[ApprovalView]).dump_json(found).decode())
         return
     rows = [
         (
             approval.id,
             approval.summary,
             f"${approval.price_ceiling_usd:.2f}",
-            approval.requester,
+            _authors(approval),
+            approval.status,
             tables.clock(approval.expires_at),
         )
-        for approval in pending
+        for approval in found
     ]
-    tables.table("Approvals", ("id", "what", "up to", "asked by", "expires"), rows)
+    tables.table("Approvals", ("id", "what", "up to", "asked by", "status", "expires"), rows)
+
+
+@approvals.command()
+@click.argument("approval_id")
+@options.as_json
+def show(approval_id: str, as_json: bool) -> None:
+    """Show one approval: the whole request, its price, and what became of it."""
+    coordinator = session.embedded().coordinator
+    _shown(anyio.run(coordinator.get_approval, approval_id), as_json=as_json)
+
+
+@approvals.command()
+@click.argument("approval_id")
+@click.argument("changes", nargs=-1, required=True, metavar="KEY=VALUE...")
+@options.reason
+@options.as_json
+def edit(approval_id: str, changes: tuple[str, ...], reason: str, as_json: bool) -> None:
+    """Change what is asked for, e.g. max_examples=50 or overrides.num_epochs=2.
+
+    It is priced anew and waits under a new id; the old approval cannot be used any more.
+    """
+    coordinator = session.embedded().coordinator
+    values = options.read_pairs("KEY=VALUE", changes)
+
+    async def main() -> ApprovalView:
+        return await coordinator.edit(approval_id, values, session.caller(), reason=reason)
+
+    _shown(anyio.run(main), as_json=as_json)
+
+
+@approvals.command()
+@click.argument("approval_id")
+@options.reason
+@options.as_json
+def cancel(approval_id: str, reason: str, as_json: bool) -> None:
+    """Take back what you asked for, or an approval that you gave and nobody has used."""
+    coordinator = session.embedded().coordinator
+
+    async def main() -> ApprovalView:
+        return await coordinator.cancel(approval_id, session.caller(), reason=reason)
+
+    _answered(anyio.run(main), as_json=as_json)
 
 
 @click.command()
@@ -38,7 +93,7 @@ def approvals(as_json: bool) -> None:
 @options.reason
 @options.as_json
 @options.wait
-@click.option("--only", is_flag=True, help="Approve, but let somebody else carry it out.")
+@click.option("--only", is_flag=True, help="Approve, but let whoever asked carry it out.")
 def approve(approval_id: str, reason: str, as_json: bool, wait: bool, only: bool) -> None:
     """Approve a request and carry it out. An approval can be used once."""
     coordinator = session.embedded().coordinator
@@ -65,16 +120,46 @@ def reject(approval_id: str, reason: str, as_json: bool) -> None:
     """Reject a request; it cannot be carried out any more."""
     coordinator = session.embedded().coordinator
 
-    async def main() -> None:
+    async def main() -> ApprovalView:
         who = session.caller()
-        answered = await coordinator.answer(approval_id, who, approve=False, reason=reason)
-        _answered(answered, as_json=as_json)
+        return await coordinator.answer(approval_id, who, approve=False, reason=reason)
 
-    anyio.run(main)
+    _answered(anyio.run(main), as_json=as_json)
 
 
-def _answered(approval: Approval, *, as_json: bool) -> None:
+def _answered(approval: ApprovalView, *, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({"approval_id": approval.id, "status": approval.status}))
     else:
         click.echo(f"{approval.id} is {approval.status}.")
+
+
+def _shown(approval: ApprovalView, *, as_json: bool) -> None:
+    """Print one approval; values of the request as JSON, so that none plays tricks on a screen."""
+    if as_json:
+        click.echo(approval.model_dump_json())
+        return
+    click.echo(f"{approval.id} is {approval.status}: {approval.summary}")
+    facts = {
+        "up to": f"${approval.price_ceiling_usd:.2f}",
+        "asked by": _authors(approval),
+        "expires": tables.clock(approval.expires_at),
+        "answered by": approval.approver,
+        "reason": json.dumps(approval.reason) if approval.reason else None,
+        "in the place of": approval.edited_from,
+        "replaced by": approval.replaced_by,
+        "use case": approval.use_case,
+    }
+    asked = {name: value for name, value in approval.request.items() if value not in (None, False)}
+    rows = [(name, text) for name, text in facts.items() if text]
+    rows += [(f"  {name}", json.dumps(value)) for name, value in asked.items()]
+    rows += [(f"  {name}", json.dumps(value)) for name, value in approval.details.items()]
+    for name, text in rows:
+        click.echo(f"  {name:18} {text}")
+    if approval.status == "pending":
+        click.echo(f"Answer with `chef approve {approval.id}` or `chef reject {approval.id}`.")
+
+
+def _authors(approval: ApprovalView) -> str:
+    edited = f", edited by {', '.join(approval.editors)}" if approval.editors else ""
+    return f"{approval.requester}{edited}"

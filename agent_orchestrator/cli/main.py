@@ -61,7 +61,11 @@ COMMANDS: Mapping[str, tuple[str, str, str]] = {
         "jobs",
         "List the jobs, newest first; or follow those that have not ended, a line an event.",
     ),
-    "approvals": ("approvals", "approvals", "List the approvals that wait for an answer."),
+    "approvals": (
+        "approvals",
+        "approvals",
+        "List what waits for approval; show, edit, cancel.",
+    ),
     "approve": ("approvals", "approve", "Approve a request and carry it out."),
     "reject": ("approvals", "reject", "Reject a request; it cannot be carried out any more."),
     "registry": ("registry", "registry", "Look into the model registry, or mend it."),

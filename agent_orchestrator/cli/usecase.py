@@ -5,7 +5,6 @@ So every field of a request is on the command line, under its own name, with its
 
 from __future__ import annotations
 
-import json
 import typing
 from collections.abc import Mapping
 from functools import partial
@@ -175,24 +174,7 @@ def _metavar(annotation: Any) -> str:
 def _pairs(
     _ctx: click.Context, param: click.Parameter, values: tuple[str, ...]
 ) -> dict[str, Any] | None:
-    """Read ``key=value`` pairs; a value is JSON, else text."""
-    pairs: dict[str, Any] = {}
-    for text in values:
-        key, equals, value = text.partition("=")
-        if not equals or not key.strip():
-            raise InputError(
-                f"--{param.name}: {text!r} is not KEY=VALUE.", remedy="Write e.g. num_epochs=2."
-            )
-        pairs[key.strip()] = _value(value)
-    return pairs or None
-
-
-def _value(text: str) -> Any:
-    """Return what JSON reads; ``NaN`` and the infinities, which it should not, stay text."""
-    try:
-        return json.loads(text, parse_constant=str)
-    except ValueError:
-        return text
+    return options.read_pairs(f"--{param.name}", values) or None
 
 
 build_dataset = command("build_dataset")

@@ -24,6 +24,7 @@ from mcp import types
 from pydantic import AnyUrl, TypeAdapter
 
 from agent_orchestrator.agents.infrastructure.modelops.authorisation import Caller, check_role
+from agent_orchestrator.agents.infrastructure.modelops.usecases.approvals import ApprovalView
 from agent_orchestrator.agents.infrastructure.modelops.usecases.base import Result
 from agent_orchestrator.agents.infrastructure.modelops.usecases.datasets import (
     DatasetReport,
@@ -34,7 +35,6 @@ from agent_orchestrator.agents.infrastructure.modelops.usecases.jobs import (
     MonitorTrainingJob,
 )
 from agent_orchestrator.agents.infrastructure.modelops.usecases.rollouts import RolloutStatusRequest
-from agent_orchestrator.domain.approvals import Approval
 from agent_orchestrator.domain.registry import AgentRecord
 from agent_orchestrator.errors import NotFoundError
 from agent_orchestrator.wiring.embedded import Embedded
@@ -54,7 +54,7 @@ _TEMPLATES: Final[Sequence[tuple[str, str, str]]] = (
 )
 _NEWEST_JOBS: Final = 20
 _RECORD: Final = TypeAdapter(AgentRecord)
-_APPROVALS: Final = TypeAdapter(list[Approval])
+_APPROVALS: Final = TypeAdapter(list[ApprovalView])
 
 
 class Resources:

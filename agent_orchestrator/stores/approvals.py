@@ -7,7 +7,13 @@ from typing import Any
 from pydantic import TypeAdapter
 from sqlalchemy import Column, Connection, Float, RowMapping, String, Table, select
 
-from agent_orchestrator.domain.approvals import Approval, check_answerable, check_usable
+from agent_orchestrator.domain.approvals import (
+    Approval,
+    check_answerable,
+    check_cancellable,
+    check_pending,
+    check_usable,
+)
 from agent_orchestrator.errors import ApprovalDenied, NotFoundError
 from agent_orchestrator.stores.database import SEQUENCE, Database, Json, metadata
 
@@ -29,21 +35,29 @@ _APPROVALS = Table(
     Column("reason", String, nullable=False),
     Column("answered_at", Float),
     Column("consumed_at", Float),
+    Column("details", Json, nullable=False, server_default="{}"),
+    Column("editors", Json, nullable=False, server_default="[]"),
+    Column("edited_from", String),
+    Column("replaced_by", String),
 )
 _APPROVAL: TypeAdapter[Approval] = TypeAdapter(Approval)
 
 
 class ApprovalStore:
-    """The approvals' table. Checking and changing happen in one write transaction."""
+    """The approvals' table. Checking and changing happen in one write transaction.
+
+    What has expired is marked so whenever something is written: a clock that is set back later
+    does not bring it to life again.
+    """
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def create(self, approval: Approval) -> None:
         """Add an approval that waits for its answer."""
+        self._expire(approval.created_at)
         with self._database.write() as connection:
-            values = _APPROVAL.dump_python(approval, mode="json")
-            connection.execute(_APPROVALS.insert().values(values))
+            _insert(connection, approval)
 
     def get(self, approval_id: str) -> Approval:
         """Return an approval. Raises NotFoundError."""
@@ -61,6 +75,13 @@ class ApprovalStore:
             rows = connection.execute(query).mappings().all()
         return [_approval(row) for row in rows]
 
+    def recent(self, limit: int) -> list[Approval]:
+        """Return the newest, however they ended, newest first."""
+        query = select(_APPROVALS).order_by(_APPROVALS.c.seq.desc()).limit(limit)
+        with self._database.read() as connection:
+            rows = connection.execute(query).mappings().all()
+        return [_approval(row) for row in rows]
+
     def answer(
         self,
         approval_id: str,
@@ -72,6 +93,7 @@ class ApprovalStore:
         requester_may_approve: bool,
     ) -> Approval:
         """Approve or reject. Raises NotFoundError, ApprovalDenied (see ``check_answerable``)."""
+        self._expire(now)
         with self._database.write() as connection:
             approval = _get(connection, approval_id)
             check_answerable(approval, approver, now, requester_may_approve=requester_may_approve)
@@ -84,14 +106,73 @@ class ApprovalStore:
                 answered_at=now,
             )
 
-    def consume(
-        self, approval_id: str, use_case: str, request_hash: str, price_usd: float, now: float
+    def replace(
+        self, approval_id: str, successor: Approval, *, editor: str, reason: str
     ) -> Approval:
-        """Spend it. Raises NotFoundError, ApprovalDenied (see ``check_usable``)."""
+        """Put an edited request in the place of one that waits; return the new one, which waits.
+
+        Raises NotFoundError, ApprovalDenied (see ``check_pending``).
+        """
+        now = successor.created_at
+        self._expire(now)
         with self._database.write() as connection:
             approval = _get(connection, approval_id)
-            check_usable(approval, use_case, request_hash, price_usd, now)
+            check_pending(approval, editor, now)
+            _insert(connection, successor)
+            _change(
+                connection,
+                approval,
+                status="edited",
+                approver=editor,
+                reason=reason,
+                answered_at=now,
+                replaced_by=successor.id,
+            )
+            return _get(connection, successor.id)
+
+    def cancel(
+        self, approval_id: str, *, by: str, administers: bool, reason: str, now: float
+    ) -> Approval:
+        """Take it back. Raises NotFoundError, ApprovalDenied (see ``check_cancellable``)."""
+        self._expire(now)
+        with self._database.write() as connection:
+            approval = _get(connection, approval_id)
+            check_cancellable(approval, by, now, administers=administers)
+            return _change(connection, approval, status="cancelled", reason=reason)
+
+    def consume(
+        self,
+        approval_id: str,
+        *,
+        by: str,
+        use_case: str,
+        request_hash: str,
+        price_usd: float,
+        now: float,
+    ) -> Approval:
+        """Spend it. Raises NotFoundError, ApprovalDenied (see ``check_usable``)."""
+        self._expire(now)
+        with self._database.write() as connection:
+            approval = _get(connection, approval_id)
+            check_usable(
+                approval,
+                who=by,
+                use_case=use_case,
+                request_hash=request_hash,
+                price_usd=price_usd,
+                now=now,
+            )
             return _change(connection, approval, status="consumed", consumed_at=now)
+
+    def _expire(self, now: float) -> None:
+        """Mark what has expired, in a transaction that stands whatever the next one finds."""
+        lapsed = (_APPROVALS.c.status.in_(("pending", "approved")), _APPROVALS.c.expires_at <= now)
+        with self._database.write() as connection:
+            connection.execute(_APPROVALS.update().where(*lapsed).values(status="expired"))
+
+
+def _insert(connection: Connection, approval: Approval) -> None:
+    connection.execute(_APPROVALS.insert().values(_APPROVAL.dump_python(approval, mode="json")))
 
 
 def _get(connection: Connection, approval_id: str) -> Approval:

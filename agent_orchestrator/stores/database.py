@@ -31,13 +31,14 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from agent_orchestrator.errors import ConfigurationError
 from agent_orchestrator.stores.backend import PURPOSE, Backend, Purpose, Rows
+from agent_orchestrator.stores.migrations import FIRST_VERSION, MIGRATIONS
 from agent_orchestrator.stores.postgresql import PostgreSQL
 from agent_orchestrator.stores.sqlite import SQLite
 
 _BUSY_SECONDS: Final = 15.0
 
-#: Rises with every change of a table that old rows do not fit.
-SCHEMA_VERSION: Final = 2
+#: Rises with every migration.
+SCHEMA_VERSION: Final = FIRST_VERSION + len(MIGRATIONS)
 
 metadata = MetaData()
 """All tables; each store's module adds its own."""
@@ -69,6 +70,8 @@ class Database:
 
     def __init__(self, url: str, *, busy_seconds: float = _BUSY_SECONDS) -> None:
         """Connect lazily; the first transaction makes the tables that are missing.
+
+        It also brings those of an older version of this program up to date, all or none.
 
         ``busy_seconds`` is how long to wait for another process's transaction. Raises
         ConfigurationError for a URL that cannot be used.
@@ -153,8 +156,12 @@ class Database:
             _SCHEMA.create(connection)
             connection.execute(_SCHEMA.insert().values(version=SCHEMA_VERSION))
             return
-        version = connection.execute(select(_SCHEMA.c.version)).scalar()
-        if version != SCHEMA_VERSION:
+        version = connection.execute(select(_SCHEMA.c.version)).scalar_one()
+        if FIRST_VERSION <= version < SCHEMA_VERSION:
+            for migrate in MIGRATIONS[version - FIRST_VERSION :]:
+                migrate(connection)
+            connection.execute(_SCHEMA.update().values(version=SCHEMA_VERSION))
+        elif version != SCHEMA_VERSION:
             raise ConfigurationError(
                 f"{self._backend.name} has schema {version}; this program knows {SCHEMA_VERSION}.",
                 remedy="Use the program that made it, or another CHEF_STATE or CHEF_DATABASE_URL.",

@@ -81,6 +81,67 @@ def test_a_rejected_request_stays_rejected(chef: Chef):
     assert "rejected" in done.err
 
 
+def test_an_approval_is_shown_whole(chef: Chef):
+    """The request, its price and who asked; as JSON the same as in the list."""
+    approval = asked(chef)
+    shown = chef("approvals", "show", approval)
+    assert shown.out.startswith(f"{approval} is pending: v1.1.0")
+    for text in (f"asked by           {ME}", '"rehearsal"', "chef approve"):
+        assert text in shown.out
+    document = chef("approvals", "show", approval, "--json").json
+    assert [document] == chef("approvals", "--json").json
+    assert document["request"]["strategy"] == "immediate"
+    assert chef("approvals", "show", "ap_9").code == 2
+
+
+def test_an_edited_request_is_shown_anew_and_replaces_the_old_one(chef: Chef):
+    """Its summary and id are new, the old id opens nothing, the new one carries the edit out."""
+    approval = asked(chef)
+    done = chef("approvals", "edit", approval, "strategy=canary_20pct", "--reason", "slowly")
+    assert done.code == 0, done.err
+    (pending,) = chef("approvals", "--json").json
+    new = pending["id"]
+    assert done.out.startswith(f"{new} is pending: v1.1.0")
+    assert f"asked by           {ME}, edited by {ME}" in done.out
+    assert f"in the place of    {approval}" in done.out
+    assert (pending["request"]["strategy"], pending["editors"]) == ("canary_20pct", [ME])
+    refused = chef("approve", approval)
+    assert refused.code == 1
+    assert f"{new} stands in its place" in refused.err
+    assert chef("approve", new, "--json").json["rollout_pct"] == 20
+    ends = {entry["id"]: entry["status"] for entry in chef("approvals", "--all", "--json").json}
+    assert ends == {approval: "edited", new: "consumed"}
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ("strategy", "'strategy' is not KEY=VALUE"),
+        ("strategy=immediate", "Nothing would change"),
+        ("strategy=at_once", "strategy"),
+        ("colour=red", "takes no 'colour'"),
+        ("dry_run=true", "A dry run needs no approval"),
+        ("version=v9.9.9", "v9.9.9"),
+    ],
+)
+def test_an_edit_that_makes_no_request_leaves_the_old_one(chef: Chef, change: str, says: str):
+    """What is wrong is named, and what waited still waits."""
+    approval = asked(chef)
+    done = chef("approvals", "edit", approval, change)
+    assert (done.code, done.err.count("\n")) == (2, 1)
+    assert says in done.err
+    assert [entry["id"] for entry in chef("approvals", "--json").json] == [approval]
+
+
+def test_a_request_can_be_taken_back(chef: Chef):
+    """Cancelled, it can be neither approved nor carried out."""
+    approval = asked(chef)
+    done = chef("approvals", "cancel", approval, "--reason", "not today")
+    assert done.out == f"{approval} is cancelled.\n"
+    assert "is cancelled" in chef("approve", approval).err
+    assert "not today" in chef("approvals", "show", approval).out
+
+
 def test_yes_approves_in_place(chef: Chef):
     """The embedded mode's user may do so."""
     done = chef(*DEPLOY, "--yes")

@@ -104,9 +104,9 @@ def test_who_may_answer_and_when(approver: str, now: float, status: str, says: s
 def test_the_price_is_a_ceiling(ceiling: float, price: float, covered: bool) -> None:
     """A higher price, or one that is no number, is not covered."""
     approval = replace(APPROVAL, status="approved", price_ceiling_usd=ceiling)
-    given = (approval, approval.use_case, approval.request_hash, price, 150.0)
+    given = {"use_case": approval.use_case, "request_hash": approval.request_hash, "who": "ada"}
     if covered:
-        check_usable(*given)
+        check_usable(approval, **given, price_usd=price, now=150.0)
         return
     with pytest.raises(ApprovalDenied, match="Ask again at the new price"):
-        check_usable(*given)
+        check_usable(approval, **given, price_usd=price, now=150.0)

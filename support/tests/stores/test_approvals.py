@@ -42,6 +42,12 @@ def answer(store: ApprovalStore, *, approve: bool = True, **changes: object) -> 
     return store.answer("ap_1", approve=approve, **given | changes)
 
 
+def consume(store: ApprovalStore, approval_id: str = "ap_1", **changes: object) -> Approval:
+    """Spend the approval as ada, for what it covers."""
+    given = {"by": "ada", "use_case": USE_CASE, "request_hash": HASH, "price_usd": 1.0}
+    return store.consume(approval_id, **given | {"now": 120.0} | changes)
+
+
 def race(actions: list[Callable[[], object]]) -> list[object]:
     """Run the actions at once and return what each gave or raised."""
     barrier, results = threading.Barrier(len(actions)), []
@@ -70,10 +76,10 @@ def test_an_approval_is_answered_and_spent(store: ApprovalStore) -> None:
         APPROVAL, status="approved", approver="bob", reason="fine", answered_at=110.0
     )
     assert store.pending(now=110.0) == []
-    spent = store.consume("ap_1", USE_CASE, HASH, 15.0, 120.0)
+    spent = consume(store, price_usd=15.0)
     assert spent == replace(approved, status="consumed", consumed_at=120.0) == store.get("ap_1")
-    with pytest.raises(ApprovalDenied, match="is consumed, not approved"):
-        store.consume("ap_1", USE_CASE, HASH, 15.0, 121.0)
+    with pytest.raises(ApprovalDenied, match="is consumed"):
+        consume(store, now=121.0)
 
 
 def test_of_many_answers_and_uses_at_once_one_wins(store: ApprovalStore) -> None:
@@ -85,7 +91,7 @@ def test_of_many_answers_and_uses_at_once_one_wins(store: ApprovalStore) -> None
     if winners[0].status == "rejected":
         store.create(replace(APPROVAL, id="ap_2", status="approved"))
     name = "ap_1" if winners[0].status == "approved" else "ap_2"
-    uses = race([lambda: store.consume(name, USE_CASE, HASH, 1.0, 120.0)] * 8)
+    uses = race([partial(consume, store, name)] * 8)
     assert sum(isinstance(found, Approval) for found in uses) == 1
 
 
@@ -93,7 +99,7 @@ def test_a_rejected_approval_covers_nothing(store: ApprovalStore) -> None:
     """A rejection is final."""
     assert answer(store, approve=False, reason="too dear").reason == "too dear"
     with pytest.raises(ApprovalDenied, match="is rejected"):
-        store.consume("ap_1", USE_CASE, HASH, 1.0, 120.0)
+        consume(store)
     with pytest.raises(ApprovalDenied, match="rejected already"):
         answer(store)
 
@@ -101,7 +107,6 @@ def test_a_rejected_approval_covers_nothing(store: ApprovalStore) -> None:
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"now": 200.0}, "has expired"),
         ({"approver": ""}, "Nobody answers"),
         ({"approver": "ada"}, "may not answer"),
     ],
@@ -109,12 +114,15 @@ def test_a_rejected_approval_covers_nothing(store: ApprovalStore) -> None:
 def test_not_everybody_may_answer_at_any_time(
     store: ApprovalStore, changes: dict, says: str
 ) -> None:
-    """Too late, unsigned or by the requester: no answer, and the approval still waits."""
+    """Unsigned or by the requester: no answer, and the approval still waits; later it is void."""
     with pytest.raises(ApprovalDenied, match=says):
         answer(store, **changes)
     assert store.get("ap_1") == APPROVAL
     assert store.pending(now=199.0) == [APPROVAL]
     assert store.pending(now=200.0) == []
+    with pytest.raises(ApprovalDenied, match="has expired"):
+        answer(store, now=200.0)
+    assert store.get("ap_1").status == "expired"
 
 
 def test_the_only_user_may_approve_where_it_is_configured(store: ApprovalStore) -> None:
@@ -125,30 +133,95 @@ def test_the_only_user_may_approve_where_it_is_configured(store: ApprovalStore) 
 @pytest.mark.parametrize(
     ("asked", "says"),
     [
-        (("deploy_model_to_agent", HASH, 1.0, 120.0), "another request"),
-        ((USE_CASE, canonical_hash(USE_CASE, {}), 1.0, 120.0), "another request"),
-        ((USE_CASE, HASH, 15.01, 120.0), r"covers \$15\.00, the request costs \$15\.01"),
-        ((USE_CASE, HASH, float("nan"), 120.0), "the request costs"),
-        ((USE_CASE, HASH, 1.0, 200.0), "has expired"),
+        ({"use_case": "deploy_model_to_agent"}, "another request"),
+        ({"request_hash": canonical_hash(USE_CASE, {})}, "another request"),
+        ({"by": "eve"}, "was given to 'ada', not to 'eve'"),
+        ({"price_usd": 15.01}, r"covers \$15\.00, the request costs \$15\.01"),
+        ({"price_usd": float("nan")}, "the request costs"),
     ],
 )
 def test_an_approval_covers_one_request_at_its_price_in_time(
-    store: ApprovalStore, asked: tuple[str, str, float, float], says: str
+    store: ApprovalStore, asked: dict[str, object], says: str
 ) -> None:
     """Any difference between what was approved and what is done closes the door."""
     with pytest.raises(ApprovalDenied, match="is pending"):
-        store.consume("ap_1", USE_CASE, HASH, 1.0, 120.0)
+        consume(store)
     approved = answer(store)
     with pytest.raises(ApprovalDenied, match=says):
-        store.consume("ap_1", *asked)
+        consume(store, **asked)
     assert store.get("ap_1") == approved
+
+
+def test_what_has_expired_stays_so_when_the_clock_is_set_back(store: ApprovalStore) -> None:
+    """Whoever touches it too late marks it, whatever they wanted; other times change nothing."""
+    answer(store)
+    store.create(replace(APPROVAL, id="ap_2", created_at=150.0, expires_at=250.0))
+    with pytest.raises(ApprovalDenied, match="has expired"):
+        consume(store, now=200.0)
+    assert store.get("ap_1").status == "expired"
+    with pytest.raises(ApprovalDenied, match="has expired"):
+        consume(store, now=120.0)
+    assert [found.id for found in store.pending(now=120.0)] == ["ap_2"]
+    store.create(replace(APPROVAL, id="ap_3", created_at=260.0, expires_at=360.0))
+    assert [found.status for found in store.recent(3)] == ["pending", "expired", "expired"]
+
+
+def test_an_edited_approval_gives_way_to_another(store: ApprovalStore) -> None:
+    """Both say so; the old one can be neither answered, edited, cancelled nor spent."""
+    edited = replace(
+        APPROVAL,
+        id="ap_2",
+        created_at=110.0,
+        editors=("bob",),
+        edited_from="ap_1",
+        details={"n": 1},
+    )
+    assert store.replace("ap_1", edited, editor="bob", reason="less") == edited == store.get("ap_2")
+    old = store.get("ap_1")
+    assert (old.status, old.replaced_by, old.approver, old.reason) == (
+        "edited",
+        "ap_2",
+        "bob",
+        "less",
+    )
+    assert store.pending(now=120.0) == [edited]
+    for act in (
+        lambda: answer(store),
+        lambda: consume(store),
+        lambda: store.cancel("ap_1", by="ada", administers=True, reason="", now=120.0),
+        lambda: store.replace("ap_1", replace(edited, id="ap_3"), editor="bob", reason=""),
+    ):
+        with pytest.raises(ApprovalDenied, match="was edited: ap_2 stands in its place"):
+            act()
+    assert len(store.recent(9)) == 2
+
+
+@pytest.mark.parametrize(
+    ("by", "administers", "may"),
+    [("ada", False, True), ("bob", False, True), ("eve", False, False), ("eve", True, True)],
+)
+def test_who_may_take_an_approval_back(
+    store: ApprovalStore, by: str, administers: bool, may: bool
+) -> None:
+    """Who asked, who approved, and administrators; then it covers nothing any more."""
+    answer(store)
+    given = {"by": by, "administers": administers, "reason": "no need", "now": 120.0}
+    if not may:
+        with pytest.raises(ApprovalDenied, match="'eve' did not ask for ap_1"):
+            store.cancel("ap_1", **given)
+        assert store.get("ap_1").status == "approved"
+        return
+    cancelled = store.cancel("ap_1", **given)
+    assert (cancelled.status, cancelled.reason) == ("cancelled", "no need")
+    with pytest.raises(ApprovalDenied, match="is cancelled"):
+        consume(store)
 
 
 def test_an_unknown_approval_is_bad_input(store: ApprovalStore) -> None:
     """An id that does not exist is named."""
     for act in (
         lambda: store.get("ap_9"),
-        lambda: store.consume("ap_9", USE_CASE, HASH, 1.0, 120.0),
+        lambda: consume(store, "ap_9"),
         lambda: store.answer(
             "ap_9", approve=True, approver="b", reason="", now=1.0, requester_may_approve=True
         ),

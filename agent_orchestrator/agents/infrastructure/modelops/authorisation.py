@@ -6,16 +6,19 @@ import math
 import secrets
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from agent_orchestrator.agents.infrastructure.modelops.plans import Plan
+from agent_orchestrator.agents.infrastructure.modelops.usecases.approvals import ApprovalView
 from agent_orchestrator.agents.infrastructure.modelops.usecases.base import ChangingRequest
 from agent_orchestrator.domain.approvals import (
     Approval,
     UseCaseName,
     canonical_hash,
     check_answerable,
+    check_pending,
+    one_line,
 )
 from agent_orchestrator.domain.roles import Action, Role, may, roles_that_may
 from agent_orchestrator.errors import (
@@ -93,47 +96,38 @@ class Authorisation:
         and at this price, now; InputError for a request that JSON cannot hold, FailedError for a
         price that is no amount of money.
         """
-        if not (math.isfinite(plan.cost_usd) and plan.cost_usd >= 0):
-            raise FailedError(
-                f"The price of this comes out as {plan.cost_usd!r}: {plan.summary}",
-                remedy="Check prices and sizes in config/modelops/training_defaults.yaml.",
-            )
+        _check_price(plan)
         if approval_id is not None:
             self._spend(use_case, request, plan, caller, approval_id)
             return approval_id
         if not self.needed(plan):
             return None
-        approval = self._ask(use_case, request, plan, caller)
+        approval = self._ask(use_case, request, plan, caller.name)
+        self._approvals.create(approval)
+        self._write_down(caller, "approval_asked", approval.id, {"summary": approval.summary})
         raise ApprovalRequired(
             approval.id,
-            f"Needs approval {approval.id}: {plan.summary}",
-            remedy=f"Approve with `chef approve {approval.id}`.",
+            f"Needs approval {approval.id}: {approval.summary}",
+            remedy=f"Approve with `chef approve {approval.id}`, or at any other door.",
         )
 
     def _ask(
-        self, use_case: UseCaseName, request: ChangingRequest, plan: Plan, caller: Caller
+        self, use_case: UseCaseName, request: ChangingRequest, plan: Plan, requester: str
     ) -> Approval:
         now = self._clock()
-        body = request.model_dump(mode="json")
-        if type(request).model_validate(body) != request:  # nan, a date …: null or text in JSON
-            raise InputError(
-                f"The request cannot be kept until it is approved: {request!r}.",
-                remedy="Use finite numbers, texts, lists and mappings.",
-            )
-        approval = Approval(
+        body = _as_json(request)
+        return Approval(
             id=f"ap_{secrets.token_hex(6)}",
             use_case=use_case,
             request=body,
             request_hash=canonical_hash(use_case, body, plan.resolved),
-            summary=plan.summary,
+            summary=one_line(plan.summary),
             price_ceiling_usd=plan.cost_usd,
-            requester=caller.name,
+            requester=requester,
             created_at=now,
             expires_at=now + APPROVAL_LIFETIME_SECONDS,
+            details=plan.details,
         )
-        self._approvals.create(approval)
-        self._write_down(caller, "approval_asked", approval.id, {"summary": plan.summary})
-        return approval
 
     def _spend(
         self,
@@ -143,17 +137,24 @@ class Authorisation:
         caller: Caller,
         approval_id: str,
     ) -> None:
-        body = request.model_dump(mode="json")
+        body = _as_json(request)
         digest = canonical_hash(use_case, body, plan.resolved)
         given = self._approvals.get(approval_id)
         same_words = given.use_case == use_case and given.request == body
         if given.status == "approved" and same_words and given.request_hash != digest:
             raise ApprovalDenied(
                 f"Approval {approval_id} was given for: {given.summary} "
-                f"The same request means by now: {plan.summary}",
+                f"The same request means by now: {one_line(plan.summary)}",
                 remedy="Ask again.",
             )
-        self._approvals.consume(approval_id, use_case, digest, plan.cost_usd, self._clock())
+        self._approvals.consume(
+            approval_id,
+            by=caller.name,
+            use_case=use_case,
+            request_hash=digest,
+            price_usd=plan.cost_usd,
+            now=self._clock(),
+        )
         self._write_down(caller, "approval_spent", approval_id, {"summary": plan.summary})
 
     def record_failure(self, approval_id: str, error: ChefError, caller: Caller) -> None:
@@ -164,7 +165,7 @@ class Authorisation:
         """Record a person's answer to a pending approval.
 
         Raises NotFoundError, or ApprovalDenied when it is not pending any more, has expired, or
-        the requester may not answer.
+        one of its authors may not answer.
         """
         approval = self._approvals.answer(
             approval_id,
@@ -193,6 +194,51 @@ class Authorisation:
             return False
         return True
 
+    def check_editable(self, approval: Approval, caller: Caller) -> None:
+        """Raise ApprovalDenied unless the caller may edit what is asked for now."""
+        check_pending(approval, caller.name, self._clock())
+
+    def edit(
+        self,
+        approval: Approval,
+        request: ChangingRequest,
+        plan: Plan,
+        caller: Caller,
+        *,
+        reason: str,
+    ) -> Approval:
+        """Put an approval of the edited request in the place of one that waits; it waits, too.
+
+        It stays the requester's, with the caller as another author. Raises what ``require`` raises
+        for a request or a price, ApprovalDenied when it is not pending any more or has expired.
+        """
+        _check_price(plan)
+        asked = self._ask(approval.use_case, request, plan, approval.requester)
+        successor = self._approvals.replace(
+            approval.id,
+            replace(asked, editors=(*approval.editors, caller.name), edited_from=approval.id),
+            editor=caller.name,
+            reason=reason,
+        )
+        detail = {"reason": reason, "replaced_by": successor.id, "summary": successor.summary}
+        self._write_down(caller, "approval_edited", approval.id, detail)
+        return successor
+
+    def cancel(self, approval_id: str, caller: Caller, *, reason: str) -> Approval:
+        """Take a request, or an approval that was given, back.
+
+        Raises NotFoundError, or ApprovalDenied when it is over, or none of the caller's business.
+        """
+        cancelled = self._approvals.cancel(
+            approval_id,
+            by=caller.name,
+            administers=may(caller.role, "administer"),
+            reason=reason,
+            now=self._clock(),
+        )
+        self._write_down(caller, "approval_cancelled", approval_id, {"reason": reason})
+        return cancelled
+
     def get(self, approval_id: str) -> Approval:
         """Return an approval; NotFoundError when there is none of that id."""
         return self._approvals.get(approval_id)
@@ -201,9 +247,36 @@ class Authorisation:
         """Return the approvals that wait for an answer, oldest first."""
         return self._approvals.pending(self._clock())
 
+    def recent(self, limit: int) -> list[Approval]:
+        """Return the newest approvals, however they ended, newest first."""
+        return self._approvals.recent(limit)
+
+    def view(self, approval: Approval) -> ApprovalView:
+        """Return an approval as every door shows it, now."""
+        return ApprovalView.of(approval, self._clock())
+
     def _write_down(
         self, caller: Caller, action: str, approval_id: str, detail: Mapping[str, Any]
     ) -> None:
         self._audit.append(
             self._clock(), caller.name, action, approval_id, {**detail, "door": caller.door}
         )
+
+
+def _check_price(plan: Plan) -> None:
+    if not (math.isfinite(plan.cost_usd) and plan.cost_usd >= 0):
+        raise FailedError(
+            f"The price of this comes out as {plan.cost_usd!r}: {plan.summary}",
+            remedy="Check prices and sizes in config/modelops/training_defaults.yaml.",
+        )
+
+
+def _as_json(request: ChangingRequest) -> dict[str, Any]:
+    """Return the request as it is kept and hashed. Raises InputError when JSON changes it."""
+    body = request.model_dump(mode="json")
+    if type(request).model_validate(body) != request:  # nan, a date …: null or text in JSON
+        raise InputError(
+            f"The request cannot be kept until it is approved: {request!r}.",
+            remedy="Use finite numbers, texts, lists and mappings.",
+        )
+    return body

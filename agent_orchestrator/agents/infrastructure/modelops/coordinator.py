@@ -19,18 +19,20 @@ from agent_orchestrator.agents.infrastructure.modelops.authorisation import (
     check_role,
 )
 from agent_orchestrator.agents.infrastructure.modelops.plans import Plan
+from agent_orchestrator.agents.infrastructure.modelops.usecases.approvals import ApprovalView
 from agent_orchestrator.agents.infrastructure.modelops.usecases.base import (
     ChangingRequest,
     Request,
     Result,
 )
 from agent_orchestrator.agents.infrastructure.modelops.usecases.index import USE_CASES
+from agent_orchestrator.agents.infrastructure.modelops.usecases.requests import changed_request
 from agent_orchestrator.agents.infrastructure.modelops.usecases.tracing import (
     stays_here,
     use_case_metadata,
 )
 from agent_orchestrator.domain.approvals import Approval, UseCaseName
-from agent_orchestrator.errors import ApprovalDenied, ChefError
+from agent_orchestrator.errors import ApprovalDenied, ChefError, InputError
 from agent_orchestrator.serving.tracing import Tracer
 
 Planner = Callable[[Any, Caller], Plan]
@@ -125,34 +127,87 @@ class Coordinator:
         """
         check_role(caller, "change", "approve")
         approval = await anyio.to_thread.run_sync(self._authorisation.get, approval_id)
-        try:
-            request = USE_CASES[approval.use_case].request.model_validate(approval.request)
-        except ValidationError as error:
-            raise ApprovalDenied(
-                f"Approval {approval_id} was given for a request that this version does not know.",
-                remedy="Ask again.",
-            ) from error
-        return await self._traced(approval.use_case, request, caller, approval_id)
+        return await self._traced(approval.use_case, _asked(approval), caller, approval_id)
 
     async def answer(
         self, approval_id: str, caller: Caller, *, approve: bool, reason: str = ""
-    ) -> Approval:
+    ) -> ApprovalView:
         """Approve or reject; raises Forbidden, or as ``Authorisation.answer``."""
         check_role(caller, "approve")
 
         def answer() -> Approval:
             return self._authorisation.answer(approval_id, caller, approve=approve, reason=reason)
 
-        return await anyio.to_thread.run_sync(answer)
+        return await self._viewed(answer)
 
     async def may_answer(self, approval_id: str, caller: Caller) -> bool:
         """Return whether ``answer`` would take an answer of this caller now; NotFoundError."""
         return await anyio.to_thread.run_sync(self._authorisation.may_answer, approval_id, caller)
 
-    async def pending_approvals(self) -> list[Approval]:
-        """Return the approvals that wait for an answer, oldest first."""
-        return await anyio.to_thread.run_sync(self._authorisation.pending)
+    async def edit(
+        self, approval_id: str, changes: Mapping[str, Any], caller: Caller, *, reason: str = ""
+    ) -> ApprovalView:
+        """Change a request that waits, plan and price it anew, and return what waits in its place.
 
-    async def get_approval(self, approval_id: str) -> Approval:
+        ``changes`` are fields of the request; ``overrides.seed`` is a value in a mapping. The old
+        approval cannot be used any more, and nothing is approved: that is another step, which under
+        four eyes somebody else has to take. Raises Forbidden, NotFoundError, ApprovalDenied when it
+        does not wait any more, InputError and whatever planning the new request raises.
+        """
+        check_role(caller, "approve")
+        return await self._viewed(self._edit, approval_id, changes, caller, reason)
+
+    def _edit(
+        self, approval_id: str, changes: Mapping[str, Any], caller: Caller, reason: str
+    ) -> Approval:
+        approval = self._authorisation.get(approval_id)
+        self._authorisation.check_editable(approval, caller)
+        values = _asked(approval).model_dump(mode="json")
+        request = changed_request(approval.use_case, values, changes)
+        if not isinstance(request, ChangingRequest) or request.dry_run:
+            raise InputError(
+                "A dry run needs no approval.", remedy=f"Reject {approval_id} instead."
+            )
+        plan = self._planners[approval.use_case](request, caller)
+        return self._authorisation.edit(approval, request, plan, caller, reason=reason)
+
+    async def cancel(self, approval_id: str, caller: Caller, *, reason: str = "") -> ApprovalView:
+        """Take a request, or an approval that was given and not spent, back.
+
+        Its authors may, who approved it, and administrators. Raises Forbidden, NotFoundError,
+        ApprovalDenied.
+        """
+        check_role(caller, "change", "approve")
+
+        def cancel() -> Approval:
+            return self._authorisation.cancel(approval_id, caller, reason=reason)
+
+        return await self._viewed(cancel)
+
+    async def pending_approvals(self) -> list[ApprovalView]:
+        """Return the approvals that wait for an answer, oldest first."""
+        pending = await anyio.to_thread.run_sync(self._authorisation.pending)
+        return [self._authorisation.view(approval) for approval in pending]
+
+    async def recent_approvals(self, limit: int) -> list[ApprovalView]:
+        """Return the newest approvals, however they ended, newest first."""
+        recent = await anyio.to_thread.run_sync(self._authorisation.recent, limit)
+        return [self._authorisation.view(approval) for approval in recent]
+
+    async def get_approval(self, approval_id: str) -> ApprovalView:
         """Return an approval; NotFoundError when there is none of that id."""
-        return await anyio.to_thread.run_sync(self._authorisation.get, approval_id)
+        return await self._viewed(self._authorisation.get, approval_id)
+
+    async def _viewed(self, act: Callable[..., Approval], *arguments: Any) -> ApprovalView:
+        return self._authorisation.view(await anyio.to_thread.run_sync(act, *arguments))
+
+
+def _asked(approval: Approval) -> Request:
+    """Return the request that an approval is about. Raises ApprovalDenied for one of old."""
+    try:
+        return USE_CASES[approval.use_case].request.model_validate(approval.request)
+    except ValidationError as error:
+        raise ApprovalDenied(
+            f"Approval {approval.id} was given for a request that this version does not know.",
+            remedy="Ask again.",
+        ) from error

@@ -38,6 +38,29 @@ def validated(name: str, kind: type[_Asked], values: Mapping[str, Any]) -> _Aske
         ) from None
 
 
+def changed_request(
+    use_case: UseCaseName, values: Mapping[str, Any], changes: Mapping[str, Any]
+) -> Request:
+    """Return a request with some values changed; ``overrides.seed`` is a value in a mapping.
+
+    Raises InputError as ``build_request``, and when the changes change nothing.
+    """
+    changed = dict(values)
+    for name, value in changes.items():
+        field, dot, key = name.partition(".")
+        inner = changed.get(field)
+        if dot and isinstance(inner, Mapping | None):
+            changed[field] = {**(inner or {}), key: value}
+        else:
+            changed[name] = value
+    request = build_request(use_case, changed)
+    if request == build_request(use_case, values):
+        raise InputError(
+            f"Nothing would change: {dict(changes)!r}.", remedy="Give other values, as key=value."
+        )
+    return request
+
+
 def request_values(intent: Intent) -> Mapping[str, Any]:
     """Return the request's fields for an intent's slots."""
     values = dict(intent.slots)

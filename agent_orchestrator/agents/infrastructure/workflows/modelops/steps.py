@@ -19,6 +19,7 @@ from langgraph.types import interrupt
 from agent_orchestrator.agents._shared.callers import caller_of
 from agent_orchestrator.agents._shared.telling import say, say_error, tell
 from agent_orchestrator.agents.infrastructure.modelops.authorisation import Caller
+from agent_orchestrator.agents.infrastructure.modelops.usecases.approvals import ApprovalView
 from agent_orchestrator.agents.infrastructure.modelops.usecases.base import (
     PlannedChange,
     Request,
@@ -40,7 +41,7 @@ from agent_orchestrator.agents.infrastructure.modelops.usecases.requests import 
 )
 from agent_orchestrator.agents.infrastructure.workflows.modelops import wording
 from agent_orchestrator.domain import next_steps, replies
-from agent_orchestrator.domain.approvals import Approval, UseCaseName
+from agent_orchestrator.domain.approvals import UseCaseName
 from agent_orchestrator.domain.intents import Intent
 from agent_orchestrator.domain.jobs import TERMINAL
 from agent_orchestrator.domain.use_cases import UseCase
@@ -62,7 +63,7 @@ class UseCases(Protocol):
     async def resume(self, approval_id: str, caller: Caller, /) -> Result:
         """Carry out what was approved, once."""
 
-    async def get_approval(self, approval_id: str, /) -> Approval:
+    async def get_approval(self, approval_id: str, /) -> ApprovalView:
         """Return an approval as the store has it."""
 
 
@@ -140,7 +141,7 @@ class Steps:
         if waiting is None:
             return {}
         try:
-            approval = await self.use_cases.get_approval(waiting["id"])
+            approval = await self._standing(waiting["id"])
         except ChefError as error:
             return {"approval": None, "messages": [say_error(NAME, error)]}
         expired = self.clock() >= approval.expires_at
@@ -157,7 +158,7 @@ class Steps:
                 }
             )
         if approval.status == "approved" or (approval.status == "pending" and not expired):
-            return {"approval": {**waiting, "status": approval.status}}
+            return {"approval": {**waiting, "id": approval.id, "status": approval.status}}
         return {"approval": None, "messages": [say(NAME, wording.not_approved(approval))]}
 
     async def act(self, state: ModelOpsState, config: RunnableConfig) -> ModelOpsState:
@@ -229,6 +230,13 @@ class Steps:
         return self._proposed(found, planned)
 
     # --- what the steps are made of ----------------------------------------------------------
+
+    async def _standing(self, approval_id: str) -> ApprovalView:
+        """Return an approval, or the one that stands in its place since somebody edited it."""
+        approval = await self.use_cases.get_approval(approval_id)
+        while approval.replaced_by is not None:
+            approval = await self.use_cases.get_approval(approval.replaced_by)
+        return approval
 
     async def _preview(
         self, use_case: UseCaseName, values: Mapping[str, Any], config: RunnableConfig

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from agent_orchestrator.agents.infrastructure.modelops.usecases.approvals import ApprovalView
 from agent_orchestrator.agents.infrastructure.modelops.usecases.base import PlannedChange, Result
 from agent_orchestrator.agents.infrastructure.modelops.usecases.datasets import (
     DatasetBuilt,
@@ -26,7 +27,6 @@ from agent_orchestrator.agents.infrastructure.modelops.usecases.jobs import (
 from agent_orchestrator.agents.infrastructure.modelops.usecases.models import AgentModels
 from agent_orchestrator.agents.infrastructure.modelops.usecases.rollouts import RolloutReport
 from agent_orchestrator.agents.infrastructure.modelops.usecases.training import TrainingStarted
-from agent_orchestrator.domain.approvals import Approval
 from agent_orchestrator.state import PendingApproval
 
 EXAMPLES: Final = (
@@ -84,11 +84,13 @@ def nothing_open() -> str:
     return f"Nothing is proposed that you could agree to. Say, for example, {EXAMPLES}."
 
 
-def not_approved(approval: Approval) -> str:
+def not_approved(approval: ApprovalView) -> str:
     """Say why nothing was done."""
     if approval.status == "rejected":
         why = f": {approval.reason}" if approval.reason else "."
         return f"{approval.approver} rejected {approval.id}{why} Nothing was changed."
+    if approval.status == "cancelled":
+        return f"{approval.id} was cancelled. Nothing was changed."
     if approval.status == "consumed":
         return f"{approval.id} was carried out at another door; see `chef jobs` or `chef status`."
     return f"{approval.id} has expired. Nothing was changed; ask again if it is still wanted."
