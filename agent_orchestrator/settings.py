@@ -73,6 +73,15 @@ class Settings(BaseModel):
     """Of those, for one agent; 0 for no limit."""
     gateway_queue: int = Field(default=128, ge=0, alias="CHEF_GATEWAY_QUEUE")
     """Requests that may wait for their turn, for a second at most."""
+    api_host: str = Field(default="127.0.0.1", alias="CHEF_API_HOST")
+    api_port: int = Field(default=8131, ge=0, le=65535, alias="CHEF_API_PORT")
+    """Port of the HTTP API; the gateways leave it out."""
+    api_tokens: Path | None = Field(default=None, alias="CHEF_API_TOKENS_FILE")
+    """Names, hashes and roles; None for ``api-tokens.json`` in the state folder."""
+    api_origins: str | None = Field(default=None, alias="CHEF_API_ORIGINS")
+    """Origins of web pages that may read the API's answers, separated by commas; None for none."""
+    api_rate: float = Field(default=20.0, gt=0, alias="CHEF_API_RATE")
+    """Requests a second that one access token may make, on the average."""
     timer_seconds: float = Field(default=1.0, gt=0, alias="CHEF_TIMER_SECONDS")
     """Pause between two ticks of the rollout timer, seconds."""
     default_backend: Literal["local", "hf_space", "hf_jobs"] = Field(
@@ -198,6 +207,22 @@ class Settings(BaseModel):
         return self.gateway_keys or self.state_dir / "gateway-keys.json"
 
     @property
+    def api_dir(self) -> Path:
+        """Where the running API says its address, as the gateways do."""
+        return self.run_dir / "api"
+
+    @property
+    def api_tokens_file(self) -> Path:
+        """Names, hashes and roles of who may use the API."""
+        return self.api_tokens or self.state_dir / "api-tokens.json"
+
+    @property
+    def api_origin_list(self) -> tuple[str, ...]:
+        """The origins one by one."""
+        found = (origin.strip() for origin in (self.api_origins or "").split(","))
+        return tuple(origin for origin in found if origin)
+
+    @property
     def model_socket(self) -> Path:
         """Unix socket of this machine's model server.
 
@@ -231,6 +256,7 @@ class Settings(BaseModel):
             "CHEF_TRAINER_PYTHON": str(self.trainer_python),
             "CHEF_AUTOTRAIN_PYTHON": str(self.autotrain_python),
             **({"CHEF_GATEWAY_KEYS_FILE": str(self.gateway_keys)} if self.gateway_keys else {}),
+            **({"CHEF_API_TOKENS_FILE": str(self.api_tokens)} if self.api_tokens else {}),
             **extra,
         }
 
@@ -258,8 +284,9 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
         name: Path(os.path.abspath(getattr(settings, name)))  # noqa: PTH100 - keeps venv symlinks
         for name in ("config_dir", "state_dir", "llama_cpp", "trainer_python", "autotrain_python")
     }
-    if settings.gateway_keys is not None:
-        absolute["gateway_keys"] = Path(os.path.abspath(settings.gateway_keys))  # noqa: PTH100
+    for name in ("gateway_keys", "api_tokens"):
+        if (given_path := getattr(settings, name)) is not None:
+            absolute[name] = Path(os.path.abspath(given_path))  # noqa: PTH100
     settings = settings.model_copy(update=absolute)
     settings._environment = merged  # noqa: SLF001 - set once, here
     return settings

@@ -1,4 +1,4 @@
-"""``chef serve``: run the gateways, the local model server and the rollout timer."""
+"""``chef serve``: run the gateways, the API, the local model server and the rollout timer."""
 
 from __future__ import annotations
 
@@ -23,25 +23,36 @@ from agent_orchestrator.wiring import supervisor
     help="Gateway processes, on this port and the next ones. [default: CHEF_GATEWAYS, 1]",
 )
 @click.option("--no-token", is_flag=True, help="Serve clients without a token.")
+@click.option("--api-port", type=int, help="Port of the API. [default: CHEF_API_PORT, 8131]")
+@click.option("--no-api-token", is_flag=True, help="Let whoever reaches the API do as you may.")
+@click.option("--no-api", is_flag=True, help="Do without the API.")
 @click.option("--no-local-models", is_flag=True, help="Do without the local model server.")
 def serve(
     host: str | None,
     port: int | None,
     gateways: int | None,
     no_token: bool,
+    api_port: int | None,
+    no_api_token: bool,
+    no_api: bool,
     no_local_models: bool,
 ) -> None:
-    """Run the gateway, the local model server and the rollout timer.
+    """Run the gateway, the API, the model server and the timer.
 
     Clients need the token of CHEF_GATEWAY_TOKEN, or a key of their own (chef gateway keys). Without
-    either, at a terminal, a token is made for this run and shown once.
+    either, at a terminal, a token is made for this run and shown once. The API's users need an
+    access token (chef api tokens).
     """
-    given = {"gateway_host": host, "gateway_port": port, "gateways": gateways}
+    given = {"gateway_host": host, "gateway_port": port, "gateways": gateways, "api_port": api_port}
     settings = session.settings()
     settings = settings.model_copy(update={k: v for k, v in given.items() if v is not None})
     token = None if no_token else _token(settings)
     running = supervisor.services(
-        settings, token=token, open_to_all=no_token, local_models=not no_local_models
+        settings,
+        token=token,
+        open_to_all=no_token,
+        local_models=not no_local_models,
+        api=None if no_api else "anybody" if no_api_token else "tokens",
     )
     if token is not None and settings.gateway_token is None:
         click.echo(f"CHEF_GATEWAY_TOKEN={token}", err=True)

@@ -1,4 +1,7 @@
-"""The gateways of this machine: each writes down where it listens, for as long as it lives."""
+"""The gateways of this machine: each writes down where it listens, for as long as it lives.
+
+So does the API, in a folder of its own.
+"""
 
 from __future__ import annotations
 

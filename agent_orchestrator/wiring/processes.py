@@ -22,9 +22,11 @@ _ANSWER_SECONDS = 2.0
 
 def look(settings: Settings, database: Database) -> list[ProcessState]:
     """Look at every serving process; one line for each gateway that lives."""
-    gateways = [_gateway(address) for address in running_gateways(settings.gateways_dir)]
+    gateways = [_server("gateway", one) for one in running_gateways(settings.gateways_dir)]
+    apis = [_server("api", one) for one in running_gateways(settings.api_dir)]
     return [
         *(gateways or [ProcessState("gateway", "stopped")]),
+        *(apis or [ProcessState("api", "stopped")]),
         ProcessState("model server", _state(_listens(settings.model_socket))),
         ProcessState("timer", _state(_is_held(database, TIMER_LEASE))),
     ]
@@ -40,11 +42,11 @@ def _state(up: bool) -> str:
     return "running" if up else "stopped"
 
 
-def _gateway(address: GatewayAddress) -> ProcessState:
-    """Ask a gateway whether it is ready."""
+def _server(name: str, address: GatewayAddress) -> ProcessState:
+    """Ask a gateway, or the API, whether it is ready."""
     state, detail = _ask(address)
     where = address.url.removeprefix("http://")
-    return ProcessState("gateway", state, address=where, pid=address.pid, detail=detail)
+    return ProcessState(name, state, address=where, pid=address.pid, detail=detail)
 
 
 def _ask(address: GatewayAddress) -> tuple[str, str]:

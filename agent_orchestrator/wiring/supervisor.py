@@ -1,4 +1,4 @@
-"""``chef serve``: the gateways, the model server and the timer, each a process of its own.
+"""``chef serve``: gateways, API, model server and timer, each a process of its own.
 
 A process that ends by itself is started again, after a pause that doubles while it keeps failing.
 One that says at its first start that its configuration is wrong ends the whole. When this process
@@ -15,7 +15,7 @@ import signal
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Final
+from typing import Final, Literal
 
 from agent_orchestrator.errors import ConfigurationError
 from agent_orchestrator.settings import Settings, own_python
@@ -23,6 +23,8 @@ from agent_orchestrator.wiring import model_server
 from agent_orchestrator.wiring.process import WITH_PARENT
 
 Say = Callable[[str], None]
+ApiAccess = Literal["tokens", "anybody"]
+"""Whether the API asks for access tokens."""
 
 _LAST_PORT: Final = 65535
 _TOKEN: Final = "CHEF_GATEWAY_TOKEN"  # noqa: S105 - the variable that holds it
@@ -56,48 +58,70 @@ _PATIENCE: Final = Patience()
 
 
 def services(
-    settings: Settings, *, token: str | None, open_to_all: bool = False, local_models: bool = True
+    settings: Settings,
+    *,
+    token: str | None,
+    open_to_all: bool = False,
+    local_models: bool = True,
+    api: ApiAccess | None = "tokens",
 ) -> list[Service]:
     """Return the processes, those first on which others rely.
 
-    ``token`` None leaves the gateway its clients' keys, ``open_to_all`` asks for neither. Raises
+    ``token`` None leaves the gateway its clients' keys, ``open_to_all`` asks for neither. ``api``
+    says whom the API lets in; None does without it. Raises
     ConfigurationError when the trainer's interpreter is missing, which serves the local models.
     """
     environment = settings.child_environment()
     environment.pop(_TOKEN, None)
     running = [
         *_gateways(settings, environment, token, open_to_all=open_to_all),
-        Service("timer", _command("timer_process"), environment),
+        *_api(settings, environment, api),
+        Service("timer", _command("wiring.timer_process"), environment),
     ]
     return [_local_models(settings), *running] if local_models else running
 
 
 def _command(module: str, *options: str) -> tuple[str, ...]:
-    name = f"agent_orchestrator.wiring.{module}"
+    name = f"agent_orchestrator.{module}"
     return (own_python(), "-m", name, WITH_PARENT, *options)
 
 
 def _gateways(
     settings: Settings, environment: Mapping[str, str], token: str | None, *, open_to_all: bool
 ) -> list[Service]:
-    """Return the gateways: on the port and the ones after it, each on a free one for port 0."""
+    """Return the gateways: on the port and the ones after it, each on a free one for port 0.
+
+    The API's port is left out.
+    """
     first, count = settings.gateway_port, settings.gateways
-    if first and first + count - 1 > _LAST_PORT:
+    wanted = range(first, first + count + 1)
+    ports = [port if first else 0 for port in wanted if port != settings.api_port][:count]
+    if ports[-1] > _LAST_PORT:
         raise ConfigurationError(
             f"{count} gateways from port {first} on would need ports above {_LAST_PORT}.",
             remedy="Set CHEF_GATEWAY_PORT or CHEF_GATEWAYS lower.",
         )
     secret = {_TOKEN: token} if token else {}
-    command = _command("gateway_process", *(("--no-token",) if open_to_all else ()))
+    command = _command("wiring.gateway_process", *(("--no-token",) if open_to_all else ()))
     found = []
-    for number in range(count):
+    for number, port in enumerate(ports):
         address = {
             "CHEF_GATEWAY_HOST": settings.gateway_host,
-            "CHEF_GATEWAY_PORT": str(first + number if first else 0),
+            "CHEF_GATEWAY_PORT": str(port),
         }
         name = "gateway" if count == 1 else f"gateway {number + 1}"
         found.append(Service(name, command, {**environment, **address, **secret}, "gateways"))
     return found
+
+
+def _api(
+    settings: Settings, environment: Mapping[str, str], access: ApiAccess | None
+) -> list[Service]:
+    if access is None:
+        return []
+    address = {"CHEF_API_HOST": settings.api_host, "CHEF_API_PORT": str(settings.api_port)}
+    command = _command("api.process", *(("--no-token",) if access == "anybody" else ()))
+    return [Service("api", command, {**environment, **address})]
 
 
 def _local_models(settings: Settings) -> Service:

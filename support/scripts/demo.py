@@ -136,7 +136,7 @@ def _free_port() -> int:
 def serving() -> Iterator[None]:
     """Run ``chef serve`` for as long as the block takes."""
     with (STATE / "serve.log").open("wb") as log:
-        process = subprocess.Popen([*CHEF, "serve"], stdout=log, stderr=log)
+        process = subprocess.Popen([*CHEF, "serve", "--no-api"], stdout=log, stderr=log)
         try:
             yield
         finally:

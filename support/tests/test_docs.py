@@ -119,7 +119,7 @@ def script_of(page: Path) -> str:
 @contextmanager
 def serving(workspace: Workspace, port: int) -> Iterator[None]:
     """Run ``chef serve`` with two gateways."""
-    command = (own_python(), "-m", "agent_orchestrator", "serve", "--gateways", "2")
+    command = (own_python(), "-m", "agent_orchestrator", "serve", "--gateways", "2", "--no-api")
     variables = workspace.variables | {
         "CHEF_GATEWAY_PORT": str(port),
         "CHEF_GATEWAY_TOKEN": "token-of-the-docs",
@@ -154,7 +154,7 @@ def test_there_are_commands_to_run():
 async def test_the_commands_of_a_page_work(page: Path, tmp_path: Path):
     """One shell runs them in their order, and stops at the first that fails."""
     async with installation(tmp_path) as (workspace, port):
-        script = script_of(page).replace(":8130", f":{port}").replace(":8131", f":{port + 1}")
+        script = script_of(page).replace(":8130", f":{port}").replace(":8132", f":{port + 1}")
         path = f"{Path(own_python()).parent}{os.pathsep}{workspace.variables['PATH']}"
         done = await asyncio.to_thread(
             subprocess.run,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+import socket
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -10,7 +10,6 @@ from functools import cache
 from typing import get_args
 
 import httpx
-import uvicorn
 from fastapi import FastAPI
 from tests.doubles.workspace import Workspace
 
@@ -18,6 +17,7 @@ from agent_orchestrator.agents.infrastructure.modelops.authorisation import Call
 from agent_orchestrator.api.access import Access
 from agent_orchestrator.api.app import create_app
 from agent_orchestrator.api.limits import Rates
+from agent_orchestrator.api.process import running
 from agent_orchestrator.api.services import Services
 from agent_orchestrator.domain.roles import Role
 from agent_orchestrator.stores.access_tokens import AccessTokens
@@ -95,18 +95,7 @@ async def connected(api: Api) -> AsyncIterator[Api]:
 @asynccontextmanager
 async def listening(api: Api) -> AsyncIterator[str]:
     """Serve the application on loopback, as streams need it; return its URL."""
-    config = uvicorn.Config(api.app, host="127.0.0.1", port=0, log_config=None, lifespan="on")
-    server = uvicorn.Server(config)
-    # Tests keep their own signal handlers: serve() would take them.
-    serving = asyncio.create_task(server._serve())
-    while not server.started:
-        if serving.done():
-            serving.result()
-        await asyncio.sleep(0.01)
-    port = server.servers[0].sockets[0].getsockname()[1]
-    try:
-        yield f"{BASE}:{port}"
-    finally:
-        api.services.closing.set()
-        server.should_exit = True
-        await serving
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        async with running(api.app, listening):
+            yield f"{BASE}:{listening.getsockname()[1]}"
+            api.services.closing.set()

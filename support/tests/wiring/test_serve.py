@@ -1,4 +1,4 @@
-"""``chef serve`` as people run it: three processes that come, come again, and all go."""
+"""``chef serve`` as people run it: processes that come, come again, and all go."""
 
 import asyncio
 import json
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import httpx
 import psutil
 import pytest
 from tests.doubles.workspace import Workspace, eventually
@@ -30,7 +31,11 @@ Serve = Callable[..., psutil.Popen]
 @pytest.fixture
 def serve(workspace: Workspace) -> Iterator[Serve]:
     """Return what starts ``chef serve``; its stderr goes to ``serve.log``."""
-    workspace.variables |= {"CHEF_GATEWAY_TOKEN": TOKEN, "CHEF_GATEWAY_PORT": "0"}
+    workspace.variables |= {
+        "CHEF_GATEWAY_TOKEN": TOKEN,
+        "CHEF_GATEWAY_PORT": "0",
+        "CHEF_API_PORT": "0",
+    }
     started: list[psutil.Popen] = []
 
     def start(*options: str) -> psutil.Popen:
@@ -63,7 +68,7 @@ def states(workspace: Workspace) -> dict[str, str]:
 
 
 async def running(workspace: Workspace, process: psutil.Popen) -> dict[str, psutil.Process]:
-    """Wait until all three run; return them by the module that they run."""
+    """Wait until all run; return them by the module that they run."""
     await eventually(
         lambda: process.poll() is not None or "stopped" not in states(workspace).values()
     )
@@ -88,6 +93,7 @@ async def test_everything_serves_and_ends_in_good_order(workspace: Workspace, se
     status = json.loads(chef(workspace, "status", "--json").stdout)["processes"]
     assert [(process["name"], process["state"]) for process in status] == [
         ("gateway", "ready"),
+        ("api", "ready"),
         ("model server", "running"),
         ("timer", "running"),
     ]
@@ -95,7 +101,7 @@ async def test_everything_serves_and_ends_in_good_order(workspace: Workspace, se
     assert await get(workspace) == 401
     assert await get(workspace, Authorization=f"Bearer {TOKEN}") == 200
     lines = [" ".join(p.cmdline()) for p in (process, *process.children(recursive=True))]
-    assert len(lines) == 4
+    assert len(lines) == 5
     assert not [line for line in lines if TOKEN in line]
     process.terminate()
     assert process.wait(60) == 0
@@ -135,7 +141,7 @@ async def test_of_two_gateways_a_killed_one_comes_back_where_it_was(
     port = free_neighbours()
     workspace.variables["CHEF_GATEWAY_PORT"] = str(port)
     folder = workspace.settings().gateways_dir
-    serve("--gateways", "2", "--no-local-models")
+    serve("--gateways", "2", "--no-local-models", "--no-api")
     before = await eventually(lambda: two(running_gateways(folder)))
     assert [address.port for address in before] == [port, port + 1]
     found = [f"gateway 127.0.0.1:{address.port}" for address in before]
@@ -145,6 +151,28 @@ async def test_of_two_gateways_a_killed_one_comes_back_where_it_was(
     after = await eventually(lambda: two(running_gateways(folder)))
     assert after[0] == before[0]
     assert (after[1].port, after[1].pid != before[1].pid) == (port + 1, True)
+
+
+async def test_the_api_asks_for_a_token_that_may_be_made_while_it_runs(
+    workspace: Workspace, serve: Serve
+):
+    """Without one nobody is let in; SIGTERM ends it in good order."""
+    process = serve("--no-local-models")
+    settings = workspace.settings()
+    [api] = await eventually(lambda: running_gateways(settings.api_dir))
+
+    def status(token: str) -> int:
+        headers = {"Authorization": f"Bearer {token}"}
+        return httpx.post(f"{api.url}/modelops/list_costs", json={}, headers=headers).status_code
+
+    assert await asyncio.to_thread(status, "of-nobody") == 401
+    added = chef(workspace, "api", "tokens", "add", "ann", "--role", "viewer", "--json")
+    token = json.loads(added.stdout)["token"]
+    await eventually(lambda: status(token) == 200)
+    process.terminate()
+    assert process.wait(60) == 0
+    assert running_gateways(settings.api_dir) == []
+    assert "Nobody has an access token yet" in (workspace.folder / "serve.log").read_text()
 
 
 def two(found: list[GatewayAddress]) -> list[GatewayAddress] | None:
@@ -195,7 +223,7 @@ async def test_the_local_models_can_be_done_without(workspace: Workspace, serve:
     assert refused.returncode == 2
     assert "CHEF_TRAINER_PYTHON='/no/such/python'" in refused.stderr
     assert "--no-local-models" in refused.stderr
-    process = serve("--no-local-models")
+    process = serve("--no-local-models", "--no-api")
     await eventually(lambda: "ready" in states(workspace).values())
     assert await get(workspace, Authorization=f"Bearer {TOKEN}") == 200
     assert len(process.children()) == 2
@@ -213,7 +241,9 @@ def test_at_a_terminal_a_token_is_made_and_shown_once(workspace: Workspace):
     """Whoever sits there copies it from the screen."""
     workspace.variables["CHEF_GATEWAY_PORT"] = "0"
     ours, theirs = pty.openpty()
-    with subprocess.Popen((*CHEF, "serve"), env=workspace.variables, stderr=theirs) as process:
+    with subprocess.Popen(
+        (*CHEF, "serve", "--no-api"), env=workspace.variables, stderr=theirs
+    ) as process:
         os.close(theirs)
         screen = b""
         while b"started" not in screen:
@@ -240,6 +270,16 @@ def environments(workspace: Workspace, **more: str) -> dict[str, Any]:
     }
     found = supervisor.services(workspace.settings(), token=TOKEN)
     return {service.name: service.environment for service in found}
+
+
+def test_the_gateways_leave_the_apis_port_out(workspace: Workspace):
+    """Two gateways and the API fit side by side as they are configured by default."""
+    settings = workspace.settings().model_copy(update={"gateways": 2})
+    found = supervisor.services(settings, token=TOKEN)
+    ports = [one.environment["CHEF_GATEWAY_PORT"] for one in found if one.group == "gateways"]
+    assert ports == ["8130", "8132"]
+    [api] = [one for one in found if one.name == "api"]
+    assert api.environment["CHEF_API_PORT"] == "8131"
 
 
 def test_the_model_server_knows_no_key(workspace: Workspace):

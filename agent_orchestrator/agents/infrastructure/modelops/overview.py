@@ -20,7 +20,7 @@ class ProcessState:
 
     name: str
     state: str
-    """running or stopped; of a gateway that runs: ready, not_ready, or silent (no answer)."""
+    """running or stopped; of a running gateway or API: ready, not_ready, or silent (no answer)."""
     address: str | None = None
     """``host:port`` where it has one."""
     pid: int | None = None
