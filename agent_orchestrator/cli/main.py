@@ -27,6 +27,11 @@ _INTERRUPTED = 130
 #: Command → (module, attribute, one-line help), in the order of ``chef --help``.
 COMMANDS: Mapping[str, tuple[str, str, str]] = {
     "ask": ("ask", "ask", "Say what you want in a sentence."),
+    "chat": (
+        "chat",
+        "chat",
+        "Talk to the agents: train, compare and deploy step by step.",
+    ),
     "build-dataset": ("usecase", "build_dataset", "Build a data set for an agent."),
     "dataset": ("usecase", "dataset", "Look into data before any money is spent."),
     "train": ("usecase", "train_subagent_model", "Fine-tune a model for an agent."),

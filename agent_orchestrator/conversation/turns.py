@@ -125,6 +125,11 @@ class Conversation:
                     seen = event.seq
                     yield event
 
+    def let_go(self, thread_id: str) -> None:
+        """Stop following the thread's job, which goes on; the turn ends soon."""
+        if (turn := self._turns.get(thread_id)) is not None:
+            turn.wanted = False
+
     async def aclose(self) -> None:
         """End all following, and wait for the turns to finish."""
         for thread_id in list(self._turns):
@@ -133,7 +138,7 @@ class Conversation:
     async def _finish(self, thread_id: str) -> None:
         """Wait for a running turn of the thread; it stops following its job."""
         while (turn := self._turns.get(thread_id)) is not None:
-            turn.wanted = False
+            self.let_go(thread_id)
             if turn.task is not None:
                 await asyncio.wait([turn.task])
 

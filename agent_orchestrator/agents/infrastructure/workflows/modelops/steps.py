@@ -103,7 +103,8 @@ class Steps:
             fresh["proposal"] = None
             fresh["messages"] = [say(NAME, wording.declined(approval))]
         elif approval is not None:
-            fresh["messages"] = [say(NAME, wording.still_waits(approval))]
+            if (await self.use_cases.get_approval(approval["id"])).status == "pending":
+                fresh["messages"] = [say(NAME, wording.still_waits(approval))]
         elif proposal is not None:
             fresh["messages"] = [say(NAME, wording.not_understood(proposal["question"]))]
         elif not _is_followed(state):

@@ -29,6 +29,7 @@ from agent_orchestrator.agents.infrastructure.modelops.usecases.rollouts import 
 from agent_orchestrator.agents.infrastructure.modelops.usecases.training import TrainingStarted
 from agent_orchestrator.state import PendingApproval
 
+_ALL: Final = 100
 EXAMPLES: Final = (
     "'train feature_dev', 'deploy v1.2.0 to docs', 'how is the canary of cicd?' or "
     "'list the models of code_review'"
@@ -193,10 +194,11 @@ def _deployed(result: Deployed) -> str:
     what = result.version or result.model
     if not result.deployed:
         return f"{what} was not deployed to {result.agent}."
-    share = f"{result.rollout_pct} % of the traffic" if result.rollout_id else "all traffic"
+    if result.rollout_id is None or result.rollout_pct == _ALL:
+        return f"{what} serves all traffic of {result.agent}."
     return (
-        f"{what} serves {share} of {result.agent}. It is promoted or rolled back on evidence; "
-        f"ask 'how is the canary of {result.agent}?'."
+        f"{what} serves {result.rollout_pct} % of the traffic of {result.agent}. It is promoted or "
+        f"rolled back on evidence; ask 'how is the canary of {result.agent}?'."
     )
 
 
