@@ -7,10 +7,8 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import TextIOWrapper
-from typing import Any
 
 import anyio
-from mcp.server.lowlevel.server import Server
 from mcp.server.stdio import stdio_server
 
 from agent_orchestrator.agents.infrastructure.modelops.authorisation import Caller
@@ -25,11 +23,7 @@ async def serve(embedded: Embedded, caller: Caller) -> None:
     async def identify(_context: Context) -> Caller:
         return caller
 
-    await serve_stdio(build_server(embedded, identify))
-
-
-async def serve_stdio(server: Server[Any, Any]) -> None:
-    """Serve any server over this process's stdin and stdout."""
+    server = build_server(embedded, identify)
     with _streams() as (stdin, stdout):
         async with stdio_server(anyio.wrap_file(stdin), anyio.wrap_file(stdout)) as (read, write):
             await server.run(read, write, server.create_initialization_options())

@@ -9,8 +9,8 @@
 
 It runs in a thread of its own, so that blocking clients and child processes (``hub.environment()``)
 reach it. Rooms: who is asking and what fails (here), repositories (``hub_repos``), Spaces
-(``hub_spaces``), Jobs (``hub_jobs``). Uploads go by LFS: the Xet protocol is switched off while it
-runs.
+(``hub_spaces``), Jobs (``hub_jobs``), searches (``hub_search``). Uploads go by LFS: the Xet
+protocol is switched off while it runs.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from aiohttp import web
 from huggingface_hub import close_session, constants
 from tests.doubles.hub_jobs import JobsRoom
 from tests.doubles.hub_repos import Refused, ReposRoom
+from tests.doubles.hub_search import SearchRoom
 from tests.doubles.hub_spaces import SpacesRoom
 
 WRITE = "hf_write"
@@ -135,6 +136,7 @@ class HubDouble:
         self.repos = ReposRoom(self)
         self.spaces = SpacesRoom(self)
         self.jobs = JobsRoom(self)
+        self.search = SearchRoom()
         self._faults: list[_Fault] = []
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="hub-double", daemon=True)
@@ -218,7 +220,7 @@ class HubDouble:
     async def _serve(self) -> None:
         app = web.Application(middlewares=[self._guard], client_max_size=1 << 30)
         app.router.add_get("/api/whoami-v2", self._whoami)
-        for room in (self.spaces, self.jobs, self.repos):
+        for room in (self.search, self.spaces, self.jobs, self.repos):
             app.add_routes(room.routes())
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await runner.setup()

@@ -6,7 +6,7 @@ import base64
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from aiohttp import web
@@ -200,6 +200,14 @@ class ReposRoom:
             and words in name.lower()
             and (not repo.private or _reads(account, repo))
         ]
+        if (task := request.query.get("pipeline_tag")) is not None:
+            found = [page for page in found if page.get("pipeline_tag") == task]
+        for wanted in request.query.getall("filter", []):
+            found = [page for page in found if wanted in (*page["tags"], page.get("library_name"))]
+        if (by := request.query.get("sort")) is not None:
+            found.sort(key=lambda page: page.get(by) or 0, reverse=True)
+        if expand := request.query.getall("expand", []):
+            found = [_expanded(page, expand) for page in found]
         return web.json_response(found[: int(request.query.get("limit", "1000"))])
 
     async def _info(self, request: web.Request) -> web.Response:
@@ -212,7 +220,7 @@ class ReposRoom:
                 for path, file in sorted(commit.files.items())
             ]
         if wanted := request.query.getall("expand", []):
-            page = {key: page[key] for key in ("_id", "id", *wanted) if key in page}
+            page = _expanded(page, wanted)
         return web.json_response(page)
 
     async def _auth_check(self, request: web.Request) -> web.Response:
@@ -385,6 +393,11 @@ class ReposRoom:
         if self.damage:
             content = content[:-1] + bytes([content[-1] ^ 1])
         return _content(request, content, {"ETag": f'"{oid}"'})
+
+
+def _expanded(page: Mapping[str, Any], wanted: Sequence[str]) -> dict[str, Any]:
+    """Return a page with the asked properties only, as the Hub does when any is asked for."""
+    return {key: page[key] for key in ("_id", "id", *wanted) if key in page}
 
 
 def _kind(match: Mapping[str, str]) -> Kind:

@@ -1,0 +1,1 @@
+"""Finding things on the Hugging Face Hub: models, data sets, Spaces, papers, documentation."""
