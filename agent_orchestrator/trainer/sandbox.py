@@ -1,9 +1,10 @@
-"""Runs Python that a model wrote, so that it can harm nothing and nobody waits for it for long.
+"""Runs what a model wrote, so that it can harm nothing and nobody waits for it for long.
 
-The program gets a process of its own with limits on time, memory and the size of files; namespaces
-of its own for the network (there is none), processes (all die with the first) and IPC; and Landlock
-(https://docs.kernel.org/userspace-api/landlock.html), by which it reads the interpreter and its own
-empty folder only, and writes to that folder only. Its environment is empty: no secret is in it.
+A program or a command gets a process of its own with limits on time, memory and the size of files;
+namespaces of its own for the network (there is none), processes (all die with the first) and IPC;
+and Landlock (https://docs.kernel.org/userspace-api/landlock.html), by which it reads what is
+installed and its own folder only, and writes to that folder only. A program's folder is empty, a
+command's is the one it is to work in. No secret is in its environment.
 
 Where the kernel does not offer one of these to unprivileged users the program is not run at all,
 unless ``Limits.without_isolation`` says that it may.
@@ -23,6 +24,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final, Literal, NoReturn
@@ -32,7 +34,6 @@ Ending = Literal["passed", "failed", "timeout"]
 _REFUSED: Final = 125
 """Exit status of a sandbox that could not be closed; a program's own is told apart by the file."""
 _CLOSED: Final = ".closed"
-_OUTPUT_BYTES: Final = 4000
 _MEGABYTE: Final = 1024 * 1024
 
 
@@ -46,6 +47,8 @@ class Limits:
     """Address space."""
     file_mb: int = 10
     """Size of any one file."""
+    output_bytes: int = 4000
+    """What is kept of the end of its output."""
     without_isolation: bool = False
     """Run it although the kernel offers no isolation: time, memory and file sizes stay limited."""
 
@@ -56,7 +59,9 @@ class Run:
 
     ending: Ending
     output: str
-    """The end of what it printed, errors included; 4,000 bytes at most."""
+    """The end of what it printed, errors included."""
+    status: int | None = None
+    """Its exit status; None when its time was up."""
 
 
 class NoIsolationError(Exception):
@@ -69,27 +74,75 @@ def run(program: str, limits: Limits | None = None, line: socket.socket | None =
     The program has ``line``, its only way out, under the same file descriptor; here it is closed
     as soon as the program has it. Raises NoIsolationError.
     """
-    limits = limits or Limits()
     with tempfile.TemporaryDirectory(prefix="sandbox-") as name:
-        folder = Path(name)
-        (folder / "program.py").write_text(program, encoding="utf-8")
-        status = _execute(folder, limits, line)
-        output = _tail(folder / "output")
-        if status == _REFUSED and not (folder / _CLOSED).exists():
-            raise NoIsolationError(output.strip())
+        (Path(name) / "program.py").write_text(program, encoding="utf-8")
+        return _run(Path(name), _Inside(asdict(limits or Limits())), {}, line)
+
+
+def run_command(
+    command: Sequence[str],
+    folder: Path,
+    limits: Limits | None = None,
+    *,
+    readable: Sequence[str] = (),
+    environment: Mapping[str, str] | None = None,
+) -> Run:
+    """Run a command in ``folder``, which it may change, as ``run`` does a program.
+
+    It finds programs beside this interpreter, then where the system has them; ``readable`` are
+    further places that it may read. Raises NoIsolationError.
+    """
+    with tempfile.TemporaryDirectory(prefix="sandbox-") as name:
+        inside = _Inside(
+            asdict(limits or Limits()), list(command), str(folder.resolve()), list(readable)
+        )
+        own = {"HOME": name, "TMPDIR": name, "USER": "sandbox", "LANG": "C.UTF-8", "PATH": _path()}
+        return _run(Path(name), inside, {**own, **(environment or {})}, None)
+
+
+def _path() -> str:
+    beside = str(Path(sys.executable).parent)
+    return os.pathsep.join(dict.fromkeys((beside, "/usr/local/bin", "/usr/bin", "/bin")))
+
+
+@dataclass(frozen=True, slots=True)
+class _Inside:
+    """What the inside of the sandbox is told."""
+
+    limits: Mapping[str, float | bool]
+    command: Sequence[str] = ()
+    """Empty: the program in its folder."""
+    folder: str = "."
+    readable: Sequence[str] = ()
+
+
+def _run(
+    place: Path, inside: _Inside, environment: Mapping[str, str], line: socket.socket | None
+) -> Run:
+    limits = Limits(**inside.limits)  # type: ignore[arg-type]
+    status = _execute(place, inside, limits.seconds, environment, line)
+    output = _tail(place / "output", limits.output_bytes)
+    if status == _REFUSED and not (place / _CLOSED).exists():
+        raise NoIsolationError(output.strip())
     if status is None:
         return Run("timeout", output)
-    return Run("passed" if status == 0 else "failed", output)
+    return Run("passed" if status == 0 else "failed", output, status)
 
 
-def _execute(folder: Path, limits: Limits, line: socket.socket | None) -> int | None:
-    """Run the program in ``folder``; return its exit status, None when its time was up."""
-    command = (sys.executable, "-I", "-B", __file__, json.dumps(asdict(limits)))
+def _execute(
+    folder: Path,
+    inside: _Inside,
+    seconds: float,
+    environment: Mapping[str, str],
+    line: socket.socket | None,
+) -> int | None:
+    """Run what ``inside`` says; return its exit status, None when its time was up."""
+    command = (sys.executable, "-I", "-B", __file__, json.dumps(asdict(inside)))
     with (folder / "output").open("wb") as output:
         process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
             command,
             cwd=folder,
-            env={},
+            env=dict(environment),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
@@ -99,7 +152,7 @@ def _execute(folder: Path, limits: Limits, line: socket.socket | None) -> int | 
         if line:
             line.close()
         try:
-            return process.wait(limits.seconds)
+            return process.wait(seconds)
         except subprocess.TimeoutExpired:
             return None
         finally:
@@ -109,10 +162,10 @@ def _execute(folder: Path, limits: Limits, line: socket.socket | None) -> int | 
             process.wait()
 
 
-def _tail(path: Path) -> str:
+def _tail(path: Path, most: int) -> str:
     with path.open("rb") as file:
         size = file.seek(0, os.SEEK_END)
-        file.seek(max(0, size - _OUTPUT_BYTES))
+        file.seek(max(0, size - most))
         return file.read().decode(errors="replace")
 
 
@@ -124,7 +177,14 @@ _PR_SET_NO_NEW_PRIVS: Final = 38
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446  # the same on every architecture
 _RULE_PATH_BENEATH: Final = 1
 _READ: Final = 0b1101  # execute, read file, read directory
+_READ_FILE: Final = 0b101  # the same for what is no directory
 _READ_AND_WRITE_FILE: Final = 0b110
+_NOT_FOUND: Final = 127
+#: What programs look for: libraries, the names of users, the time zone, sources of chance.
+_FILES_OF_COMMANDS: Final = (
+    *("/etc/ld.so.cache", "/etc/passwd", "/etc/group", "/etc/localtime", "/etc/ssl/openssl.cnf"),
+    *("/etc/alternatives", "/dev/urandom", "/dev/random", "/dev/zero"),
+)
 #: Access to files that a version of Landlock knows: 13 kinds, then refer, truncate, ioctl.
 _FILE_RIGHTS: Final = {1: 13, 2: 14, 3: 15, 4: 15}
 _NEWEST_FILE_RIGHTS: Final = 16
@@ -139,21 +199,34 @@ class _PathBeneath(ctypes.Structure):
     _fields_ = (("allowed_access", ctypes.c_uint64), ("parent_fd", ctypes.c_int32))
 
 
-def _inside(limits: Limits) -> NoReturn:
-    """Close the sandbox around this process and become the program."""
+def _inside(told: _Inside) -> NoReturn:
+    """Close the sandbox around this process and become the program, or the command."""
+    limits = Limits(**told.limits)  # type: ignore[arg-type]
     _limit(limits)
     try:
         _leave_namespaces()
-        _lock_files()
+        _lock_files(told)
     except OSError as error:
         if not limits.without_isolation:
             sys.stderr.write(f"The kernel offers no isolation: {error}\n")
             sys.exit(_REFUSED)
     Path(_CLOSED).touch()
+    if told.command:
+        _become(told)
     source = Path("program.py").read_text(encoding="utf-8")
     namespace = {"__name__": "__main__", "__builtins__": __builtins__}
     exec(compile(source, "program.py", "exec"), namespace)  # noqa: S102  # nosec B102
     sys.exit(0)
+
+
+def _become(told: _Inside) -> NoReturn:
+    """Become the command."""
+    os.chdir(told.folder)
+    try:
+        os.execvp(told.command[0], list(told.command))  # noqa: S606  # nosec B606
+    except OSError as error:
+        sys.stderr.write(f"{told.command[0]}: {error.strerror}\n")
+        sys.exit(_NOT_FOUND)
 
 
 def _limit(limits: Limits) -> None:
@@ -176,15 +249,18 @@ def _leave_namespaces() -> None:
     _call("prctl", _PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
-def _lock_files() -> None:
-    """Let this process read the interpreter and the working folder, and write only the latter."""
+def _lock_files(told: _Inside) -> None:
+    """Let this process read what is installed and its folders, and write only the latter."""
     version = _call("syscall", _CREATE_RULESET, None, 0, 1)
     everything = (1 << _FILE_RIGHTS.get(version, _NEWEST_FILE_RIGHTS)) - 1
     ruleset = _Ruleset(everything)
     size = ctypes.sizeof(ruleset)
     handle = _call("syscall", _CREATE_RULESET, ctypes.byref(ruleset), size, 0)
-    readable = [(place, _READ) for place in _interpreter()]
-    for place, rights in ((".", everything), ("/dev/null", _READ_AND_WRITE_FILE), *readable):
+    writable = dict.fromkeys((".", told.folder), everything)
+    files = _FILES_OF_COMMANDS if told.command else ()
+    readable = dict.fromkeys((*_installed(), *told.readable, *files), _READ)
+    places = {"/dev/null": _READ_AND_WRITE_FILE, **_existing(readable), **writable}
+    for place, rights in places.items():
         opened = os.open(place, os.O_PATH)
         rule = _PathBeneath(rights, opened)
         _call("syscall", _ADD_RULE, handle, _RULE_PATH_BENEATH, ctypes.byref(rule), 0)
@@ -194,10 +270,15 @@ def _lock_files() -> None:
     os.close(handle)
 
 
-def _interpreter() -> list[str]:
+def _installed() -> tuple[str, ...]:
     """Return the folders that Python and the libraries of the system need."""
-    places = (sys.base_prefix, sys.prefix, "/usr", "/lib", "/lib64", "/bin")
-    return [place for place in dict.fromkeys(places) if Path(place).exists()]
+    return (sys.base_prefix, sys.prefix, "/usr", "/lib", "/lib64", "/bin")
+
+
+def _existing(places: Mapping[str, int]) -> dict[str, int]:
+    """Return the places that are there; a file has no rights of a directory."""
+    there = {place: rights for place, rights in places.items() if Path(place).exists()}
+    return {p: r if Path(p).is_dir() else r & _READ_FILE for p, r in there.items()}
 
 
 def _call(name: str, *arguments: object) -> int:
@@ -211,4 +292,4 @@ def _call(name: str, *arguments: object) -> int:
 
 
 if __name__ == "__main__":
-    _inside(Limits(**json.loads(sys.argv[1])))
+    _inside(_Inside(**json.loads(sys.argv[1])))
