@@ -36,6 +36,8 @@ class Settings(BaseModel):
     """State folder: database, jobs, artifacts, data sets, reports."""
     database_url: SecretStr | None = Field(default=None, alias="CHEF_DATABASE_URL")
     """SQLAlchemy URL, which may hold a password; None for SQLite in the state folder."""
+    workspace: Path | None = Field(default=None, alias="CHEF_WORKSPACE")
+    """The folder that agents work on; None: they have no files."""
     outcome_retention_days: float = Field(default=90.0, ge=0, alias="CHEF_OUTCOME_RETENTION_DAYS")
     """How long outcomes and feedback are kept, days; 0 for ever."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
@@ -257,6 +259,7 @@ class Settings(BaseModel):
             "CHEF_AUTOTRAIN_PYTHON": str(self.autotrain_python),
             **({"CHEF_GATEWAY_KEYS_FILE": str(self.gateway_keys)} if self.gateway_keys else {}),
             **({"CHEF_API_TOKENS_FILE": str(self.api_tokens)} if self.api_tokens else {}),
+            **({"CHEF_WORKSPACE": str(self.workspace)} if self.workspace else {}),
             **extra,
         }
 
@@ -282,11 +285,12 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
         ) from None
     absolute = {
         name: Path(os.path.abspath(getattr(settings, name)))  # noqa: PTH100 - keeps venv symlinks
-        for name in ("config_dir", "state_dir", "llama_cpp", "trainer_python", "autotrain_python")
+        for name in (
+            *("config_dir", "state_dir", "llama_cpp", "trainer_python", "autotrain_python"),
+            *("gateway_keys", "api_tokens", "workspace"),
+        )
+        if getattr(settings, name) is not None
     }
-    for name in ("gateway_keys", "api_tokens"):
-        if (given_path := getattr(settings, name)) is not None:
-            absolute[name] = Path(os.path.abspath(given_path))  # noqa: PTH100
     settings = settings.model_copy(update=absolute)
     settings._environment = merged  # noqa: SLF001 - set once, here
     return settings
