@@ -30,7 +30,7 @@ def commands(workspace: Workspace, **changes: object) -> Commands:
 async def call(workspace: Workspace, name: str, /, **arguments: object) -> str:
     """Call one tool."""
     [tool] = workspace_tools(workspace, commands(workspace), [name])
-    return await tool.ainvoke(arguments)
+    return str(await tool.ainvoke(arguments))
 
 
 def test_tests_linter_and_diff_tell_what_a_change_does(workspace: Workspace):
