@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 
 import click
 
@@ -15,7 +14,6 @@ from agent_orchestrator.domain.wording import counted
 @click.group()
 def experiment() -> None:
     """Compare several models and ways of asking them."""
-    logging.getLogger("chef.experiment").setLevel(logging.INFO)  # how far it is, on stderr
 
 
 experiment.add_command(command("run_experiment"))

@@ -25,7 +25,7 @@ from agent_orchestrator.agents.infrastructure.modelops.usecases.deployment impor
 )
 from agent_orchestrator.agents.infrastructure.modelops.usecases.endpoints import EndpointList
 from agent_orchestrator.agents.infrastructure.modelops.usecases.evaluation import EvaluationResult
-from agent_orchestrator.agents.infrastructure.modelops.usecases.experiments import ExperimentResult
+from agent_orchestrator.agents.infrastructure.modelops.usecases.experiments import ExperimentStarted
 from agent_orchestrator.agents.infrastructure.modelops.usecases.jobs import JobReport
 from agent_orchestrator.agents.infrastructure.modelops.usecases.models import AgentModels
 from agent_orchestrator.agents.infrastructure.modelops.usecases.rollouts import RolloutReport
@@ -42,7 +42,7 @@ from agent_orchestrator.cli.showing.datasets import (
 )
 from agent_orchestrator.cli.showing.evaluation import (
     show_evaluation_result,
-    show_experiment_result,
+    show_experiment_started,
     show_run_scores,
 )
 from agent_orchestrator.cli.showing.jobs import (
@@ -100,7 +100,7 @@ _SHOWN: Final[Mapping[type[Result], Callable[[Any], None]]] = {
     ConversionStarted: show_conversion_started,
     ConversionResult: show_conversion_result,
     EvaluationResult: show_evaluation_result,
-    ExperimentResult: show_experiment_result,
+    ExperimentStarted: show_experiment_started,
     RunScores: show_run_scores,
     Deployed: show_deployed,
     RolloutReport: show_rollout_report,

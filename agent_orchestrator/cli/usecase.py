@@ -66,6 +66,7 @@ _JOB_STARTERS = {
     "evaluate_model_vs_baseline",
     "convert_model_to_gguf",
     "search_hyperparameters",
+    "run_experiment",
 }
 
 

@@ -133,6 +133,10 @@ class ExperimentReport:
     """(arm, example id, error) of the calls that got no answer, the first of them."""
     run_at: str
     """ISO 8601, UTC."""
+    experiment_url: str | None = None
+    """LangSmith's page that compares the arms; None when nothing was uploaded."""
+    upload_error: str | None = None
+    """Why LangSmith did not take the experiments; None when it did, or was not to."""
     settings: Mapping[str, Any] = field(default_factory=dict)
 
 

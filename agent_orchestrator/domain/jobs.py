@@ -1,4 +1,4 @@
-"""Jobs: work that outlives the request that asked for it (training, evaluation, conversion)."""
+"""Jobs: work that outlives the request that asked for it (training, evaluation, …)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-JobKind = Literal["training", "evaluation", "conversion", "search", "trial"]
+JobKind = Literal["training", "evaluation", "conversion", "search", "trial", "experiment"]
 JobStatus = Literal["pending", "running", "completed", "failed", "cancelled"]
 FailureKind = Literal[
     "bad_column",

@@ -18,6 +18,7 @@ from agent_orchestrator.agents.infrastructure.modelops.datasets.exports import D
 from agent_orchestrator.agents.infrastructure.modelops.datasets.reports import DatasetReports
 from agent_orchestrator.agents.infrastructure.modelops.datasets.store import DatasetStore
 from agent_orchestrator.agents.infrastructure.modelops.evaluation.jobs import Evaluations
+from agent_orchestrator.agents.infrastructure.modelops.experiments.plans import Experiments
 from agent_orchestrator.agents.infrastructure.modelops.gate.candidate_server import CandidateServer
 from agent_orchestrator.agents.infrastructure.modelops.gate.smoke_test import BATCH
 from agent_orchestrator.agents.infrastructure.modelops.inventory import Inventory
@@ -76,7 +77,11 @@ from agent_orchestrator.wiring.backends import (
 )
 from agent_orchestrator.wiring.conversions import compose_conversions, start_process
 from agent_orchestrator.wiring.datasets import compose_reading
-from agent_orchestrator.wiring.experiments import call_prices, compose_experiments
+from agent_orchestrator.wiring.experiments import (
+    call_prices,
+    compose_experiments,
+    uploads_to,
+)
 from agent_orchestrator.wiring.hub import open_hub, telling_the_hub
 from agent_orchestrator.wiring.sources import score_runs
 from agent_orchestrator.wiring.spaces import compose_space
@@ -190,6 +195,7 @@ class _JobParts:
     searches: Searches
     evaluations: Evaluations
     conversions: Conversions
+    experiments: Experiments
 
 
 def _compose_jobs(
@@ -225,7 +231,6 @@ def _compose_jobs(
         pushing=pushing_backends(settings),
         trackio=trackio_target(settings),
     )
-    evaluation = defaults.load_evaluation_defaults(settings.config_dir)
     evaluations = Evaluations(
         jobs=desk,
         start=partial(start_process, settings, "evaluation_process"),
@@ -234,9 +239,7 @@ def _compose_jobs(
         datasets=stores.datasets,
         reports_dir=settings.reports_dir,
         prices=call_prices(settings),
-        langsmith=settings.langsmith_endpoint
-        if evaluation.upload and settings.langsmith_api_key
-        else None,
+        langsmith=uploads_to(settings),
     )
     # The desk settles what these make, and they start their jobs at the desk.
     settlers["training"] = training.register
@@ -247,7 +250,11 @@ def _compose_jobs(
     settlers["evaluation"] = telling_the_hub(settings, stores.registry, evaluations.record)
     conversions = compose_conversions(settings, desk, catalogue, stores.registry, stores.datasets)
     settlers["conversion"] = conversions.register
-    return _JobParts(base_models, desk, budget, training, searches, evaluations, conversions)
+    experiments = compose_experiments(settings, desk, catalogue, stores.datasets)
+    settlers["experiment"] = experiments.record
+    return _JobParts(
+        base_models, desk, budget, training, searches, evaluations, conversions, experiments
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -386,7 +393,7 @@ def _compose_coordinator(
             "deploy_space": space.plan_deploy,
             "pause_space": space.plan_pause,
             "restart_space": space.plan_restart,
-            "run_experiment": compose_experiments(settings, catalogue, stores.datasets).plan,
+            "run_experiment": jobs.experiments.plan,
         },
         authorisation=Authorisation(
             stores.approvals,

@@ -8,13 +8,9 @@ protocol like the training worker: ``spec.json`` in, ``progress.jsonl`` on the w
 from __future__ import annotations
 
 import sys
-import time
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
-
-import anyio
-import anyio.to_thread
 
 from agent_orchestrator.agents.infrastructure.modelops.datasets.store import DatasetStore
 from agent_orchestrator.agents.infrastructure.modelops.evaluation.comparison import (
@@ -30,19 +26,17 @@ from agent_orchestrator.agents.infrastructure.modelops.evaluation.jobs import (
 from agent_orchestrator.agents.infrastructure.modelops.evaluation.report import write_report
 from agent_orchestrator.agents.infrastructure.modelops.evaluation.upload import (
     LangSmithAccount,
-    upload,
+    upload_evaluation,
 )
 from agent_orchestrator.domain.evaluation import EvalReport
 from agent_orchestrator.domain.expenses import TokenPrice
-from agent_orchestrator.errors import ChefError
 from agent_orchestrator.settings import Settings, load_settings
 from agent_orchestrator.stores.defaults import load_evaluation_defaults
+from agent_orchestrator.wiring.experiment_upload import try_upload
 from agent_orchestrator.wiring.job_process import JobLog, run
 from agent_orchestrator.wiring.model_access import Metered, direct_access, traced_calls
 from agent_orchestrator.wiring.model_answers import direct_judge, model_caller
 from agent_orchestrator.wiring.tracing import compose_tracer
-
-_UPLOAD_SECONDS = 600.0
 
 
 async def evaluate(
@@ -58,12 +52,6 @@ async def evaluate(
     endpoints = [place for place in places if place]
     dataset = DatasetStore(settings.datasets_dir).get(spec.dataset)
     log.event("loading", "waiting for the models")
-    begun = time.monotonic()
-
-    def progress(done: int, total: int) -> None:
-        eta = (time.monotonic() - begun) / done * (total - done)
-        log.event("step", "calling the models", step=done, total_steps=total, eta_seconds=eta)
-
     async with direct_access(settings, endpoints) as complete:
         defaults = load_evaluation_defaults(settings.config_dir)
         metered = Metered(complete, _prices(spec))
@@ -78,7 +66,7 @@ async def evaluate(
             Subject(baseline.model, baseline.version, spec.baseline_price) if baseline else None,
             metrics=spec.metrics,
             max_examples=spec.max_examples,
-            progress=progress,
+            progress=log.counting("calling the models"),
         )
     return report, metered.usd
 
@@ -114,22 +102,13 @@ async def carry_out(folder: Path, log: JobLog) -> dict[str, Any]:
 
 async def _uploaded(settings: Settings, report: EvalReport, job_id: str, log: JobLog) -> EvalReport:
     """Upload the experiments; return the report with their page, or with why there is none."""
-    key = settings.langsmith_api_key
-    if key is None:
-        return replace(report, upload_error="LANGSMITH_API_KEY is not set any more.")
-    log.event("uploading", f"uploading the experiments to {settings.langsmith_endpoint}")
-    account = LangSmithAccount(settings.langsmith_endpoint, key.get_secret_value())
     dataset = DatasetStore(settings.datasets_dir).get(report.dataset)
-    try:
-        with anyio.fail_after(_UPLOAD_SECONDS):
-            url = await anyio.to_thread.run_sync(
-                upload, account, report, dataset, job_id, abandon_on_cancel=True
-            )
-    except (ChefError, TimeoutError) as error:
-        why = str(error) or f"LangSmith did not take the experiments in {_UPLOAD_SECONDS:g} s."
-        log.event("upload_failed", why)
-        return replace(report, upload_error=why)
-    return replace(report, experiment_url=url)
+
+    def send(account: LangSmithAccount) -> str:
+        return upload_evaluation(account, report, dataset, job_id)
+
+    url, why = await try_upload(settings, log, send)
+    return replace(report, experiment_url=url, upload_error=why)
 
 
 def main() -> int:

@@ -39,6 +39,16 @@ class JobLog:
         with self._path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
 
+    def counting(self, message: str) -> Callable[[int, int], None]:
+        """Return what tells (steps done, steps in all) from now on, with the time that is left."""
+        begun = time.monotonic()
+
+        def tell(done: int, total: int) -> None:
+            eta = (time.monotonic() - begun) / done * (total - done)
+            self.event("step", message, step=done, total_steps=total, eta_seconds=eta)
+
+        return tell
+
 
 class DiagnosedError(Exception):
     """A part of the job has failed and said why."""

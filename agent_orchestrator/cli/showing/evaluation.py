@@ -9,6 +9,7 @@ from agent_orchestrator.agents.infrastructure.modelops.usecases.evaluation impor
 from agent_orchestrator.agents.infrastructure.modelops.usecases.experiments import (
     ArmContrast,
     ExperimentResult,
+    ExperimentStarted,
 )
 from agent_orchestrator.agents.infrastructure.modelops.usecases.run_scores import RunScores
 from agent_orchestrator.cli.tables import number, table
@@ -38,12 +39,17 @@ def show_evaluation_result(result: EvaluationResult) -> None:
     )
     for reason in result.reasons:
         click.echo(f"- {reason}")
-    for name, path in result.reports.items():
-        click.echo(f"{name}: {path}")
-    if result.experiment_url:
-        click.echo(f"LangSmith: {result.experiment_url}")
-    if result.upload_error:
-        click.echo(f"Not uploaded: {result.upload_error}")
+    _show_places(result)
+
+
+def show_experiment_started(result: ExperimentStarted) -> None:
+    click.echo(
+        f"Experiment {result.experiment}, {plural(len(result.arms), 'arm')} on "
+        f"{plural(result.n_examples, 'example')}, {plural(result.runs, 'run')}: "
+        f"job {result.job_id}, at most ${result.estimated_cost_usd:.2f}."
+    )
+    if result.uploads_to:
+        click.echo(f"Examples and answers go to LangSmith ({result.uploads_to}).")
 
 
 def show_experiment_result(result: ExperimentResult) -> None:
@@ -75,8 +81,7 @@ def show_experiment_result(result: ExperimentResult) -> None:
             [(c.arm, c.metric, _contrast(c), _settled(c)) for c in others],
         )
     click.echo("Intervals are corrected for all comparisons together (Holm).")
-    for name, path in result.reports.items():
-        click.echo(f"{name}: {path}")
+    _show_places(result)
 
 
 def show_run_scores(result: RunScores) -> None:
@@ -106,6 +111,16 @@ def show_run_scores(result: RunScores) -> None:
         click.echo("There are older ones: see --max-runs.")
     for problem in result.problems:
         click.echo(f"Not scored: {problem}")
+
+
+def _show_places(result: EvaluationResult | ExperimentResult) -> None:
+    """Say where the reports lie, and LangSmith's page."""
+    for name, path in result.reports.items():
+        click.echo(f"{name}: {path}")
+    if result.experiment_url:
+        click.echo(f"LangSmith: {result.experiment_url}")
+    if result.upload_error:
+        click.echo(f"Not uploaded: {result.upload_error}")
 
 
 def _contrast(found: ArmContrast | None) -> str | None:

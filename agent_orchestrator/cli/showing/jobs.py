@@ -12,7 +12,10 @@ from agent_orchestrator.agents.infrastructure.modelops.usecases.costs import Cos
 from agent_orchestrator.agents.infrastructure.modelops.usecases.jobs import JobReport
 from agent_orchestrator.agents.infrastructure.modelops.usecases.search import SearchStarted
 from agent_orchestrator.agents.infrastructure.modelops.usecases.training import TrainingStarted
-from agent_orchestrator.cli.showing.evaluation import show_evaluation_result
+from agent_orchestrator.cli.showing.evaluation import (
+    show_evaluation_result,
+    show_experiment_result,
+)
 from agent_orchestrator.cli.tables import table
 
 
@@ -45,6 +48,8 @@ def show_job_report(result: JobReport) -> None:
         show_conversion_result(result.conversion)
     if result.evaluation:
         show_evaluation_result(result.evaluation)
+    if result.experiment:
+        show_experiment_result(result.experiment)
     if result.trials:
         table(
             "Trials",

@@ -31,7 +31,7 @@ from agent_orchestrator.agents.infrastructure.modelops.evaluation.comparison imp
 from agent_orchestrator.agents.infrastructure.modelops.evaluation.evaluators import ModelAnswer
 from agent_orchestrator.agents.infrastructure.modelops.evaluation.upload import (
     LangSmithAccount,
-    upload,
+    upload_evaluation,
 )
 from agent_orchestrator.agents.infrastructure.modelops.tracing.export import (
     TraceDestination,
@@ -379,7 +379,7 @@ def test_a_wrong_key_is_refused(langsmith_peer: LangSmithPeer):
 
 
 async def test_an_evaluation_becomes_experiments(langsmith_peer: LangSmithPeer, tmp_path: Path):
-    """``upload`` leaves two experiments of one data set, their scores, and a page about both."""
+    """Uploading leaves two experiments of one data set, their scores, and a page about both."""
     report, dataset = await evaluated(tmp_path, langsmith_peer.dataset())
     await asyncio.to_thread(_check_upload, langsmith_peer, report, dataset)
 
@@ -387,7 +387,7 @@ async def test_an_evaluation_becomes_experiments(langsmith_peer: LangSmithPeer, 
 def _check_upload(peer: LangSmithPeer, report: EvalReport, dataset: Dataset) -> None:
     peer.own_dataset(dataset.id)
     account = LangSmithAccount(peer.client.api_url, str(peer.client.api_key))
-    url = upload(account, report, dataset, "job_contract")
+    url = upload_evaluation(account, report, dataset, "job_contract")
     uploaded = peer.client.read_dataset(dataset_name=dataset.id)
     arms = list(peer.client.list_projects(reference_dataset_id=uploaded.id))
     for arm_ in arms:

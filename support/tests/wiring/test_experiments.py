@@ -1,4 +1,4 @@
-"""Experiments through ``chef``: a template in, real calls to loopback servers, a report out."""
+"""Experiments: a template in, real calls to loopback servers, a report out."""
 
 import asyncio
 import hashlib
@@ -13,6 +13,8 @@ from tests.doubles.openai_server import OpenAIServer, Reply
 from tests.doubles.workspace import Workspace
 
 from agent_orchestrator.agents.infrastructure.modelops.authorisation import Caller
+from agent_orchestrator.agents.infrastructure.modelops.catalogue import Catalogue
+from agent_orchestrator.agents.infrastructure.modelops.datasets.store import DatasetStore
 from agent_orchestrator.agents.infrastructure.modelops.experiments.plans import (
     RIDDLES_FILE,
     read_examples,
@@ -31,7 +33,11 @@ from agent_orchestrator.errors import (
     StorageError,
     UpstreamError,
 )
+from agent_orchestrator.stores.models_yaml import ModelsYaml
 from agent_orchestrator.wiring.embedded import compose
+from agent_orchestrator.wiring.experiment_process import carry_out
+from agent_orchestrator.wiring.experiments import compose_experiments
+from agent_orchestrator.wiring.job_process import JobLog
 
 ADA = Caller("ada", "cli", "admin")
 RIDDLES = {riddle.task: riddle for riddle in read_examples(RIDDLES_FILE)}
@@ -63,10 +69,41 @@ async def server(workspace: Workspace) -> AsyncIterator[OpenAIServer]:
         yield server
 
 
-async def run(workspace: Workspace, template: str = "reasoning_modes", **given: Any) -> Any:
-    """Run an experiment as ``chef`` does."""
-    request = RunExperiment(template=template, **{"models": [SMALL, LARGE], **given})
-    return await compose(workspace.settings()).coordinator.run("run_experiment", request, ADA)
+def asked(template: str = "reasoning_modes", **given: Any) -> RunExperiment:
+    """Return the request."""
+    return RunExperiment(template=template, **{"models": [SMALL, LARGE], **given})
+
+
+async def door(workspace: Workspace, template: str = "reasoning_modes", **given: Any) -> Any:
+    """Ask for an experiment as ``chef`` does: its job is a process of its own."""
+    coordinator = compose(workspace.settings()).coordinator
+    return await coordinator.run("run_experiment", asked(template, **given), ADA)
+
+
+async def run(
+    workspace: Workspace, template: str = "reasoning_modes", **given: Any
+) -> ExperimentResult:
+    """Run an experiment's job in this process."""
+    settings = workspace.settings()
+    embedded = compose(settings)
+    folders: list[Path] = []
+
+    def start(job_id: str, spec: Mapping[str, Any]) -> Mapping[str, Any]:
+        folders.append(workspace.folder / job_id)
+        folders[0].mkdir()
+        (folders[0] / "spec.json").write_text(json.dumps(spec), encoding="utf-8")
+        return {"folder": str(folders[0])}
+
+    experiments = compose_experiments(
+        settings,
+        embedded.job_desk,
+        Catalogue(ModelsYaml(settings.models_yaml), embedded.registry, settings.artifacts_dir),
+        DatasetStore(settings.datasets_dir),
+        start=start,
+    )
+    await experiments.plan(asked(template, **given), ADA).act(None)
+    manifest = await carry_out(settings, folders[0], JobLog(folders[0]))
+    return ExperimentResult.model_validate(manifest["experiment"])
 
 
 def report(result: ExperimentResult, kind: str) -> str:
@@ -87,7 +124,6 @@ async def test_the_shipped_template_compares_models_and_modes(
 ):
     """Six arms answer 64 riddles each; what differs is settled, and the report says so."""
     result = await run(workspace)
-    assert isinstance(result, ExperimentResult)
     assert len(server.requests) == 6 * 64
     assert (result.n_examples, len(result.arms), len(result.contrasts)) == (64, 6, 5)
     assert result.baseline == f"{SMALL} · direct"
@@ -114,7 +150,7 @@ async def test_the_shipped_template_compares_models_and_modes(
 async def test_a_second_run_asks_nobody_and_finds_the_same(
     workspace: Workspace, server: OpenAIServer
 ):
-    """What was paid for is kept; ``fresh`` asks anew."""
+    """What was paid for is kept; ``no_cache`` asks anew."""
     first = await run(workspace, write(workspace, repetitions=2))
     assert len(server.requests) == 2 * 2 * 8
     second = await run(workspace, write(workspace, repetitions=2))
@@ -123,7 +159,7 @@ async def test_a_second_run_asks_nobody_and_finds_the_same(
     assert [arm.scores for arm in first.arms] == [arm.scores for arm in second.arms]
     await run(workspace, write(workspace, repetitions=3))
     assert len(server.requests) == 2 * 3 * 8
-    await run(workspace, write(workspace), fresh=True)
+    await run(workspace, write(workspace), no_cache=True)
     assert len(server.requests) == 2 * 4 * 8
 
 
@@ -201,7 +237,7 @@ async def test_a_judge_grades_and_compares_in_both_orders(
         return solved(body)
 
     server.answer_with(biased)
-    result = await run(workspace, template, fresh=True)
+    result = await run(workspace, template, no_cache=True)
     large = next(arm for arm in result.arms if arm.model == LARGE)
     assert large.scores["preferred"] == 0.5
     assert "judged" not in large.scores
@@ -211,10 +247,10 @@ async def test_a_dry_run_asks_nobody_and_says_what_it_would_cost(
     workspace: Workspace, server: OpenAIServer
 ):
     """Models of our own cost nothing; those nobody lists have an assumed price."""
-    found = await run(workspace, dry_run=True)
+    found = await door(workspace, dry_run=True)
     assert isinstance(found, PlannedChange)
     assert (found.estimated_cost_usd, found.details["runs"]) == (0.0, 6 * 64)
-    found = await run(workspace, dry_run=True, models=["openai/gpt-4o"])
+    found = await door(workspace, dry_run=True, models=["openai/gpt-4o"])
     assert found.estimated_cost_usd == pytest.approx(3 * 64 * 0.01)
     assert "is assumed" in found.summary
     assert not server.requests
@@ -226,12 +262,12 @@ async def test_what_costs_more_than_its_budget_is_refused(
     """And what costs more than ten dollars needs an approval."""
     dear = write(workspace, models=["openai/gpt-4o"], max_examples=None, repetitions=20)
     with pytest.raises(InputError, match=r"may cost \$12\.80, above its budget of \$1\.00"):
-        await run(workspace, dear, models=[])
+        await door(workspace, dear, models=[])
     allowed = write(
         workspace, models=["openai/gpt-4o"], max_examples=None, repetitions=20, budget_usd=20
     )
     with pytest.raises(ApprovalRequired):
-        await run(workspace, allowed, models=[])
+        await door(workspace, allowed, models=[])
 
 
 @pytest.mark.parametrize(

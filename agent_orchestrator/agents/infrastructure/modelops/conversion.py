@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import anyio.to_thread
 from pydantic import TypeAdapter
@@ -20,7 +20,7 @@ from agent_orchestrator.agents.infrastructure.modelops.catalogue import (
 )
 from agent_orchestrator.agents.infrastructure.modelops.datasets.store import Dataset, DatasetStore
 from agent_orchestrator.agents.infrastructure.modelops.evaluation.jobs import EvaluationSpec
-from agent_orchestrator.agents.infrastructure.modelops.jobs.desk import Jobs
+from agent_orchestrator.agents.infrastructure.modelops.jobs.desk import Jobs, StartJob
 from agent_orchestrator.agents.infrastructure.modelops.plans import Plan
 from agent_orchestrator.agents.infrastructure.modelops.registry import ModelRegistry
 from agent_orchestrator.agents.infrastructure.modelops.usecases.conversion import (
@@ -63,12 +63,6 @@ class ConversionSpec:
 
 
 SPEC: TypeAdapter[ConversionSpec] = TypeAdapter(ConversionSpec)
-
-
-class StartConversion(Protocol):
-    """Starts the process of a conversion job and returns the ref to follow it by."""
-
-    def __call__(self, job_id: str, spec: Mapping[str, Any]) -> Mapping[str, Any]: ...  # noqa: D102
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,7 +115,7 @@ class Conversions:
         self,
         *,
         jobs: Jobs,
-        start: StartConversion,
+        start: StartJob,
         catalogue: Catalogue,
         registry: ModelRegistry,
         datasets: DatasetStore,

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import anyio.to_thread
 from pydantic import TypeAdapter
@@ -19,7 +19,7 @@ from agent_orchestrator.agents.infrastructure.modelops.evaluation.call_prices im
     CallPrices,
 )
 from agent_orchestrator.agents.infrastructure.modelops.evaluation.evaluators import choose_metrics
-from agent_orchestrator.agents.infrastructure.modelops.jobs.desk import Jobs
+from agent_orchestrator.agents.infrastructure.modelops.jobs.desk import Jobs, StartJob
 from agent_orchestrator.agents.infrastructure.modelops.plans import Plan
 from agent_orchestrator.agents.infrastructure.modelops.registry import ModelRegistry
 from agent_orchestrator.agents.infrastructure.modelops.usecases.evaluation import (
@@ -78,12 +78,6 @@ class _Prepared:
     """What the price assumes."""
 
 
-class StartEvaluation(Protocol):
-    """Starts the process of an evaluation job and returns the ref to follow it by."""
-
-    def __call__(self, job_id: str, spec: Mapping[str, Any]) -> Mapping[str, Any]: ...  # noqa: D102
-
-
 class Evaluations:
     """Plans evaluation jobs and writes down what they found."""
 
@@ -91,7 +85,7 @@ class Evaluations:
         self,
         *,
         jobs: Jobs,
-        start: StartEvaluation,
+        start: StartJob,
         catalogue: Catalogue,
         registry: ModelRegistry,
         datasets: DatasetStore,

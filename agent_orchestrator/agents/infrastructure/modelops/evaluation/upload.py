@@ -10,6 +10,7 @@ comparative experiment that says for each example which arm was the more correct
 from __future__ import annotations
 
 import uuid
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
@@ -23,6 +24,7 @@ from langsmith.schemas import Dataset as LangSmithDataset
 from langsmith.schemas import TracerSession
 from langsmith.utils import LangSmithConflictError, LangSmithError
 
+from agent_orchestrator.agents.infrastructure.modelops.datasets.examples import Example
 from agent_orchestrator.agents.infrastructure.modelops.datasets.store import Dataset
 from agent_orchestrator.domain.evaluation import CallRecord, EvalReport, ModelResult
 from agent_orchestrator.errors import UpstreamError
@@ -30,6 +32,10 @@ from agent_orchestrator.errors import UpstreamError
 Arm = Literal["candidate", "baseline"]
 
 EXPERIMENT_TYPE: Final = "baseline_vs_candidate"
+"""Of evaluations; experiments by template have ``MODELS_COMPARED``."""
+MODELS_COMPARED: Final = "model_comparison"
+TAGGED: Final = ("agent", "model_version", "experiment_type")
+"""Metadata of an experiment that are its runs' tags too."""
 PREFERENCE: Final = "more_correct"
 """Feedback key of the comparative experiment: 1 for the arm that was right, ½ each for a tie."""
 _CORRECTNESS: Final = ("accuracy", "agent_routing_accuracy")
@@ -47,21 +53,110 @@ class LangSmithAccount:
     key: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExampleSet:
+    """The examples that were asked, and the set that they are of."""
+
+    name: str
+    hash: str
+    """By which LangSmith's data set is found again."""
+    agent: str
+    origin: str
+    examples: Sequence[Example]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FinishedExperiment:
+    """One arm's calls."""
+
+    name: str
+    """What its project's name begins with."""
+    run_name: str
+    description: str
+    calls: Sequence[CallRecord]
+    """A repeated example has several, under its id."""
+    metadata: Mapping[str, str]
+    """What tells it, and each of its runs, from others; ``TAGGED`` keys become tags."""
+    repetitions: int = 1
+
+    @property
+    def evaluators(self) -> list[str]:
+        """The keys of its scores."""
+        return sorted({key for call in self.calls for key in call.scores})
+
+
 @dataclass(frozen=True, slots=True)
 class UploadedExperiment:
     """One arm as LangSmith has it."""
 
     project: TracerSession
-    runs: Mapping[str, uuid.UUID]
-    """Example id → run."""
+    runs: Mapping[str, Sequence[uuid.UUID]]
+    """Example id → its runs, in order of the repetitions."""
 
 
-def upload(account: LangSmithAccount, report: EvalReport, dataset: Dataset, job_id: str) -> str:
+def upload_evaluation(
+    account: LangSmithAccount, report: EvalReport, dataset: Dataset, job_id: str
+) -> str:
     """Upload a report's experiments; return the URL of the page that compares them.
 
     Only the examples that were evaluated are sent, and only those that LangSmith does not have yet.
     Raises UpstreamError when LangSmith did not take all of it; what it took stays there.
     """
+    asked = {call.example_id for call in report.candidate.calls}
+    examples = ExampleSet(
+        name=dataset.id,
+        hash=dataset.hash,
+        agent=dataset.agent,
+        origin=dataset.origin,
+        examples=[example for example in dataset.examples("eval") if example.id in asked],
+    )
+    candidate = _arm(report, "candidate", report.candidate, job_id)
+    with _uploading(account, examples) as upload:
+        target = upload.target()
+        after = upload.experiment(target, candidate)
+        if report.baseline is None:
+            return _comparison_url(target, [after])
+        before = upload.experiment(target, _arm(report, "baseline", report.baseline, job_id))
+        comparative = upload.compare(
+            target, before, after, _preferences(report), candidate.metadata
+        )
+        return _comparison_url(target, [before, after], comparative)
+
+
+def upload_experiments(
+    account: LangSmithAccount, examples: ExampleSet, experiments: Sequence[FinishedExperiment]
+) -> str:
+    """Upload experiments on the same examples; return the URL of the page that compares them.
+
+    Raises as ``upload_evaluation``.
+    """
+    with _uploading(account, examples) as upload:
+        target = upload.target()
+        return _comparison_url(target, [upload.experiment(target, one) for one in experiments])
+
+
+def _arm(report: EvalReport, arm: Arm, result: ModelResult, job_id: str) -> FinishedExperiment:
+    return FinishedExperiment(
+        name=f"{report.agent}-{result.version or result.model}",
+        run_name=report.agent,
+        description=f"The {arm} of evaluation {job_id}.",
+        calls=result.calls,
+        metadata={
+            "agent": report.agent,
+            "model": result.model,
+            "model_version": result.version or "",
+            "experiment_type": EXPERIMENT_TYPE,
+            "arm": arm,
+            "job_id": job_id,
+            "dataset": report.dataset,
+            "dataset_hash": report.dataset_hash,
+        },
+    )
+
+
+@contextmanager
+def _uploading(account: LangSmithAccount, examples: ExampleSet) -> Iterator[_Upload]:
+    """Connect, and raise the client's errors as ours."""
     faults: list[Exception] = []
     client = Client(
         api_url=account.endpoint,
@@ -72,15 +167,9 @@ def upload(account: LangSmithAccount, report: EvalReport, dataset: Dataset, job_
         omit_traced_runtime_info=True,
         tracing_error_callback=faults.append,  # the client sends in the background
     )
-    with _said_plainly(account), closing(client):
-        return _Upload(client, report, dataset, job_id, faults).carry_out()
-
-
-@contextmanager
-def _said_plainly(account: LangSmithAccount) -> Iterator[None]:
-    """Raise the client's errors as ours."""
     try:
-        yield
+        with closing(client):
+            yield _Upload(client, examples, {e.id: e.task for e in examples.examples}, faults)
     except LangSmithError as error:
         said = " ".join(str(error).split())[:300]
         raise UpstreamError(
@@ -91,46 +180,21 @@ def _said_plainly(account: LangSmithAccount) -> Iterator[None]:
 
 @dataclass(frozen=True, slots=True)
 class _Upload:
-    """One evaluation on its way."""
+    """Experiments on their way."""
 
     client: Client
-    report: EvalReport
-    dataset: Dataset
-    job_id: str
+    examples: ExampleSet
+    tasks: Mapping[str, str]
+    """Example id → what was asked."""
     faults: Sequence[Exception]
-
-    def carry_out(self) -> str:
-        """Upload everything; return the comparison's URL."""
-        target = self._target()
-        self._add_examples(target)
-        candidate = self._experiment(target, "candidate", self.report.candidate)
-        if self.report.baseline is None:
-            return _comparison_url(target, [candidate])
-        baseline = self._experiment(target, "baseline", self.report.baseline)
-        comparative = self._compare(target, baseline, candidate)
-        return _comparison_url(target, [baseline, candidate], comparative)
 
     # -- the data set -----------------------------------------------------------------------------
 
-    def _target(self) -> LangSmithDataset:
-        """Find the data set by its hash, or create it."""
-        hashed = {"dataset_hash": self.dataset.hash}
-        known = next(self.client.list_datasets(metadata=hashed, limit=1), None)
-        if known is not None:
-            return known
-        try:
-            return self.client.create_dataset(
-                self.dataset.id,
-                description=f"Held-out examples of {self.dataset.id} ({self.dataset.origin}).",
-                metadata={**hashed, "agent": self.dataset.agent, "origin": self.dataset.origin},
-            )
-        except LangSmithConflictError:  # another evaluation was quicker
-            taken: LangSmithDataset = self.client.read_dataset(dataset_name=self.dataset.id)
-            return taken
+    # -- the data set -----------------------------------------------------------------------------
 
-    def _add_examples(self, target: LangSmithDataset) -> None:
-        """Add the evaluated examples that are not there yet."""
-        asked = {call.example_id for call in self.report.candidate.calls}
+    def target(self) -> LangSmithDataset:
+        """Find the data set by its hash, or create it; add the examples that it lacks."""
+        target = self._dataset()
         there = {
             example.id for example in self.client.list_examples(dataset_id=target.id, select=["id"])
         }
@@ -142,62 +206,70 @@ class _Upload:
                 "metadata": {**example.metadata, "example_id": example.id},
                 "split": "eval",
             }
-            for example in self.dataset.examples("eval")
-            if example.id in asked and _example_id(target, example.id) not in there
+            for example in self.examples.examples
+            if _example_id(target, example.id) not in there
         ]
         if missing:
             self.client.create_examples(dataset_id=target.id, examples=missing)
+        return target
+
+    def _dataset(self) -> LangSmithDataset:
+        examples = self.examples
+        hashed = {"dataset_hash": examples.hash}
+        known = next(self.client.list_datasets(metadata=hashed, limit=1), None)
+        if known is not None:
+            return known
+        try:
+            return self.client.create_dataset(
+                examples.name,
+                description=f"Held-out examples of {examples.name} ({examples.origin}).",
+                metadata={**hashed, "agent": examples.agent, "origin": examples.origin},
+            )
+        except LangSmithConflictError:  # another evaluation was quicker
+            taken: LangSmithDataset = self.client.read_dataset(dataset_name=examples.name)
+            return taken
 
     # -- the arms ---------------------------------------------------------------------------------
 
-    def _experiment(
-        self, target: LangSmithDataset, arm: Arm, result: ModelResult
+    def experiment(
+        self, target: LangSmithDataset, finished: FinishedExperiment
     ) -> UploadedExperiment:
         """Upload one arm's runs and their scores."""
-        metadata = self._metadata(arm, result)
         project = self.client.create_project(
-            f"{self.report.agent}-{result.version or result.model}-{uuid.uuid4().hex[:8]}",
-            description=f"The {arm} of evaluation {self.job_id}.",
+            f"{finished.name}-{uuid.uuid4().hex[:8]}",
+            description=finished.description,
             reference_dataset_id=target.id,
-            metadata={**metadata, "num_repetitions": 1, "dataset_splits": ["eval"]},
-            num_examples=len(result.calls),
-            evaluator_keys=sorted(result.scores),
+            metadata={
+                **finished.metadata,
+                "num_repetitions": finished.repetitions,
+                "dataset_splits": ["eval"],
+            },
+            num_examples=len({call.example_id for call in finished.calls}),
+            evaluator_keys=finished.evaluators,
         )
-        runs: dict[str, uuid.UUID] = {}
-        for number, call in enumerate(result.calls, 1):
-            runs[call.example_id] = self._run(target, project, call, metadata)
+        runs: defaultdict[str, list[uuid.UUID]] = defaultdict(list)
+        for number, call in enumerate(finished.calls, 1):
+            runs[call.example_id].append(self._run(target, project, call, finished))
             if number % _BATCH == 0:  # what waits too long is dropped by the client
                 self._flush()
         self._flush()
         self.client.update_project(project.id, end_time=datetime.now(UTC))
         return UploadedExperiment(project, runs)
 
-    def _metadata(self, arm: Arm, result: ModelResult) -> dict[str, str]:
-        """Return what tells an experiment, and each of its runs, from others."""
-        return {
-            "agent": self.report.agent,
-            "model": result.model,
-            "model_version": result.version or "",
-            "experiment_type": EXPERIMENT_TYPE,
-            "arm": arm,
-            "job_id": self.job_id,
-            "dataset": self.report.dataset,
-            "dataset_hash": self.report.dataset_hash,
-        }
-
     def _run(
         self,
         target: LangSmithDataset,
         project: TracerSession,
         call: CallRecord,
-        metadata: Mapping[str, str],
+        finished: FinishedExperiment,
     ) -> uuid.UUID:
         ended = datetime.fromisoformat(call.ended_at) if call.ended_at else datetime.now(UTC)
         begun = ended - timedelta(seconds=call.latency_s or 0.0)
         run_id = uuid7_from_datetime(begun)
+        metadata = finished.metadata
         self.client.create_run(
-            name=self.report.agent,
-            inputs={"task": self.report.tasks.get(call.example_id, "")},
+            name=finished.run_name,
+            inputs={"task": self.tasks.get(call.example_id, "")},
             run_type="chain",
             id=run_id,
             trace_id=run_id,
@@ -208,9 +280,7 @@ class _Upload:
             end_time=ended,
             outputs=None if call.answer is None else {"answer": call.answer},
             error=call.error,
-            tags=[
-                f"{key}:{metadata[key]}" for key in ("agent", "model_version", "experiment_type")
-            ],
+            tags=[f"{key}:{metadata[key]}" for key in TAGGED],
             extra={"metadata": {**metadata, **_usage(call), "example_id": call.example_id}},
         )
         for key, score in call.scores.items():
@@ -227,29 +297,34 @@ class _Upload:
 
     # -- the comparison ---------------------------------------------------------------------------
 
-    def _compare(
+    def compare(
         self,
         target: LangSmithDataset,
         baseline: UploadedExperiment,
         candidate: UploadedExperiment,
+        shares: Mapping[str, tuple[float, float]],
+        metadata: Mapping[str, str],
     ) -> uuid.UUID:
-        """Create the comparative experiment with a preference for each example."""
+        """Create the comparative experiment with a preference for each example.
+
+        ``shares``: example id → (baseline's, candidate's) share of preference.
+        """
         comparative = self.client.create_comparative_experiment(
             f"{baseline.project.name} vs. {candidate.project.name}",
             experiments=[baseline.project.id, candidate.project.id],
             reference_dataset=target.id,
-            metadata=self._metadata("candidate", self.report.candidate),
+            metadata=dict(metadata),
         )
         preferences = [
             {
-                "run_id": arm.runs[example],
+                "run_id": arm.runs[example][0],
                 "session_id": arm.project.id,
                 "key": PREFERENCE,
                 "score": score,
                 "comparative_experiment_id": comparative.id,
                 "feedback_group_id": group,
             }
-            for example, scores in _preferences(self.report).items()
+            for example, scores in shares.items()
             for group in [uuid.uuid4()]
             for arm, score in zip((baseline, candidate), scores, strict=True)
         ]

@@ -55,6 +55,15 @@ from agent_orchestrator.stores.defaults import EvaluationDefaults
 _SEPARATOR: Final = "#"
 
 
+@dataclass(frozen=True, slots=True)
+class FinishedRuns:
+    """An experiment that was run."""
+
+    report: ExperimentReport
+    runs: Sequence[ArmRun]
+    """With every call."""
+
+
 class ExperimentRunner:
     """Runs experiments through the serving code."""
 
@@ -79,7 +88,7 @@ class ExperimentRunner:
         template: ExperimentTemplate,
         examples: Sequence[Example],
         progress: Progress = lambda _done, _total: None,
-    ) -> ExperimentReport:
+    ) -> FinishedRuns:
         """Run every arm on the examples, judge, and compare.
 
         Raises DatasetError for an example with a wrong target, UpstreamError when too many of the
@@ -96,7 +105,8 @@ class ExperimentRunner:
         _check_baseline(baseline)
         if self._judge is not None:
             runs = await self._judge.judge(template, examples, runs)
-        return self._report(plan, list(runs.values()), runs[template.baseline_arm])
+        arms = list(runs.values())
+        return FinishedRuns(self._report(plan, arms, runs[template.baseline_arm]), arms)
 
     def _plan(
         self, template: ExperimentTemplate, examples: Sequence[Example], progress: Progress

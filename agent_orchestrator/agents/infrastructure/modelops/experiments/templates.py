@@ -85,6 +85,8 @@ class ExperimentTemplate(_Strict):
 
     name: Annotated[str, Field(min_length=1, pattern=r"^[\w][\w .-]*$")]
     description: str = ""
+    agent: str = ""
+    """Whose models these are; the data set's when left out, else nobody's."""
     examples: str = RIDDLES
     max_examples: Annotated[int, Field(ge=2)] | None = None
     models: Annotated[tuple[str, ...], Field(min_length=1)]

@@ -70,6 +70,12 @@ _NEVER_SUBMITTED: Final = Failure(
 _LOST: Final = Failure("unknown", "The backend does not know the job any more.", "Start it again.")
 
 
+class StartJob(Protocol):
+    """Starts the process of a job with its spec; returns the ref to follow it by."""
+
+    def __call__(self, job_id: str, spec: Mapping[str, Any]) -> Mapping[str, Any]: ...  # noqa: D102
+
+
 class Settler(Protocol):
     """Writes down what a completed job made. Idempotent."""
 
@@ -263,6 +269,7 @@ class Jobs:
             notes=result.get("manifest", {}).get("notes", []),
             evaluation=result.get("evaluation"),
             offline=bool(job.request.get("offline")),
+            experiment=result.get("experiment"),
             conversion=result.get("conversion"),
             trials=result.get("trials", []),
         )

@@ -23,8 +23,28 @@ class RunExperiment(ChangingRequest):
     """Examples at most; the template's when left out."""
     repetitions: Annotated[int, Field(ge=1, le=100)] | None = None
     """How often each example is asked; the template's when left out."""
-    fresh: bool = False
-    """Ask anew what an earlier run has answers for."""
+    no_cache: bool = False
+    """Ask anew what an earlier run has answers for, and keep none."""
+    offline: bool = False
+    """Keep the experiments on this machine, although a LangSmith key is set."""
+
+
+class ExperimentStarted(Result):
+    """An experiment's job."""
+
+    job_id: str
+    experiment: str
+    agent: str
+    """Whose models these are; empty when they are nobody's."""
+    arms: list[str]
+    n_examples: int
+    runs: int
+    estimated_cost_usd: float
+    """At most."""
+    offline: bool
+    """Whether everything about it stays on this machine."""
+    uploads_to: str | None = None
+    """LangSmith's address, when the experiments will be uploaded."""
 
 
 class ArmScores(Result):
@@ -70,5 +90,9 @@ class ExperimentResult(Result):
     arms: list[ArmScores]
     contrasts: list[ArmContrast]
     correction: Literal["holm"] = "holm"
+    experiment_url: str | None = None
+    """LangSmith's page that compares the arms; None when nothing was uploaded."""
+    upload_error: str | None = None
+    """Why LangSmith did not take the experiments; the experiment itself is complete."""
     reports: dict[str, str]
     """``json``, ``markdown``, ``html`` → path."""

@@ -42,7 +42,7 @@ from agent_orchestrator.agents.infrastructure.modelops.usecases.evaluation impor
     EvaluationStarted,
 )
 from agent_orchestrator.agents.infrastructure.modelops.usecases.experiments import (
-    ExperimentResult,
+    ExperimentStarted,
     RunExperiment,
 )
 from agent_orchestrator.agents.infrastructure.modelops.usecases.jobs import (
@@ -143,5 +143,5 @@ USE_CASES: Mapping[UseCaseName, UseCaseSpec] = {
     "pause_space": UseCaseSpec(PauseSpace, SpaceReport, changes=True, repeatable=True),
     "restart_space": UseCaseSpec(RestartSpace, SpaceReport, changes=True),
     "score_runs": UseCaseSpec(ScoreRuns, RunScores, changes=False),
-    "run_experiment": UseCaseSpec(RunExperiment, ExperimentResult, changes=True, adds_only=True),
+    "run_experiment": UseCaseSpec(RunExperiment, ExperimentStarted, changes=True, adds_only=True),
 }

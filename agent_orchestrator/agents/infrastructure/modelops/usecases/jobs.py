@@ -9,6 +9,7 @@ from agent_orchestrator.agents.infrastructure.modelops.usecases.base import (
 )
 from agent_orchestrator.agents.infrastructure.modelops.usecases.conversion import ConversionResult
 from agent_orchestrator.agents.infrastructure.modelops.usecases.evaluation import EvaluationResult
+from agent_orchestrator.agents.infrastructure.modelops.usecases.experiments import ExperimentResult
 from agent_orchestrator.agents.infrastructure.modelops.usecases.search import TrialReport
 from agent_orchestrator.domain.jobs import JobStatus
 
@@ -72,13 +73,15 @@ class JobReport(Result):
     tensorboard_url: str | None = None
     estimated_cost_usd: float = 0.0
     offline: bool = False
-    """An evaluation that stays on this machine."""
+    """An evaluation or experiment that stays on this machine."""
     actual_cost_usd: float | None = None
     error: JobError | None = None
     notes: list[str] = []
     """What a training's engine did otherwise than one may expect."""
     evaluation: EvaluationResult | None = None
     """The finding of a completed evaluation, or of the one that a conversion ends with."""
+    experiment: ExperimentResult | None = None
+    """The finding of a completed experiment."""
     conversion: ConversionResult | None = None
     """What a completed conversion made."""
     trials: list[TrialReport] = []
