@@ -27,14 +27,14 @@ def test_what_is_kept_can_be_forgotten(chef: Chef, workspace: Workspace) -> None
     assert chef("experiment", "forget").out == "0 answers are forgotten.\n"
 
 
-def test_a_job_is_followed_to_its_finding(chef: Chef, workspace: Workspace) -> None:
-    """With ``--wait``; else the job's id is the answer, and an experiment that fails exits with 1."""
+def test_a_job_that_is_followed_and_fails_says_why(chef: Chef, workspace: Workspace) -> None:
+    """``--wait`` follows it to its end; exit code 1."""
     template = workspace.folder / "mine.yaml"
-    rows = [{"id": "a", "inputs": {"task": "A?"}, "outputs": {"answer": "yes"}}]
-    workspace.write_rows(rows, "own")
+    row = {"inputs": {"task": "A?"}, "outputs": {"answer": "yes"}}
+    workspace.write_rows([{"id": str(n), **row} for n in range(3)], "own")
     template.write_text("{name: mine, models: [acme/a], examples: own.jsonl}")
     workspace.serve_elsewhere(cicd="http://127.0.0.1:9/v1")
     done = chef("experiment", "run", str(template), "--models", "acme/cicd", "--wait")
-    assert "Experiment mine, 1 arm on 1 example, 1 run: job job_" in done.out
+    assert "Experiment mine, 1 arm on 3 examples, 3 runs: job job_" in done.out
     assert done.code == 1
     assert "calls failed" in done.err
