@@ -128,7 +128,7 @@ def _parameter(use_case: UseCaseName, field: str, info: FieldInfo) -> click.Para
             [flag, field],
             multiple=True,
             required=info.is_required(),
-            metavar="KEY=VALUE",
+            metavar="KEY=VALUE|FILE.yaml",
             callback=_pairs,
             help=info.description,
         )

@@ -9,6 +9,7 @@ import errno
 import hashlib
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from glob import escape
@@ -83,6 +84,21 @@ def _sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def remove_whole(folder: Path) -> None:
+    """Remove a folder, which for readers is gone at once; one that is not there is gone already.
+
+    Raises StorageError.
+    """
+    hidden = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.removed")
+    try:
+        folder.rename(hidden)
+        shutil.rmtree(hidden)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise storage_error(folder, error) from error
 
 
 @contextmanager

@@ -83,6 +83,7 @@ class SpaceApp:
                 web.post("/resume/{job_id}", self._resume),
                 web.get("/artifacts/{job_id}", self._artifacts),
                 web.get("/artifacts/{job_id}/{path:.+}", self._artifact),
+                web.delete("/artifacts/{job_id}", self._discard),
                 web.get("/tensorboard/{job_id}/{path:.+}", self._events),
             ]
         )
@@ -188,13 +189,20 @@ class SpaceApp:
             raise NotFoundError(f"The model has no file {wanted!r}.", remedy="See GET /artifacts.")
         return web.FileResponse(path)
 
+    async def _discard(self, request: web.Request) -> web.Response:
+        await asyncio.to_thread(self._queue.discard, request.match_info["job_id"])
+        return _json(b'{"files":[]}')
+
     def _finished(self, job_id: str) -> tuple[Path, list[ArtifactFile]]:
         """Return where a completed job's model lies and its files. Raises NotFoundError."""
         manifest = self._queue.job(job_id).progress.result
         if manifest is None:
             raise NotFoundError(f"Job {job_id!r} has made no model.", remedy="Wait for its end.")
+        folder = Path(manifest["output_dir"])
+        if not folder.is_dir():
+            raise NotFoundError(f"The model of job {job_id!r} was removed.")
         files = ARTIFACT_FILES.validate_python(manifest["files"])
-        return Path(manifest["output_dir"]), [f for f in files if is_artifact_path(f.path)]
+        return folder, [f for f in files if is_artifact_path(f.path)]
 
 
 @web.middleware

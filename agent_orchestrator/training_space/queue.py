@@ -34,7 +34,7 @@ from agent_orchestrator.errors import (
     StorageError,
     UnavailableError,
 )
-from agent_orchestrator.stores.files import replace_atomically
+from agent_orchestrator.stores.files import remove_whole, replace_atomically
 
 log = logging.getLogger("chef.space")
 
@@ -167,6 +167,18 @@ class Queue:
                 replace_atomically(folder.path / _RESUMED, _now())
                 (folder.path / "settled.json").unlink(missing_ok=True)
         return self.job(job_id)
+
+    def discard(self, job_id: str) -> None:
+        """Remove a completed job's model; one without is left alone.
+
+        Raises InputError, NotFoundError, StorageError.
+        """
+        manifest = self.job(job_id).progress.result
+        if manifest is None:
+            return
+        folder, models = Path(manifest["output_dir"]), self._backend.artifacts_dir
+        if folder.resolve().is_relative_to(models.resolve()):
+            remove_whole(folder)
 
     def event_file(self, job_id: str, path: str) -> Path:
         """Return one of a job's TensorBoard files. Raises InputError, NotFoundError."""

@@ -47,6 +47,7 @@ from agent_orchestrator.agents.infrastructure.modelops.training.base_models impo
 from agent_orchestrator.agents.infrastructure.modelops.training.search import BACKEND as SEARCH
 from agent_orchestrator.agents.infrastructure.modelops.training.search import Searches, settle_trial
 from agent_orchestrator.agents.infrastructure.modelops.training.training import Training
+from agent_orchestrator.agents.infrastructure.modelops.training.trial_models import TrialModels
 from agent_orchestrator.agents.infrastructure.modelops.usecases.simulation import (
     CanarySimulated,
     SimulateCanary,
@@ -244,7 +245,14 @@ def _compose_jobs(
     # The desk settles what these make, and they start their jobs at the desk.
     settlers["training"] = training.register
     settlers["trial"] = settle_trial
-    searches = Searches(jobs=desk, store=stores.jobs, training=training)
+    models = TrialModels(backends, catalogue, lambda model: open_hub(settings).remove(model))
+    searches = Searches(
+        jobs=desk,
+        store=stores.jobs,
+        training=training,
+        follow=lambda job_id: start_process(settings, "search_process", job_id, {}),
+        discard=models.discard,
+    )
     settlers["search"] = searches.settle
     followed[SEARCH] = searches
     settlers["evaluation"] = telling_the_hub(settings, stores.registry, evaluations.record)

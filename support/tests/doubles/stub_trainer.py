@@ -3,7 +3,8 @@
 ``python stub_trainer.py SCENARIO.json -m MODULE …`` is the worker for ``…trainer JOB_DIR`` and
 ``…trainer.gguf JOB_DIR``, and the model server for ``…trainer.model_server``. The scenario:
 ``steps``, ``seconds`` between two steps, ``failure`` (written instead of a manifest), ``answer`` of
-the served models; ``broken``, the last line of an interpreter's traceback that has no engine, and
+the served models; ``best_rate``, the learning rate of which the validation loss is the distance;
+``broken``, the last line of an interpreter's traceback that has no engine, and
 its ``gpus``. Like the worker it goes on where it was cut off.
 """
 
@@ -113,6 +114,9 @@ def train(
         ],
         **more,
     }
+    if spec.get("dataset", {}).get("validation"):
+        rate = spec["hyperparameters"]["learning_rate"]
+        manifest["metrics"] = {"validation_loss": abs(rate - scenario.get("best_rate", 0.0))}
     event("completed", "completed")
     (folder / ".manifest").write_text(json.dumps(manifest), encoding="utf-8")
     (folder / ".manifest").rename(folder / "manifest.json")

@@ -61,6 +61,17 @@ def test_a_gated_model_is_explained(double: HubDouble):
     assert hub(double, "hf_granted").base_model("meta/gated").parameters == 8e9
 
 
+def test_a_model_is_deleted_once(double: HubDouble):
+    """One that is not there is gone already; a token that may not is said."""
+    double.repos.add_model("acme/loser", parameters=1)
+    with pytest.raises(ConfigurationError, match="asked to delete acme/loser, refused the token"):
+        hub(double, READ).remove("acme/loser")
+    hub(double).remove("acme/loser")
+    hub(double).remove("acme/loser")
+    with pytest.raises(InputError, match="no model"):
+        hub(double).base_model("acme/loser")
+
+
 @pytest.mark.parametrize("status", [429, 500, 503, None])
 def test_a_hub_that_does_not_answer_is_unavailable(double: HubDouble, status: int | None):
     """Too many requests, faults and broken connections pass; nothing is guessed meanwhile."""

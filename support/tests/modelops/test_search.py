@@ -30,7 +30,7 @@ from agent_orchestrator.agents.infrastructure.modelops.usecases.search import (
     SearchStarted,
 )
 from agent_orchestrator.domain.budget import MonthlyLimits
-from agent_orchestrator.domain.jobs import Failure, JobKind
+from agent_orchestrator.domain.jobs import Failure, Job, JobKind
 from agent_orchestrator.errors import DatasetError, InputError, UnavailableError
 from agent_orchestrator.stores.audit import AuditLog
 from agent_orchestrator.stores.database import Database
@@ -70,6 +70,7 @@ class Laboratory:
 
     def __post_init__(self) -> None:
         self.at = 1e9
+        self.discarded: list[str] = []
         self.school = School(self.folder)
         self.school.build()
         self.backend = FakeBackend(self.scenario, clock=lambda: self.at)
@@ -97,11 +98,21 @@ class Laboratory:
             clock=lambda: self.at,
         )
         searches = Searches(
-            jobs=self.jobs, store=self.store, training=training, clock=lambda: self.at
+            jobs=self.jobs,
+            store=self.store,
+            training=training,
+            follow=lambda job_id: {"followed": job_id},
+            discard=self.discard,
+            clock=lambda: self.at,
         )
         followed[BACKEND] = searches
         settlers["search"] = searches.settle
         return searches
+
+    def discard(self, trial: Job) -> bool:
+        """Note which models were to be removed; one of them cannot be."""
+        self.discarded.append(trial.id)
+        return not trial.id.endswith("t1")
 
     def plan(self, **fields: Any) -> Plan:
         """Plan a search for the rate."""
@@ -153,6 +164,37 @@ async def test_the_best_trial_becomes_the_version_and_the_others_are_kept(tmp_pa
     assert version.training_config.learning_rate == BEST
     assert len(lab.school.registry.list_versions("code_review")) == 1
     assert f"best validation_loss {best.value:.4f} with" in report.message
+
+
+async def test_of_those_that_lost_no_model_is_kept(tmp_path: Path):
+    """Their numbers are; a model that could not be removed is still named."""
+    lab = Laboratory(tmp_path)
+    search = await lab.start(space={"learning_rate": [BEST, 1e-4, 1e-2]})
+    report = lab.until_over(search)
+    best = min(report.trials, key=lambda trial: trial.value or math.inf)
+    losers = [trial for trial in report.trials if trial != best]
+    assert sorted(lab.discarded) == sorted(trial.job_id for trial in losers)
+    kept = {trial.job_id for trial in report.trials if trial.model}
+    assert kept == {best.job_id, f"{search}-r1t1"}
+    assert all(trial.value is not None for trial in losers)
+
+
+async def test_all_models_are_kept_on_request(tmp_path: Path):
+    """Then each names its own."""
+    lab = Laboratory(tmp_path)
+    report = lab.until_over(await lab.start(keep="all"))
+    assert lab.discarded == []
+    assert all(trial.model for trial in report.trials)
+
+
+async def test_a_cancelled_search_removes_nothing(tmp_path: Path):
+    """There is no winner whose place the others lost."""
+    lab = Laboratory(tmp_path)
+    search = await lab.start()
+    lab.look(search)
+    await lab.jobs.plan_cancel(CancelTrainingJob(job_id=search), ADA).act(None)
+    assert lab.until_over(search).status == "cancelled"
+    assert lab.discarded == []
 
 
 async def test_one_trial_runs_at_a_time_or_as_many_as_are_wanted(tmp_path: Path):

@@ -60,6 +60,21 @@ async def test_a_job_goes_through_the_queue_to_its_model(space: RunningSpace):
         assert (part.status_code, part.content) == (206, weights[10:])
 
 
+async def test_a_model_can_be_removed(space: RunningSpace):
+    """The job stays on record; removing again does nothing, and there is nothing to fetch."""
+    with web(space) as http:
+        http.post("/train", content=body())
+        await ended(http)
+        folder = space.artifacts / "local" / "better"
+        assert folder.is_dir()
+        for _ in range(2):
+            assert http.delete("/artifacts/job_1").status_code == 200
+        assert not list(folder.parent.iterdir())
+        assert http.get("/artifacts/job_1").status_code == 404
+        assert http.get("/status/job_1").json()["progress"]["status"] == "completed"
+        assert http.delete("/artifacts/job_nobody").status_code == 404
+
+
 async def test_a_known_id_starts_nothing_new(space: RunningSpace):
     """Whoever is not sure whether the first request arrived sends it again."""
     with web(space) as http:
@@ -80,6 +95,7 @@ async def test_a_known_id_starts_nothing_new(space: RunningSpace):
         ("POST", "/cancel/job_1"),
         ("GET", "/artifacts/job_1"),
         ("GET", "/artifacts/job_1/model.safetensors"),
+        ("DELETE", "/artifacts/job_1"),
         ("GET", "/no-such-route"),
     ],
 )

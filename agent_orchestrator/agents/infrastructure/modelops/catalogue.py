@@ -168,6 +168,17 @@ class Catalogue:
             for version in record.history
         )
 
+    def is_used(self, model: str) -> bool:
+        """Tell whether a version of some agent is this model, or models.yaml names it."""
+        table = self._yaml.read()
+        arms = (arm.model for agent in table.agent_models for arm in table.arms(agent))
+        versions = (
+            version.model_id
+            for record in self._registry.read().agents.values()
+            for version in record.history
+        )
+        return model in {*table.models, *arms, *versions}
+
     def artifact(self, model: str) -> Path | None:
         """Return the folder of a local artifact, None when there is none."""
         return self._artifacts / model if self.has_artifact(model) else None

@@ -91,6 +91,17 @@ class Resumes(Protocol):
 
 
 @runtime_checkable
+class Discards(Protocol):
+    """A backend with which a model lies that can be taken away again."""
+
+    def discard(self, ref: Ref, model: str) -> None:
+        """Remove a completed job's model; the job stays on record. Idempotent.
+
+        Raises StorageError, UnavailableError; then all of it may still be there.
+        """
+
+
+@runtime_checkable
 class KeepsArtifacts(Protocol):
     """A backend with which a finished model stays, unless it was pushed to the Hub."""
 

@@ -43,7 +43,7 @@ _DOWNLOADS: Final = 5
 
 @dataclass(frozen=True, slots=True)
 class HfSpaceBackend:
-    """Implements ``TrainerBackend``, ``Resumes`` and ``KeepsArtifacts`` over the app's HTTP."""
+    """Implements ``TrainerBackend``, ``Resumes``, ``KeepsArtifacts``, ``Discards`` over HTTP."""
 
     client: SpaceClient
     artifacts_dir: Path
@@ -110,6 +110,10 @@ class HfSpaceBackend:
                 partial.rename(target)
             except OSError as error:
                 raise storage_error(target, error) from error
+
+    def discard(self, ref: Ref, model: str) -> None:
+        """See ``Discards``."""
+        self.client.call("DELETE", f"/artifacts/{_id(ref)}")
 
     def _fetch_file(self, ref: Ref, file: ArtifactFile, folder: Path) -> None:
         """Bring one file, or what is missing of it."""

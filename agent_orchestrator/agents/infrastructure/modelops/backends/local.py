@@ -19,7 +19,7 @@ from agent_orchestrator.domain.jobs import Progress
 from agent_orchestrator.domain.models import TrainingEngine, check_model_id
 from agent_orchestrator.domain.training import TrainingSpec
 from agent_orchestrator.errors import ConfigurationError, InputError
-from agent_orchestrator.stores.files import storage_error
+from agent_orchestrator.stores.files import remove_whole, storage_error
 
 #: A job id becomes the name of a folder.
 _JOB_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
@@ -125,6 +125,10 @@ class LocalBackend:
         folder = self._find(ref)
         if folder.reopen():
             folder.resume(self.command(folder.path.name), self.worker_environment())
+
+    def discard(self, ref: Ref, model: str) -> None:
+        """See ``Discards``."""
+        remove_whole(self.artifacts_dir / check_model_id(model))
 
     def logs(self, ref: Ref, tail: int) -> list[str]:
         """See ``TrainerBackend``."""

@@ -93,6 +93,14 @@ class Hub:
             "fine-grained token also needs 'Read access to public gated repos'.",
         )
 
+    def remove(self, model: str) -> None:
+        """Delete a model's repository; one that is not there is gone already.
+
+        Raises ConfigurationError (the token may not), UnavailableError, FailedError.
+        """
+        with hub_failures(f"The Hub, asked to delete {model},"):
+            self.api.delete_repo(model, missing_ok=True)
+
     def check_push(self, namespace: str, *, jobs: bool = False) -> PushRight:
         """Return whose token it is, if it may write for ``namespace`` (and run jobs there).
 

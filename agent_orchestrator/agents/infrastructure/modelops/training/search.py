@@ -1,27 +1,32 @@
 """A search for hyperparameters: a job whose trials are jobs.
 
-What is due follows from the search's plan and from how its trials stand (``domain.search``). So
-nobody has to keep a search running: whoever asks how it stands (a person, the timer) starts what is
-due. A trial's id follows from its place, so that two who look at once start it once, and nothing is
-lost with any process of ours.
+What is due follows from the search's plan and from how its trials stand (``domain.search``), and
+whoever asks how a search stands starts it: a process that is started with the search and does
+nothing else, a person, the timer. A trial's id follows from its place, so that two who look at once
+start it once, and nothing is lost with any process of ours.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import anyio.to_thread
-from pydantic import TypeAdapter
 
 from agent_orchestrator.agents.infrastructure.modelops.authorisation import Caller
 from agent_orchestrator.agents.infrastructure.modelops.backends import Ref
 from agent_orchestrator.agents.infrastructure.modelops.jobs.costs import usd
 from agent_orchestrator.agents.infrastructure.modelops.jobs.desk import Jobs
 from agent_orchestrator.agents.infrastructure.modelops.plans import Plan
+from agent_orchestrator.agents.infrastructure.modelops.training.search_standing import (
+    PLAN,
+    Standing,
+    read_standing,
+    trial_id,
+)
 from agent_orchestrator.agents.infrastructure.modelops.training.training import (
     Prepared,
     Training,
@@ -31,72 +36,29 @@ from agent_orchestrator.agents.infrastructure.modelops.training.training import 
 from agent_orchestrator.agents.infrastructure.modelops.usecases.search import (
     SearchHyperparameters,
     SearchStarted,
-    TrialReport,
 )
 from agent_orchestrator.agents.infrastructure.modelops.usecases.training import TrainSubagentModel
 from agent_orchestrator.domain import search
-from agent_orchestrator.domain.jobs import TERMINAL, Failure, Job, Progress
+from agent_orchestrator.domain.jobs import Job, Progress
 from agent_orchestrator.domain.models import TrainingMethod
-from agent_orchestrator.domain.search import Place, SearchPlan, Trial
+from agent_orchestrator.domain.search import Place, SearchPlan
 from agent_orchestrator.errors import (
     ChefError,
     ConflictError,
     InputError,
     NotAvailable,
-    NotFoundError,
     UnavailableError,
 )
 from agent_orchestrator.stores.defaults import Hyperparameters
 from agent_orchestrator.stores.jobs import JobStore
 
 BACKEND = "search"
-_PLAN: TypeAdapter[SearchPlan] = TypeAdapter(SearchPlan)
 #: What the worker measures on the rows that were kept back.
 _METRICS: Mapping[TrainingMethod, str] = {
     "sft": "validation_loss",
     "dpo": "validation_loss",
     "grpo": "validation_reward",
 }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Standing:
-    """A search and its trials, as the store has them."""
-
-    job: Job
-    plan: SearchPlan
-    jobs: Mapping[Place, Job]
-
-    @property
-    def trials(self) -> dict[Place, Trial]:
-        """How the trials stand."""
-        return {p: Trial(j.status in TERMINAL, self.value(j)) for p, j in self.jobs.items()}
-
-    @property
-    def running(self) -> list[Job]:
-        """The trials that have not ended."""
-        return [job for job in self.jobs.values() if job.status not in TERMINAL]
-
-    @property
-    def stopped(self) -> str:
-        """Why no further trial is started; empty when they are."""
-        return str(self.job.ref.get("stopped", ""))
-
-    @property
-    def metric(self) -> str:
-        """What is compared."""
-        return str(self.job.request["metric"])
-
-    def value(self, trial: Job) -> float | None:
-        """Return what a trial reached."""
-        if trial.status != "completed" or trial.result is None:
-            return None
-        value = trial.result["manifest"].get("metrics", {}).get(self.metric)
-        return None if value is None else float(value)
-
-    def best(self) -> Place | None:
-        """Return the best trial so far."""
-        return search.best(self.plan, self.trials)
 
 
 class Searches:
@@ -108,11 +70,19 @@ class Searches:
         jobs: Jobs,
         store: JobStore,
         training: Training,
+        follow: Callable[[str], Ref],
+        discard: Callable[[Job], bool],
         clock: Callable[[], float] = time.time,
     ) -> None:
+        """``follow`` starts what looks at a search until it has ended, and returns how to find it.
+
+        ``discard`` removes the model of a trial and returns whether it is gone.
+        """
         self._jobs = jobs
         self._store = store
         self._training = training
+        self._follow = follow
+        self._discard = discard
         self._clock = clock
 
     def plan(self, request: SearchHyperparameters, caller: Caller) -> Plan:
@@ -191,7 +161,7 @@ class Searches:
             backend=BACKEND,
             request={
                 "request": request.model_dump(mode="json"),
-                "plan": _PLAN.dump_python(plan, mode="json"),
+                "plan": PLAN.dump_python(plan, mode="json"),
                 "metric": _METRICS[request.method],
             },
             requester=caller.name,
@@ -201,7 +171,7 @@ class Searches:
             estimated_minutes=minutes,
             approval_id=approval_id,
         )
-        self._jobs.start(job, lambda: {"job_id": job_id})
+        self._jobs.start(job, lambda: {"job_id": job_id, **self._follow(job_id)})
         with suppress(UnavailableError):  # else the next look starts the first trial
             self._jobs.refresh(job_id)
         return SearchStarted(
@@ -234,32 +204,34 @@ class Searches:
                 self._start_trial(standing, request, place)
 
     def _start_trial(
-        self, standing: _Standing, request: SearchHyperparameters, place: Place
+        self, standing: Standing, request: SearchHyperparameters, place: Place
     ) -> None:
         job = standing.job
-        trial_id = _trial_id(job.id, place)
+        own_id = trial_id(job.id, place)
         try:
             first = self._training.prepare(_training(request))
             wanted = _trial(first, request, standing.plan, place)
             prepared = self._training.varied(first, wanted)
-            self._check_budget(self._standing(job.ref), prepared, request.max_cost_usd or 0.0)
+            self._check_budget(
+                self._standing({"job_id": job.id}), prepared, request.max_cost_usd or 0.0
+            )
             self._training.start(
                 wanted,
                 prepared,
                 Caller(job.requester, BACKEND),
                 job.approval_id,
-                trial=TrialOf(trial_id, job.id),
+                trial=TrialOf(own_id, job.id),
             )
         except ConflictError:
             return  # somebody else has just started it
         except ChefError as error:
-            if self._store.of([trial_id]):
+            if self._store.of([own_id]):
                 return  # it is on record, as failed
             if isinstance(error, UnavailableError | NotAvailable):
                 raise  # the next look tries again, perhaps from where the backend is known
             self._change(job.id, stopped=error.message)
 
-    def _check_budget(self, standing: _Standing, wanted: Prepared, most_usd: float) -> None:
+    def _check_budget(self, standing: Standing, wanted: Prepared, most_usd: float) -> None:
         spent = sum(usd(trial) for trial in standing.jobs.values())
         if spent + wanted.estimate.cost_usd > most_usd + 1e-9:
             raise InputError(
@@ -276,7 +248,7 @@ class Searches:
         value = standing.value(standing.jobs[best]) if best else None
         progress = Progress(
             status="running",
-            message=_message(standing, best, value),
+            message=standing.message(),
             current_step=ended or None,
             total_steps=standing.plan.places,
             current_loss=value if standing.plan.goal == "lowest" else None,
@@ -288,45 +260,41 @@ class Searches:
         if not standing.stopped and not search.is_over(standing.plan, standing.trials):
             return progress
         if best is None:
-            return replace(progress, status="failed", failure=_failure(standing))
+            return replace(progress, status="failed", failure=standing.failure())
         result = {"best": standing.jobs[best].id, "stopped": standing.stopped or None}
         return replace(progress, status="completed", result=result)
 
     def cancel(self, ref: Ref) -> None:
         """See ``FollowsJobs``: no further trial starts, and those that run are asked to stop."""
-        job = self._change(ref["job_id"], cancelled=True)
-        self.advance(job.ref)
+        self._change(ref["job_id"], cancelled=True)
+        self.advance(ref)
 
     def logs(self, ref: Ref, tail: int) -> list[str]:
         """See ``FollowsJobs``: a line for each trial."""
-        reports = _reports(self._standing(ref))
-        lines = [f"{r.job_id} {r.status} {r.value} {r.setting}" for r in reports]
+        trials = self._standing(ref).reports()
+        lines = [f"{t.job_id} {t.status} {t.value} {t.setting}" for t in trials]
         return lines[-tail:] if tail > 0 else []
 
     def settle(self, job: Job, manifest: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Register the best trial's model, with the others as evidence; once."""
-        standing = self._standing(job.ref)
+        """Register the best trial's model, with the others as evidence, of whom no model stays.
+
+        Repeatable. Raises as ``Training.register``.
+        """
+        standing = self._standing({"job_id": job.id})
         trial = self._store.get(manifest["best"])
         if trial.result is None:
             raise ConflictError(f"Trial {trial.id} has no result.")
         found = self._training.register(trial, trial.result["manifest"])
-        trials = [report.model_dump(mode="json") for report in _reports(standing)]
+        request = SearchHyperparameters.model_validate(job.request["request"])
+        losers = [loser for loser in standing.jobs.values() if loser.id != trial.id]
+        removed = {j.id for j in losers if request.keep == "best" and self._discard(j)}
+        trials = [report.model_dump(mode="json") for report in standing.reports(removed)]
         return {**found, **manifest, "trials": trials}
 
     # -- where it stands --------------------------------------------------------------------------
 
-    def _standing(self, ref: Ref) -> _Standing:
-        job = self._store.get(ref["job_id"])
-        if job.kind != "search":
-            raise NotFoundError(f"Job {job.id} is no search.", remedy="See `chef jobs`.")
-        plan = _PLAN.validate_python(job.request["plan"])
-        places = {
-            _trial_id(job.id, (rung, number)): (rung, number)
-            for rung in range(plan.rungs)
-            for number in range(len(plan.settings))
-        }
-        found = {places[trial.id]: trial for trial in self._store.of(list(places))}
-        return _Standing(job=job, plan=plan, jobs=dict(sorted(found.items())))
+    def _standing(self, ref: Ref) -> Standing:
+        return read_standing(self._store, ref["job_id"])
 
     def _change(self, job_id: str, **changes: Any) -> Job:
         ref = {"job_id": job_id, **self._store.get(job_id).ref, **changes}
@@ -359,39 +327,3 @@ def _work(chosen: Hyperparameters, share: float) -> dict[str, Any]:
     if chosen.max_steps is not None:
         return {"max_steps": max(1, round(chosen.max_steps * share))}
     return {"num_epochs": chosen.num_epochs * share}
-
-
-def _trial_id(search_id: str, place: Place) -> str:
-    return f"{search_id}-r{place[0] + 1}t{place[1] + 1}"
-
-
-def _reports(standing: _Standing) -> Sequence[TrialReport]:
-    return [
-        TrialReport(
-            job_id=job.id,
-            rung=rung + 1,
-            setting=dict(standing.plan.settings[number]),
-            status=job.status,
-            value=standing.value(job),
-            cost_usd=usd(job),
-        )
-        for (rung, number), job in standing.jobs.items()
-    ]
-
-
-def _message(standing: _Standing, best: Place | None, value: float | None) -> str:
-    ended = len(standing.jobs) - len(standing.running)
-    line = f"{ended} of {standing.plan.places} trials have ended"
-    if best is not None:
-        setting = dict(standing.plan.settings[best[1]])
-        line = f"{line}; best {standing.metric} {value:.4f} with {setting}"
-    return f"{line}. Stopped: {standing.stopped}" if standing.stopped else line
-
-
-def _failure(standing: _Standing) -> Failure:
-    failures = [job.failure for job in standing.jobs.values() if job.failure is not None]
-    if failures:
-        last = failures[-1]
-        return Failure(last.kind, f"No trial was completed. The last: {last.message}", last.remedy)
-    what = standing.stopped or f"No trial reached a {standing.metric}."
-    return Failure("unknown", what, "Look at the trials with `chef jobs`.")

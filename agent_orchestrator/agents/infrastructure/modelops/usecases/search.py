@@ -16,13 +16,18 @@ class SearchHyperparameters(ChangingRequest):
 
     agent: str
     space: dict[str, Any]
-    """What to try: name=[a,b,c], or name={"low":a,"high":b} with "log":true for factors."""
+    """What to try: name=[a,b,c], or name={"low":a,"high":b} with "log":true for factors.
+
+    The trial with the lowest validation_loss (grpo: the highest validation_reward) on the tenth of
+    the training rows that is kept back from all of them is the best."""
     trials: Annotated[int, Field(ge=1, le=MAX_TRIALS)] = 8
     """Settings to draw; fewer when the space has no more."""
     rungs: Annotated[int, Field(ge=1, le=MAX_RUNGS)] = 1
     """1: every trial is trained to the end. More: successive halving, by thirds."""
     max_cost_usd: Annotated[float, Field(ge=0)] | None = None
     """What all trials together may cost; their estimates when left out."""
+    keep: Literal["best", "all"] = "best"
+    """Whose models stay when it is over: of the others their numbers are kept."""
     parallel: Annotated[int, Field(ge=1, le=16)] = 1
     """Trials at a time."""
     seed: Annotated[int, Field(ge=0)] = 0
@@ -73,4 +78,6 @@ class TrialReport(Result):
     status: str
     value: float | None = None
     """What it reached; null for one that failed."""
+    model: str | None = None
+    """Its model's id; null where there is none (any more)."""
     cost_usd: float
