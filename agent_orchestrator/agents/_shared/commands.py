@@ -29,8 +29,8 @@ class WorkspaceRules(BaseModel):
     tests: Command = ("python", "-m", "pytest", "-q")
     """Exit status 0 means that they passed."""
     linter: Command = ("ruff", "check", ".")
-    review_rounds: Annotated[int, Field(ge=1)] = 3
-    """How often a change may be handed in before people are asked."""
+    send_backs: Annotated[int, Field(ge=0)] = 3
+    """How often a review may send a change back."""
     seconds: Annotated[float, Field(gt=0)] = 120
     """Wall-clock and processor time of a command."""
     memory_mb: Annotated[int, Field(ge=64)] = 4096

@@ -7,9 +7,14 @@ from tests.doubles.workspace import Workspace
 ROLLOUT = "ro_20261120_7f3a"
 
 
-def start_canary(workspace: Workspace, agent: str, url: str, *, weight: int = 50) -> None:
-    """Serve ``agent`` by ``acme/<agent>`` and, ``weight`` percent, by ``acme/<agent>-v2``."""
-    workspace.serve_elsewhere(**{agent: url})
+def start_canary(
+    workspace: Workspace, agent: str, url: str, *others: str, weight: int = 50
+) -> None:
+    """Serve ``agent`` by ``acme/<agent>`` and, ``weight`` percent, by ``acme/<agent>-v2``.
+
+    ``others`` are agents that live at the same URL, without a canary.
+    """
+    workspace.serve_elsewhere(**dict.fromkeys((agent, *others), url))
     with workspace.models_yaml.open("a", encoding="utf-8") as file:
         file.write(
             f'  acme/{agent}-v2: {{provider: self_hosted, endpoints: ["{url}"]}}\n'

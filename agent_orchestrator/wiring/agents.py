@@ -1,0 +1,83 @@
+"""The agents of this process, each with its model, its tools and its workspace."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import BaseModel
+
+from agent_orchestrator.agents._shared.base_agent import BaseAgent
+from agent_orchestrator.agents._shared.commands import Commands, WorkspaceRules, load_rules
+from agent_orchestrator.agents._shared.profile import load_profile
+from agent_orchestrator.agents._shared.review_loop import Review, ReviewLoop
+from agent_orchestrator.agents._shared.workspace import Workspace
+from agent_orchestrator.agents._shared.workspace_tools import workspace_tools
+from agent_orchestrator.settings import Settings
+from agent_orchestrator.stores.database import Database
+from agent_orchestrator.wiring.agent_models import AgentModels, open_agent_models
+
+NAMES = ("feature_dev", "code_review", "cicd", "documentation")
+"""The agents that work in the workspace."""
+
+_NO_WORKSPACE = (
+    "You have no workspace: you cannot read, change or run files. Say so when a task needs it."
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Team:
+    """Makes agents; cheap, so that each piece of work can have agents of its own."""
+
+    settings: Settings
+    models: AgentModels
+    rules: WorkspaceRules
+    root: Path | None
+    """The workspace, None when there is none."""
+
+    def agent(
+        self, name: str, root: Path | None = None, *, answer: type[BaseModel] | None = None
+    ) -> BaseAgent:
+        """Return an agent that works in ``root``, by default in the configured workspace.
+
+        Raises SettingsError for a broken tools.yaml, ConfigurationError for a workspace that is
+        none or overlaps with what governs agents.
+        """
+        profile = load_profile(name)
+        place = root or self.root
+        if place is None:
+            return BaseAgent(profile, self.models.model(name), answer=answer, notes=[_NO_WORKSPACE])
+        workspace = self._workspace(place)
+        names = (*profile.tools.core, *profile.tools.profile)
+        tools = workspace_tools(workspace, Commands(workspace, self.rules), names)
+        return BaseAgent(profile, self.models.model(name), tools, answer=answer)
+
+    def review_loop(
+        self,
+        root: Path,
+        *,
+        developer: str = "feature_dev",
+        tell: Callable[[str, str], None] = lambda _agent, _task: None,
+    ) -> ReviewLoop:
+        """Return the loop in which ``developer`` works and code_review decides."""
+        return ReviewLoop(
+            self.agent(developer, root),
+            self.agent("code_review", root, answer=Review),
+            Commands(self._workspace(root), self.rules),
+            send_backs=self.rules.send_backs,
+            judge=self.models.judge,
+            tell=tell,
+        )
+
+    def _workspace(self, root: Path) -> Workspace:
+        return Workspace(root, apart_from=[self.settings.state_dir, self.settings.config_dir])
+
+
+@asynccontextmanager
+async def open_team(settings: Settings, database: Database) -> AsyncIterator[Team]:
+    """Open the team. Raises ModelsYamlError, and SettingsError for a broken workspace.yaml."""
+    rules = load_rules(settings.config_dir)
+    async with open_agent_models(settings, database) as models:
+        yield Team(settings=settings, models=models, rules=rules, root=settings.workspace)
