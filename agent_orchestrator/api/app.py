@@ -12,7 +12,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from agent_orchestrator import __version__
-from agent_orchestrator.api import document, health, modelops, problems
+from agent_orchestrator.api import document, health, mcp, modelops, problems
 from agent_orchestrator.api.limits import BODY_BYTES, SecurityHeaders
 from agent_orchestrator.api.services import Services
 
@@ -49,6 +49,7 @@ def create_app(
     problems.install(app)
     app.include_router(health.router)
     app.include_router(modelops.router())
+    app.router.routes.append(mcp.ROUTE)
     app.add_middleware(RequestBodyLimitMiddleware, max_body_size=BODY_BYTES)
     if hosts:
         app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(hosts))
@@ -70,7 +71,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     services: Services = app.state.services
     watching = asyncio.create_task(services.access.tokens.watch(), name="access tokens")
     try:
-        yield
+        async with mcp.opened(app):
+            yield
     finally:
         watching.cancel()
         with suppress(asyncio.CancelledError):

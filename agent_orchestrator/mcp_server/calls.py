@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
@@ -13,6 +14,7 @@ from mcp.shared.context import RequestContext
 
 from agent_orchestrator.agents.infrastructure.modelops.authorisation import Caller
 from agent_orchestrator.agents.infrastructure.modelops.coordinator import Coordinator
+from agent_orchestrator.agents.infrastructure.modelops.usecases.approvals import ApprovalView
 from agent_orchestrator.agents.infrastructure.modelops.usecases.base import Request, Result
 from agent_orchestrator.agents.infrastructure.modelops.usecases.index import USE_CASES
 from agent_orchestrator.agents.infrastructure.modelops.usecases.jobs import (
@@ -99,7 +101,8 @@ class Calls:
         """Have a pending approval answered by the client's user; raise it where that cannot be."""
         if not await self._coordinator.may_answer(needed.approval_id, caller):
             raise needed
-        answer = await _ask(context, needed)
+        approval = await self._coordinator.get_approval(needed.approval_id)
+        answer = await _ask(context, approval)
         if answer is None:
             raise needed
         approve, reason = answer
@@ -141,16 +144,21 @@ def _use_case(name: str, arguments: Mapping[str, Any]) -> tuple[UseCaseName, Req
     return use_case, build_request(use_case, arguments)
 
 
-async def _ask(context: Context, needed: ApprovalRequired) -> tuple[bool, str] | None:
+async def _ask(context: Context, approval: ApprovalView) -> tuple[bool, str] | None:
     """Return a person's answer and reason; None where the client cannot ask, or they put it off."""
     if not _can_elicit(context.session):
         return None
+    question = (
+        f"Needs approval {approval.id}: {approval.summary}\n"
+        f"At most ${approval.price_ceiling_usd:.2f}. What runs is this and nothing else:\n"
+        f"{approval.use_case} {json.dumps(approval.request)}\nApprove it?"
+    )
     try:
         given = await context.session.elicit_form(
-            f"{needed.message}\nApprove it?", _ANSWER, related_request_id=context.request_id
+            question, _ANSWER, related_request_id=context.request_id
         )
     except McpError as refused:
-        log.warning("The client could not ask about %s: %s", needed.approval_id, refused)
+        log.warning("The client could not ask about %s: %s", approval.id, refused)
         return None
     if given.action == "cancel":
         return None

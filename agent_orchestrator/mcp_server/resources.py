@@ -8,6 +8,7 @@
     report://job/<job_id>/markdown          what an evaluation found; json, markdown or html
     report://dataset/<dataset>/html         what is in a data set; json or html
     approvals://pending                     what waits for a person
+    approvals://ap_1a2b3c4d5e6f             one approval, with the whole request
 
 An address holds ids, never paths: a report's file is the one that its job or data set names.
 """
@@ -49,6 +50,7 @@ _TEMPLATES: Final[Sequence[tuple[str, str, str]]] = (
     ("registry://{agent}", "Registry", "Everything that is known about an agent's versions."),
     ("rollouts://{agent}", "Rollout", "An agent's rollout, with the evidence."),
     ("jobs://{job_id}", "Job", "Where a job stands, and what it found."),
+    ("approvals://{approval_id}", "Approval", "One approval, with the whole request."),
     ("report://job/{job_id}/{form}", "Evaluation report", "As json, markdown or html."),
     ("report://dataset/{dataset}/{form}", "Data set report", "As json or html."),
 )
@@ -109,6 +111,8 @@ class Resources:
             case "approvals", ["pending"]:
                 pending = await self._coordinator.pending_approvals()
                 return _json(uri, _APPROVALS.dump_json(pending, indent=2).decode())
+            case "approvals", [approval_id]:
+                return _result(uri, await self._coordinator.get_approval(approval_id))
         raise NotFoundError(
             f"There is nothing at {str(uri)!r}.", remedy="See the list, or the templates."
         )

@@ -89,7 +89,7 @@ def test_every_command_is_one_that_chef_has(page: Path):
 def parse(command: click.Command, words: list[str]) -> None:
     """Parse a command and its options without running it. Raises click.UsageError."""
     context = click.Context(command)
-    if isinstance(command, click.Group) and words:
+    if isinstance(command, click.Group) and words and not words[0].startswith("-"):
         _, found, rest = command.resolve_command(context, words)
         assert found is not None
         parse(found, rest)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -89,16 +90,15 @@ async def http_door(workspace: Workspace) -> AsyncIterator[Door]:
     roles: tuple[Any, ...] = ("viewer", "operator", "approver", "admin")
     door = Door(workspace, "http", {role: Caller(role, "mcp", role) for role in roles})
     app = create_app(HttpDoor(compose(workspace.settings()), door.callers.get))
-    config = uvicorn.Config(app, port=0, log_level="warning", ws="none")
-    sock = config.bind_socket()
-    server = uvicorn.Server(config)
-    serving = asyncio.create_task(server.serve([sock]))
-    door.url = f"http://127.0.0.1:{sock.getsockname()[1]}{PATH}"
-    try:
-        yield door
-    finally:
-        server.should_exit = True
-        await serving
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        server = uvicorn.Server(uvicorn.Config(app, log_level="warning", ws="none"))
+        serving = asyncio.create_task(server.serve([listening]))
+        door.url = f"http://127.0.0.1:{listening.getsockname()[1]}{PATH}"
+        try:
+            yield door
+        finally:
+            server.should_exit = True
+            await serving
 
 
 @pytest.fixture

@@ -64,7 +64,7 @@ async def test_registry_rollouts_jobs_and_reports_are_read(over_http: Door, work
         assert (kind, text[:9].lower()) == ("text/html", "<!doctype")
         templates = (await session.list_resource_templates()).resourceTemplates
     assert {template.uriTemplate.partition(":")[0] for template in templates} == {
-        *("registry", "rollouts", "jobs", "report"),
+        *("registry", "rollouts", "jobs", "approvals", "report"),
     }
 
 

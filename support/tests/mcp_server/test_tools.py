@@ -129,7 +129,8 @@ async def test_what_serves_changes_only_when_the_user_was_asked(
         deployed = await success(session, "deploy_model_to_agent", **DEPLOY)
         assert deployed["rollout_pct"] == 20
         (pending,) = (await session.read_resource(AnyUrl("approvals://pending"))).contents
-    assert re.search(r"Needs approval ap_\w+: .*acme/cicd.*\nApprove it\?", asked[0])
+    assert re.search(r"Needs approval ap_\w+: .*acme/cicd.*", asked[0])
+    assert '"override_reason": "its first"' in asked[0]  # the whole request
     assert put_off["approval_id"] in str(pending)
     assert "weight: 20" in workspace.models_yaml.read_text()
 

@@ -1,0 +1,41 @@
+"""``/mcp``: the Model Context Protocol at the API's own address, for those who bear its tokens."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+
+from fastapi import FastAPI
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+
+from agent_orchestrator.agents.infrastructure.modelops.authorisation import Caller
+from agent_orchestrator.api.services import Services
+from agent_orchestrator.mcp_server.http import LOOPBACK, PATH, HttpDoor
+
+
+class _Door:
+    """The door of the application that is running."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        door: HttpDoor = scope["app"].state.mcp
+        await door(scope, receive, send)
+
+
+ROUTE = Route(PATH, _Door(), include_in_schema=False)
+
+
+@asynccontextmanager
+async def opened(app: FastAPI) -> AsyncIterator[None]:
+    """Keep the door open while the application runs, until it is about to end."""
+    services: Services = app.state.services
+
+    def admit(token: str) -> Caller | None:
+        caller = services.access.caller(token)
+        return replace(caller, door="mcp") if caller else None
+
+    loopback = services.settings.api_host in LOOPBACK
+    app.state.mcp = HttpDoor(services.embedded, admit, loopback=loopback)
+    async with app.state.mcp.running(services.closing):
+        yield
