@@ -204,7 +204,8 @@ def check_usable(
 
 
 def _is_concerned(approval: Approval, who: str) -> bool:
-    return any(same_person(who, name) for name in (*approval.authors, approval.approver or ""))
+    concerned = (*approval.authors, *([approval.approver] if approval.approver else []))
+    return any(same_person(who, name) for name in concerned)
 
 
 def _check_standing(approval: Approval, wanted: tuple[ApprovalStatus, ...], now: float) -> None:

@@ -48,7 +48,9 @@ class Caller:
 
 
 def check_role(caller: Caller, *actions: Action) -> None:
-    """Raise Forbidden unless the caller's role allows at least one of the actions."""
+    """Raise Forbidden unless the caller has a name, and a role that allows one of the actions."""
+    if not caller.name.strip():
+        raise Forbidden("Nobody is signed in.", remedy="Come through a door that knows you.")
     if any(may(caller.role, action) for action in actions):
         return
     who = " or ".join(dict.fromkeys(role for a in actions for role in roles_that_may(a)))
@@ -140,7 +142,7 @@ class Authorisation:
         body = _as_json(request)
         digest = canonical_hash(use_case, body, plan.resolved)
         given = self._approvals.get(approval_id)
-        same_words = given.use_case == use_case and given.request == body
+        same_words = canonical_hash(given.use_case, given.request) == canonical_hash(use_case, body)
         if given.status == "approved" and same_words and given.request_hash != digest:
             raise ApprovalDenied(
                 f"Approval {approval_id} was given for: {given.summary} "
