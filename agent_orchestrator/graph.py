@@ -2,8 +2,9 @@
 
 ::
 
-    START → supervisor → infrastructure ⇄ approve                                    → join → END
-                       → feature_dev, code_review, cicd, documentation, in parallel  →
+    START → supervisor → infrastructure  → join → END
+                       → feature_dev     →      → approve → infrastructure
+                       → code_review …   →
 
 The Infrastructure agent is a graph of its own (``agents.infrastructure.workflows.modelops``). The
 graph waits for people in one place, ``approve``, and with everything it did before written down.
@@ -16,10 +17,11 @@ from typing import Any, Literal, Protocol
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import BaseCheckpointSaver
-from langgraph.graph import END, START, StateGraph
+from langgraph.graph import START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import Send
 
+from agent_orchestrator.agents.infrastructure.workflows.modelops.consulting import Consulting
 from agent_orchestrator.agents.infrastructure.workflows.modelops.steps import Steps
 from agent_orchestrator.agents.infrastructure.workflows.modelops.workflow import build_modelops
 from agent_orchestrator.agents.supervisor.routing import INFRASTRUCTURE, Supervisor
@@ -40,50 +42,50 @@ def build_graph(
     *,
     supervisor: Supervisor,
     steps: Steps,
+    consulting: Consulting | None = None,
     agents: Mapping[str, AgentNode],
     checkpointer: BaseCheckpointSaver[Any] | None,
 ) -> Graph:
     """Return the graph; ``agents`` are the nodes beside the Infrastructure agent, by name."""
     graph = StateGraph(State)
     graph.add_node("supervisor", supervisor.route)
-    graph.add_node(INFRASTRUCTURE, build_modelops(steps))
-    graph.add_node("approve", steps.approve)
+    graph.add_node(INFRASTRUCTURE, build_modelops(steps, consulting))
     graph.add_node("join", join)
+    graph.add_node("approve", steps.approve)
+    graph.add_edge(START, "supervisor")
     for name, agent in agents.items():
         graph.add_node(name, agent)
         graph.add_edge(name, "join")
-
-    graph.add_edge(START, "supervisor")
-    graph.add_conditional_edges("supervisor", hand_out, [INFRASTRUCTURE, *agents, END])
-    graph.add_conditional_edges(INFRASTRUCTURE, after_infrastructure)
+    graph.add_edge(INFRASTRUCTURE, "join")
+    graph.add_conditional_edges("supervisor", hand_out, [INFRASTRUCTURE, *agents, "join"])
+    graph.add_conditional_edges("join", after_join)
     graph.add_conditional_edges("approve", after_approve)
-    graph.add_edge("join", END)
     return graph.compile(checkpointer=checkpointer, name="chef")
 
 
 def hand_out(state: State) -> list[Send] | str:
-    """Send each agent its piece; without one the turn ends."""
+    """Send each agent its piece; without one the turn is over."""
     pieces = state.get("assignments") or []
     if not pieces:
-        return END
+        return "join"
     if [piece["agent"] for piece in pieces] == [INFRASTRUCTURE]:
         return INFRASTRUCTURE
     return [Send(piece["agent"], {**state, "assignments": [piece]}) for piece in pieces]
 
 
-def after_infrastructure(state: State) -> Literal["approve", "join"]:
-    """Wait for an approval that was asked for, in this turn or earlier."""
-    return "approve" if state.get("approval") else "join"
-
-
-def after_approve(state: State) -> Literal["infrastructure", "approve", "join"]:
-    """Act when approved; ask again when nothing was answered; end when it is over."""
-    approval = state.get("approval")
-    if not approval:
-        return "join"
-    return "infrastructure" if approval["status"] == "approved" else "approve"
-
-
 async def join(state: State) -> State:  # noqa: ARG001 - its name is the protocol's
     """Wait for everybody who worked in this turn; what they said and made is in the state."""
     return {"assignments": []}
+
+
+def after_join(state: State) -> Literal["approve", "__end__"]:
+    """Wait for an approval that was asked for, in this turn or earlier."""
+    return "approve" if state.get("approval") else "__end__"
+
+
+def after_approve(state: State) -> Literal["infrastructure", "approve", "__end__"]:
+    """Act when approved; ask again when nothing was answered; end when it is over."""
+    approval = state.get("approval")
+    if not approval:
+        return "__end__"
+    return "infrastructure" if approval["status"] == "approved" else "approve"

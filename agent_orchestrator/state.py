@@ -20,8 +20,8 @@ class Wish(TypedDict):
     """Fields of its request."""
     accepted: bool
     """Whether its price was said and agreed to."""
-    tool_call_id: str | None
-    """The tool call of a model that asked for it; None for a person's words."""
+    by_model: bool
+    """Whether a model asked for it: then a person agrees before anything changes."""
 
 
 class Proposal(TypedDict):
@@ -46,7 +46,6 @@ class PendingApproval(TypedDict):
     id: str
     status: str
     """As the store said last; only the store decides."""
-    tool_call_id: str | None
 
 
 class FollowedJob(TypedDict):
@@ -78,6 +77,8 @@ class ModelOpsState(TypedDict, total=False):
     approval: PendingApproval | None
     job: FollowedJob | None
     done: Done | None
+    puzzled: bool
+    """Whether the parser could make nothing of what was said."""
 
 
 class Assignment(TypedDict):

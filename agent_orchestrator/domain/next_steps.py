@@ -73,14 +73,25 @@ def after_job(job: EndedJob) -> Proposal | None:
     return None
 
 
-def without_dataset(agent: str, source: str) -> Proposal:
-    """Return the offer to build the data set that a training lacks, from ``source``."""
-    return Proposal(
-        "build_dataset",
-        {"agent": agent, "source": source},
-        f"There is no data set for {agent} yet. Shall I build one from {source}? "
-        "(Or name another: a .jsonl file, langsmith, hub:<owner/name> …)",
-    )
+def without_dataset(agent: str, *, langsmith: bool) -> Proposal:
+    """Return the offer to build the data set that a training lacks.
+
+    ``langsmith`` is whether the agent's own traces can be had; without them examples for
+    code_review can be made here, for the others a source has to be named.
+    """
+    none = f"There is no data set for {agent} yet."
+    if langsmith:
+        values, question = {}, f"{none} Shall I build one from its data in LangSmith? {_OTHERS}"
+    elif agent == "code_review":
+        values = {"source": "stdlib-defects"}
+        question = f"{none} Shall I plant defects in Python's standard library for one? {_OTHERS}"
+    else:
+        values, question = {}, f"{none} Where are examples of its work? {_SOURCES}"
+    return Proposal("build_dataset", {"agent": agent, **values}, question)
+
+
+_SOURCES: Final = "Name a .jsonl, .csv or .parquet file, langsmith:<data set> or hub:<owner/name>."
+_OTHERS: Final = f"(Or another source? {_SOURCES})"
 
 
 def with_dataset(agent: str, dataset: str) -> Proposal:

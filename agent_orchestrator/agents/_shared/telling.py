@@ -20,9 +20,12 @@ def tell(kind: str, values: Mapping[str, Any]) -> None:
     get_stream_writer()({"type": kind, **values})
 
 
-def say(agent: str, text: str) -> AIMessage:
-    """Tell a whole message of an agent, and return it for the state."""
-    message = AIMessage(text, id=str(uuid4()), name=agent)
+def say(agent: str, text: str, *, message_id: str | None = None) -> AIMessage:
+    """Tell a whole message of an agent, and return it for the state.
+
+    ``message_id``: that of the message whose tokens were told already.
+    """
+    message = AIMessage(text, id=message_id or str(uuid4()), name=agent)
     tell("message", {"agent": agent, "text": text, "message_id": message.id})
     return message
 

@@ -8,27 +8,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import SystemMessage
 from langchain_core.runnables import RunnableConfig
 from pydantic import BaseModel, Field
 
-from agent_orchestrator.agents._shared.telling import say
+from agent_orchestrator.agents._shared.telling import say, say_error
 from agent_orchestrator.agents.infrastructure.workflows.modelops.steps import read
 from agent_orchestrator.agents.infrastructure.workflows.modelops.wording import EXAMPLES
 from agent_orchestrator.domain.replies import Unclear
+from agent_orchestrator.errors import ChefError
 from agent_orchestrator.state import Assignment, State
 
 NAME = "supervisor"
 INFRASTRUCTURE = "infrastructure"
-
-NEEDS_A_MODEL = (
-    "That needs a language model, and none is configured: set OPENROUTER_API_KEY, or list a model "
-    "of your own under agent_models in config/agents/models.yaml. Without one I look after the "
-    f"agents' models. Say, for example, {EXAMPLES}."
-)
+NOBODY = "Nobody here can do that. What shall be built, reviewed, run, written or trained?"
 
 
 class Piece(BaseModel):
@@ -51,9 +47,11 @@ class Supervisor:
 
     model: BaseChatModel | None = None
     """None: only ModelOps is served."""
+    obstacle: str = ""
+    """Why there is no model, for people."""
     prompt: str = ""
     agents: Mapping[str, str] = field(default_factory=dict)
-    """Those that can work → what they are for."""
+    """Those that can work → what they are good at."""
 
     async def route(self, state: State, config: RunnableConfig) -> State:
         """Return the assignments of this turn; without any, an answer."""
@@ -67,8 +65,11 @@ class Supervisor:
         if self._concerns_models(state):
             return {**fresh, "assignments": [{"agent": INFRASTRUCTURE, "task": ""}]}
         if self.model is None:
-            return {**fresh, "messages": [say(NAME, NEEDS_A_MODEL)]}
-        return {**fresh, **await self._asked(self.model, state, config)}
+            return {**fresh, "messages": [say(NAME, self._needs_a_model())]}
+        try:
+            return {**fresh, **await self._asked(self.model, state, config)}
+        except ChefError as error:
+            return {**fresh, "messages": [say_error(NAME, error)]}
 
     def _concerns_models(self, state: State) -> bool:
         """Return whether the conversation itself says that it is the Infrastructure agent's."""
@@ -81,11 +82,13 @@ class Supervisor:
 
     async def _asked(self, model: BaseChatModel, state: State, config: RunnableConfig) -> State:
         """Let the model route."""
-        routed = model.with_structured_output(Route)
+        routing = model.with_structured_output(Route, include_raw=True)
         roster = "\n".join(f"- {name}: {what}" for name, what in self.agents.items())
         system = SystemMessage(f"{self.prompt}\n\nThe agents:\n{roster}")
-        found = await routed.ainvoke([system, *state["messages"]], config)
-        route = found if isinstance(found, Route) else Route.model_validate(found)
+        found: Any = await routing.ainvoke([system, *state["messages"]], config)
+        route, raw = found["parsed"], found["raw"]
+        if not isinstance(route, Route):  # it wrote a sentence instead
+            return {"messages": [say(NAME, raw.text or NOBODY, message_id=raw.id)]}
         assignments: list[Assignment] = [
             {"agent": piece.agent, "task": piece.task}
             for piece in route.pieces
@@ -93,7 +96,11 @@ class Supervisor:
         ]
         if assignments:
             return {"assignments": assignments}
-        return {"messages": [say(NAME, route.answer or NEEDS_NOBODY)]}
+        return {"messages": [say(NAME, route.answer or NOBODY)]}
 
-
-NEEDS_NOBODY = "Nobody here can do that. What shall be built, reviewed, run, written or trained?"
+    def _needs_a_model(self) -> str:
+        why = f" {self.obstacle}" if self.obstacle else ""
+        return (
+            f"That needs a language model, and none is configured.{why} Without one I look after "
+            f"the agents' models. Say, for example, {EXAMPLES}."
+        )

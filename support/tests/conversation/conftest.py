@@ -17,7 +17,7 @@ BOB = Caller("bob", "chat", role="approver")
 @pytest.fixture
 def workspace(tmp_path: Path) -> Workspace:
     """Return a fresh installation without any language model."""
-    return Workspace(tmp_path)
+    return Workspace(tmp_path, {"OPENROUTER_BASE_URL": "https://openrouter.ai/api/v1"})
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from agent_orchestrator.domain.next_steps import EndedJob, after_job
+from agent_orchestrator.domain.next_steps import EndedJob, after_job, without_dataset
 
 
 def ended(kind: str, status: str = "completed", **more: Any) -> EndedJob:
@@ -78,3 +78,20 @@ def test_each_end_leads_to_the_next_step(job: EndedJob, use_case: str, values: d
 def test_nothing_is_proposed_where_a_person_has_to_think(job: EndedJob):
     """What was rejected, or cannot succeed as it was asked, is not offered again."""
     assert after_job(job) is None
+
+
+@pytest.mark.parametrize(
+    ("agent", "langsmith", "values", "said"),
+    [
+        ("cicd", True, {}, "LangSmith"),
+        ("code_review", False, {"source": "stdlib-defects"}, "standard library"),
+        ("cicd", False, {}, "Where are examples"),
+    ],
+)
+def test_a_missing_data_set_is_offered_from_what_there_is(
+    agent: str, langsmith: bool, values: dict[str, str], said: str
+):
+    """Nothing is offered that could not be built here."""
+    proposal = without_dataset(agent, langsmith=langsmith)
+    assert proposal.values == {"agent": agent, **values}
+    assert said in proposal.question

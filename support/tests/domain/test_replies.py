@@ -22,7 +22,7 @@ CANARY = Proposal(
     {"agent": "feature_dev", "version": "v1.0.0", "strategy": "canary_20pct"},
     "Deploy?",
 )
-BUILD = without_dataset("feature_dev", "stdlib-defects")
+BUILD = without_dataset("feature_dev", langsmith=False)
 TOPIC = Topic("feature_dev", "job_1")
 
 

@@ -72,8 +72,10 @@ class Steps:
     """The nodes. They return what changes in the state and raise nothing that a person can mend."""
 
     use_cases: UseCases
-    source: str
-    """Where a data set is built from when nothing else is said."""
+    langsmith: bool = False
+    """Whether the agents' own traces can be had, to build data sets from."""
+    consulted: bool = False
+    """Whether a language model is asked what the parser does not know."""
     clock: Callable[[], float] = time.time
     poll_seconds: float = POLL_SECONDS
     follow_seconds: float = FOLLOW_SECONDS
@@ -81,7 +83,8 @@ class Steps:
     async def parse(self, state: ModelOpsState) -> ModelOpsState:
         """Read what the person said, in the light of what was asked or proposed."""
         reply = read(state)
-        fresh: ModelOpsState = {"wish": None, "asked": None, "done": None}
+        puzzled = isinstance(reply, replies.Unclear) and not reply.agreed
+        fresh: ModelOpsState = {"wish": None, "asked": None, "done": None, "puzzled": puzzled}
         proposal, approval = state.get("proposal"), state.get("approval")
         if isinstance(reply, replies.Question):
             intent = reply.intent
@@ -96,12 +99,14 @@ class Steps:
                 "use_case": reply.use_case,
                 "values": dict(values),
                 "accepted": reply.accepted,
-                "tool_call_id": None,
+                "by_model": False,
             }
             fresh["agent"] = values.get("agent", state.get("agent"))
         elif isinstance(reply, replies.Declined):
             fresh["proposal"] = None
             fresh["messages"] = [say(NAME, wording.declined(approval))]
+        elif puzzled and self.consulted:
+            pass  # the model answers
         elif approval is not None:
             if (await self.use_cases.get_approval(approval["id"])).status == "pending":
                 fresh["messages"] = [say(NAME, wording.still_waits(approval))]
@@ -178,11 +183,10 @@ class Steps:
             else:
                 return {}
         except ApprovalRequired as needed:
-            call = wish["tool_call_id"] if wish else None
             return {
                 "wish": None,
                 "proposal": None,
-                "approval": {"id": needed.approval_id, "status": "pending", "tool_call_id": call},
+                "approval": {"id": needed.approval_id, "status": "pending"},
             }
         except ChefError as error:
             failed: ModelOpsState = {"wish": None, "messages": [say_error(NAME, error)]}
@@ -260,7 +264,9 @@ class Steps:
         )
         if not isinstance(listed, DatasetList):
             raise TypeError(f"list_datasets returned {type(listed).__name__}.")
-        return None if listed.datasets else next_steps.without_dataset(agent, self.source)
+        if listed.datasets:
+            return None
+        return next_steps.without_dataset(agent, langsmith=self.langsmith)
 
     def _proposed(
         self, proposal: next_steps.Proposal, planned: PlannedChange | None = None

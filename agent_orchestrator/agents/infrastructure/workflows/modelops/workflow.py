@@ -11,6 +11,7 @@ from typing import Final, Literal
 from langgraph.graph import START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 
+from agent_orchestrator.agents.infrastructure.workflows.modelops.consulting import Consulting
 from agent_orchestrator.agents.infrastructure.workflows.modelops.steps import Steps
 from agent_orchestrator.domain.next_steps import PRICED_FIRST
 from agent_orchestrator.state import ModelOpsState
@@ -20,9 +21,9 @@ END: Final = "__end__"
 
 
 def build_modelops(
-    steps: Steps,
+    steps: Steps, consulting: Consulting | None = None
 ) -> CompiledStateGraph[ModelOpsState, None, ModelOpsState, ModelOpsState]:
-    """Return the subgraph. Its checkpoints are its parent's."""
+    """Return the subgraph; ``consulting`` asks a model where the parser does not understand."""
     graph = StateGraph(ModelOpsState)
     graph.add_node("parse", steps.parse)
     graph.add_node("clarify", steps.clarify)
@@ -32,7 +33,12 @@ def build_modelops(
     graph.add_node("propose", steps.propose)
 
     graph.add_conditional_edges(START, entering)
-    graph.add_conditional_edges("parse", after_parse)
+    if consulting is None:
+        graph.add_conditional_edges("parse", after_parse)
+    else:
+        graph.add_node("consult", consulting.consult)
+        graph.add_conditional_edges("parse", after_parse_or_consult)
+        graph.add_conditional_edges("consult", after_consult)
     graph.add_edge("clarify", END)
     graph.add_conditional_edges("price", after_price)
     graph.add_conditional_edges("act", after_act)
@@ -58,6 +64,18 @@ def after_parse(
         priced = wish["use_case"] in PRICED_FIRST and not wish["accepted"]
         return "price" if priced else "act"
     return "follow" if _follows(state) else END
+
+
+def after_parse_or_consult(
+    state: ModelOpsState,
+) -> Literal["consult", "clarify", "price", "act", "follow", "__end__"]:
+    """As ``after_parse``, but a model is asked what the parser does not understand."""
+    return "consult" if state.get("puzzled") else after_parse(state)
+
+
+def after_consult(state: ModelOpsState) -> Literal["price", "__end__"]:
+    """What a model wishes is priced and agreed to, whatever it is."""
+    return "price" if state.get("wish") else END
 
 
 def after_price(state: ModelOpsState) -> Literal["act", "__end__"]:
