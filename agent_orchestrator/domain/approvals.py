@@ -26,22 +26,10 @@ CLOCK_SLACK_SECONDS: Final = 300.0
 """How far the clocks of machines that share approvals may lie apart."""
 
 _ByName = Literal[
-    "check_dataset",
-    "show_dataset",
-    "list_datasets",
     "export_dataset",
-    "resume_training_job",
-    "list_costs",
-    "search_hyperparameters",
-    "list_endpoints",
-    "endpoint_status",
-    "wake_endpoint",
-    "sleep_endpoint",
     "deploy_space",
-    "space_status",
     "pause_space",
     "restart_space",
-    "run_experiment",
     "score_runs",
 ]
 UseCaseName = UseCase | _ByName

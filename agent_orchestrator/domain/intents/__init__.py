@@ -37,6 +37,13 @@ CHANGING: Final[frozenset[UseCase]] = frozenset(get_args(UseCase)) - {
     "rollout_status",
     "simulate_canary",
     "list_agent_models",
+    "list_costs",
+    "check_dataset",
+    "show_dataset",
+    "list_datasets",
+    "list_endpoints",
+    "endpoint_status",
+    "space_status",
 }
 
 
@@ -81,7 +88,7 @@ def _intent(chosen: Candidate, settled: Sequence[Clause], again: set[int]) -> In
     slots = read_slots(use_case, Region(scene.verb if scene else "", chosen.tokens, options))
     slots |= _referred(chosen, slots, before)
     agents: tuple[str, ...] = ()
-    if use_case != "simulate_canary":
+    if use_case not in _WITHOUT_AGENT:
         agents = agents_meant(use_case, chosen.tokens, before, options)
     if len(agents) == 1:
         slots["agent"] = agents[0]
@@ -132,10 +139,26 @@ def _referred(
 _REFERRED: Final[Mapping[UseCase, tuple[str, Kind]]] = {
     "monitor_training_job": ("job_id", Kind.JOB),
     "cancel_training_job": ("job_id", Kind.JOB),
+    "resume_training_job": ("job_id", Kind.JOB),
+    "wake_endpoint": ("endpoint", Kind.NAME),
+    "sleep_endpoint": ("endpoint", Kind.NAME),
     "deploy_model_to_agent": ("version", Kind.VERSION),
     "evaluate_model_vs_baseline": ("version", Kind.VERSION),
     "convert_model_to_gguf": ("version", Kind.VERSION),
 }
+
+_WITHOUT_AGENT: Final[frozenset[UseCase]] = frozenset(
+    {
+        "simulate_canary",
+        "run_experiment",
+        "show_dataset",
+        "list_endpoints",
+        "endpoint_status",
+        "wake_endpoint",
+        "sleep_endpoint",
+        "space_status",
+    }
+)
 
 # --- what is missing -------------------------------------------------------------------------
 
@@ -149,6 +172,19 @@ _WHICH_AGENT: Final[Mapping[UseCase, str]] = {
     "rollout_status": "Which agent's rollout do you mean?",
     "reset_breaker": "Which agent's breaker shall I reset?",
     "list_agent_models": "Which agent's models do you want to see?",
+    "search_hyperparameters": "For which agent shall I search?",
+    "check_dataset": "For which agent shall I check the data?",
+}
+_WHICH_ONE: Final[Mapping[UseCase, tuple[str, str]]] = {
+    "search_hyperparameters": (
+        "space",
+        "Which values shall I try? Say, for example: learning rate 1e-5, 2e-5 or 5e-5.",
+    ),
+    "run_experiment": ("template", "Which experiment? Name its file, or one in the configuration."),
+    "show_dataset": ("dataset", "Which data set? Name it."),
+    "endpoint_status": ("endpoint", "Which endpoint? Name it."),
+    "wake_endpoint": ("endpoint", "Which endpoint shall I wake? Name it."),
+    "sleep_endpoint": ("endpoint", "Which endpoint shall I send to sleep? Name it."),
 }
 
 
@@ -158,10 +194,12 @@ def _question(
     """Return the question to ask when something required is missing or said twice."""
     if len(agents) > 1:
         return f"One agent at a time: {' or '.join(agents)}?"
-    if use_case in _WHICH_AGENT:
-        choice = f"One of {', '.join(AGENTS)}."
-        return None if "agent" in slots else f"{_WHICH_AGENT[use_case]} {choice}"
-    if use_case in {"monitor_training_job", "cancel_training_job"}:
+    if use_case in _WHICH_AGENT and "agent" not in slots:
+        return f"{_WHICH_AGENT[use_case]} One of {', '.join(AGENTS)}."
+    if use_case in _WHICH_ONE:
+        slot, question = _WHICH_ONE[use_case]
+        return None if slot in slots else question
+    if use_case in {"monitor_training_job", "cancel_training_job", "resume_training_job"}:
         known = {"agent", "job_id"} & slots.keys()
         return None if known else "Which job? Give its id or the agent."
     if use_case == "convert_model_to_gguf":
@@ -180,6 +218,11 @@ _DOING: Final[Mapping[UseCase, str]] = {
     "rollback_deployment": "roll back {agent}",
     "reset_breaker": "reset the breaker of {agent}",
     "convert_model_to_gguf": "convert {model}",
+    "resume_training_job": "resume {job}",
+    "search_hyperparameters": "search hyperparameters for {agent}",
+    "run_experiment": "run the experiment {template}",
+    "wake_endpoint": "wake {endpoint}",
+    "sleep_endpoint": "send {endpoint} to sleep",
 }
 
 
@@ -189,4 +232,6 @@ def _named(slots: Mapping[str, SlotValue]) -> dict[str, SlotValue]:
         "agent": agent,
         "job": slots.get("job_id", f"the job of {agent}"),
         "model": slots.get("model", f"the model of {agent}"),
+        "template": slots.get("template", ""),
+        "endpoint": slots.get("endpoint", ""),
     }

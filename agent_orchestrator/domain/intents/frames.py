@@ -12,7 +12,7 @@ from typing import Final
 
 from agent_orchestrator.domain.intents import verbs
 from agent_orchestrator.domain.intents.manners import WH
-from agent_orchestrator.domain.intents.phrases import certain
+from agent_orchestrator.domain.intents.phrases import FOREIGN, certain
 from agent_orchestrator.domain.intents.scene import BACKING, Scene
 from agent_orchestrator.domain.intents.tokens import Kind
 from agent_orchestrator.domain.intents.vocabulary import words
@@ -116,7 +116,12 @@ def _into_dataset(scene: Scene) -> bool:
 def _worth_building(scene: Scene) -> bool:
     """``a data set``, ``examples for docs``; "create data" and "create examples" are a coder's."""
     heads = [p.content[-1].text.lower() for p in scene.objects if p.kind == "dataset"]
-    return "data" not in heads and (scene.identified or scene.has_word("dataset", "datasets"))
+    shown = scene.verb == "give" and scene.has_word("me", "us")
+    return (
+        "data" not in heads
+        and not shown
+        and (scene.identified or scene.has_word("dataset", "datasets"))
+    )
 
 
 def _with_training(scene: Scene) -> bool:
@@ -176,6 +181,74 @@ def _started_on_agent(scene: Scene) -> bool:
     return any(p.kind == "training" and p.role in {"through", "on"} for p in scene.phrases)
 
 
+def _resumable(scene: Scene) -> bool:
+    """A training; "restart the job" is also said of others' jobs."""
+    if scene.verb == "pick" and not scene.has_word("up"):
+        return False
+    if scene.objects[0].kind == "it":
+        return bool(scene.known & {"training", "job_id"})
+    return scene.has("training", "job_id") or (scene.verb == "resume" and scene.has_word("job"))
+
+
+def _searchable(scene: Scene) -> bool:
+    return not scene.elsewhere
+
+
+def _ours_only(scene: Scene) -> bool:
+    """Nothing in it is about something else."""
+    return all(p.kind != FOREIGN and p.plain for p in scene.phrases)
+
+
+def _of_endpoint(scene: Scene) -> bool:
+    """Other things sleep, too: an endpoint is spoken of, and it is no part of somebody's API."""
+    it = scene.objects[0].kind == "it" and "endpoint" in scene.known
+    return it or any(p.plain and "endpoint" in p.topics for p in scene.phrases)
+
+
+def _woken(scene: Scene) -> bool:
+    """``bring … up``, ``get … running``; a coder starts endpoints, too, but not by their name."""
+    if not _of_endpoint(scene):
+        return False
+    up = scene.verb == "start" or scene.has_word("up", "running")
+    return scene.verb == "wake" or (up and scene.has_token(Kind.NAME))
+
+
+def _slept(scene: Scene) -> bool:
+    if not _of_endpoint(scene):
+        return False
+    if scene.verb == "suspend":
+        return scene.has_token(Kind.NAME)
+    return scene.has_word("zero" if scene.verb == "scale" else "sleep")
+
+
+def _of_an_agent(scene: Scene) -> bool:
+    """``check the data set x for docs``: somebody's data, in a form that data come in."""
+    files = [t.norm for t in scene.tokens if t.kind is Kind.PATH]
+    data = all(name.endswith(_DATA_FILES) for name in files)
+    own = scene.identified or (scene.has_word("dataset") and _ours_only(scene))
+    return data and own and not scene.elsewhere
+
+
+def _tried(scene: Scene) -> bool:
+    """``run the experiment x``; a file is one only where it is said to be."""
+    return scene.has("experiment") and not scene.elsewhere
+
+
+_DATA_FILES: Final = (".jsonl", ".csv", ".tsv", ".parquet")
+
+
+def _one_dataset(scene: Scene) -> bool:
+    return _ours_only(scene) and scene.has_token(Kind.NAME, Kind.REPO)
+
+
+def _report_of_one(scene: Scene) -> bool:
+    return scene.has("dataset") and _one_dataset(scene)
+
+
+def _datasets(scene: Scene) -> bool:
+    return _ours_only(scene) and scene.has_word("datasets") and _for_me(scene)
+
+
 _WORK: Final = words("training job job_id evaluation conversion")
 _MEASURED: Final = _MODELISH | _AGENT | words("baseline")
 _PROMOTED: Final = _MODELISH | _ANY | _AGENT | words("canary")
@@ -228,9 +301,24 @@ RULES: Final = (
     Rule("train_subagent_model", verbs.LIGHT, words("training")),
     Rule("train_subagent_model", verbs.LIGHT, _AGENT, _started_on_agent),
     Rule("train_subagent_model", verbs.BETTER, _AGENT | words("model it"), _with_training),
+    Rule("resume_training_job", verbs.RESUME, words("training job job_id it"), _resumable),
+    Rule("search_hyperparameters", verbs.EXPLORE, words("hyperparameters"), _searchable),
+    Rule("search_hyperparameters", verbs.LIGHT, words("search"), _searchable),
+    Rule("run_experiment", verbs.LIGHT | verbs.REPEAT, words("experiment path"), _tried),
+    Rule("wake_endpoint", verbs.WAKE, words("endpoint name it"), _woken),
+    Rule("sleep_endpoint", verbs.SLEEP, words("endpoint it"), _slept),
+    Rule("check_dataset", verbs.CHECK, words("dataset path"), _of_an_agent),
     Rule("monitor_training_job", verbs.READ, _WORK, _for_me),
     Rule("rollout_status", verbs.READ, words("canary arm breaker"), _for_me),
     Rule("list_agent_models", verbs.READ, words("models"), _for_me),
+    Rule("show_dataset", verbs.READ, words("dataset"), _one_dataset),
+    Rule("list_datasets", verbs.READ, words("dataset"), _datasets),
+    Rule("endpoint_status", verbs.READ, words("endpoint"), lambda s: s.has_token(Kind.NAME)),
+    Rule("list_endpoints", verbs.READ, words("endpoint"), _ours_only),
+    Rule("space_status", verbs.READ, words("space"), _ours_only),
+    Rule("show_dataset", verbs.READ, words("status"), _report_of_one),
+    Rule("list_costs", verbs.READ, words("cost"), _ours_only),
+    Rule("list_costs", verbs.READ, words("status"), lambda s: s.has("cost") and _ours_only(s)),
 )  # fmt: skip
 
 

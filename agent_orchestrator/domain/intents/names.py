@@ -88,7 +88,8 @@ def _starts(role: str, token: Token) -> bool:
 
 def model_of(region: Region) -> str | None:
     """Return the model id that is deployed, evaluated or converted."""
-    taken = {_beside_noun(region), baseline_of(region)}
+    taken = {_beside_noun(region), baseline_of(region), judge_of(region)}
+    taken.update(challengers_of(region) or ())
     for literal in region.literals(Kind.REPO, Kind.NAME):
         role, phrase, token = literal
         if token.norm in taken or role in _COMPARED_TO or _receives(literal):
@@ -102,9 +103,9 @@ def model_of(region: Region) -> str | None:
 
 def version_of(region: Region) -> str | None:
     """Return the version that the request is about, not the one it is compared with or replaces."""
-    other = baseline_of(region)
+    others = {baseline_of(region), *(challengers_of(region) or ())}
     for role, _, token in region.literals(Kind.VERSION):
-        if role not in _COMPARED_TO | {"from", "based_on"} and token.norm != other:
+        if role not in _COMPARED_TO | {"from", "based_on"} and token.norm not in others:
             return token.norm
     return None
 
@@ -116,8 +117,10 @@ def baseline_of(region: Region) -> str | None:
         for literal in region.literals(Kind.VERSION, Kind.REPO, Kind.NAME)
         if literal.token.kind is Kind.VERSION or looks_like_model(literal.token.norm)
     ]
+    judge = judge_of(region)
     for i, (role, _, token) in enumerate(named):
-        if role in _COMPARED_TO or (i and role in {"with", "to"}):
+        compared = role in _COMPARED_TO or (i and role in {"with", "to"})
+        if compared and token.norm != judge:
             return token.norm
     return None
 
@@ -144,3 +147,69 @@ def _receives(literal: Literal) -> bool:
 
 
 _OUTPUT: Final = words("output repo repository")
+
+
+# --- judges and challengers ------------------------------------------------------------------
+
+_JUDGES: Final = words("judge judged judges judging")
+
+
+def judge_of(region: Region) -> str | None:
+    """Return the model that judges: ``judged by X``, ``X as judge``, ``let X judge``."""
+    tokens = region.tokens
+    for i, token in enumerate(tokens):
+        if token.is_word(_JUDGES):
+            near = [*tokens[i + 1 : i + 3], *reversed(tokens[max(0, i - 3) : i])]
+            named = (t.norm for t in near if t.kind in _MODEL_NAMES)
+            return next(named, None)
+    return None
+
+
+def challengers_of(region: Region) -> list[str] | None:
+    """Return the further versions and models: ``with challengers v1.3.0 and v1.4.0``."""
+    found: list[str] = []
+    listing = False
+    for token in region.tokens:
+        if token.is_word(_CHALLENGERS):
+            listing = True
+        elif token.kind in _MODEL_NAMES | {Kind.VERSION}:
+            found += [token.norm] if listing else []
+        elif token.norm not in _JOINED:
+            listing = False
+    return found or None
+
+
+_CHALLENGERS: Final = words("challengers contenders")
+_JOINED: Final = words(", and & + : =")
+
+# --- things by their names -------------------------------------------------------------------
+
+
+def endpoint_of(region: Region) -> str | None:
+    """Return the Inference Endpoint's name."""
+    return _named(region, words("endpoint endpoints"), frozenset({Kind.NAME}))
+
+
+def template_of(region: Region) -> str | None:
+    """Return the experiment's template: a file, or the name of one."""
+    named = _named(region, words("experiment experiments"), _NAMES)
+    return named or next((t.norm for t in region.included if t.kind is Kind.PATH), None)
+
+
+def space_of(region: Region) -> str | None:
+    """Return the Space, ``owner/name``."""
+    return region.first(Kind.REPO)
+
+
+def asked_models_of(region: Region) -> list[str] | None:
+    """Return the models that an experiment is to ask."""
+    template = template_of(region)
+    found = (t.norm for t in region.included if t.kind is Kind.REPO and t.norm != template)
+    return list(found) or None
+
+
+def _named(region: Region, nouns: frozenset[str], kinds: frozenset[Kind]) -> str | None:
+    """Return the literal in a phrase of one of ``nouns``, else the only one."""
+    literals = [(p, t.norm) for p in region.phrases for t in p.tokens if t.kind in kinds]
+    beside = (name for p, name in literals if any(t.is_word(nouns) for t in p.tokens))
+    return next(beside, literals[0][1] if len(literals) == 1 else None)

@@ -19,7 +19,7 @@ from agent_orchestrator.domain.intents.vocabulary import IDENTIFIERS, words
 PREPOSITIONS: Final = words(
     "behind alongside towards toward despite to for on with using from in into onto at of by via "
     "as against vs versus over through under about than within across per during based_on after "
-    "before since until between"
+    "before since until between among"
 )
 AUXILIARIES: Final = words(
     "become is are was were be been being am has have had do does did will would can could should "
@@ -61,7 +61,7 @@ _MODIFIERS: Final = words(
     "successful possible different pending ongoing supervised registry deployed promoted overall "
     "detailed underlying immediate hf huggingface openrouter self_hosted hub 4-bit 5-bit 8-bit "
     "16-bit llama.cpp first initial up-to-date well-performing labelled labeled curated separate "
-    "realised actual side- by-side head-to-head base"
+    "realised actual side- by-side head-to-head base cancelled interrupted killed aborted crashed"
 )
 
 _CLASSES: Final[Mapping[str, str]] = {
@@ -70,7 +70,13 @@ _CLASSES: Final[Mapping[str, str]] = {
     "champion base_model variant",
     "models": "models versions history lineage candidates challengers generations",
     "version": "version",
-    "canary": "canary canaries rollout rollouts experiment",
+    "canary": "canary canaries rollout rollouts",
+    "experiment": "experiment experiments",
+    "search": "search",
+    "hyperparameters": "hyperparameter hyperparameters learning_rate",
+    "cost": "cost costs bill budget spending expenses",
+    "endpoint": "endpoint endpoints",
+    "space": "space hf_space",
     "training": "training trainings retraining finetuning finetune sft dpo grpo orpo train retrain",
     "job": "job jobs run runs session round pass cycle drill rounds",
     "evaluation": "evaluation evaluations eval evals benchmark comparison assessment",
@@ -84,7 +90,7 @@ _CLASSES: Final[Mapping[str, str]] = {
     "arm": "arm arms",
     "status": "status progress state health eta loss update updates news verdict evidence step "
     "steps stats numbers overview report epoch curve curves logs log summary result results "
-    "details standing situation score scores accuracy",
+    "details standing situation score scores accuracy findings",
     "traffic": "traffic share split percentage weight requests load",
     "simulation": "simulation simulations",
     "baseline": "baseline",
@@ -335,7 +341,7 @@ _ARTICLES: Final = words("the a an another some our my your their")
 OPTIONS: Final = words(
     "seed learning_rate lr epochs batch_size bs rank lora alpha max_length max_steps weight_decay "
     "warmup_ratio gradient_accumulation method mode strategy target backend metrics metric "
-    "dataset base_model quantization output percent weight"
+    "dataset base_model quantization output percent weight judge"
 )
 _OPTION_VALUES: Final = words(
     "demo production sft dpo grpo orpo shadow ab blue_green champion_challenger ensemble "

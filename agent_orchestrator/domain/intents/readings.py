@@ -37,13 +37,14 @@ _STATE: Final = _STATE_NOUNS | words(
     "left remaining stuck failed crashed failing ready healthy still yet stand stands where far "
     "long percent percentage weight traffic step stage ok okay fine well worse better winning "
     "ahead safe active live happening happened state error converging behaving take takes over "
-    "epoch learning_rate now currently"
+    "epoch learning_rate now currently asleep awake sleeping"
 )
 _JOBS: Final = words("training job job_id evaluation conversion")
 _ROLLOUT: Final = words("canary arm breaker traffic strategy")
 _SERVED: Final = words("deployment version model models")
 #: Verbs that lead to the question proper: "check whether …", "tell me how …".
 _LEADING: Final = words("show check see tell know report give get monitor watch find let")
+_DATA: Final = ({"dataset"}, {"dataset", "training"})
 _HAVING: Final = words(
     "goes go flows exist exists available registered get gets have has receive receives look "
     "looks hold holds"
@@ -85,6 +86,8 @@ def reading_of(
     ``known`` is what earlier clauses were about: "how is it going?"
     """
     rest = _question(tokens)
+    if rest and _price(rest):
+        return Reading("list_costs", tuple(rest))
     if not rest or _explanation(rest):
         return None
     named = tuple(t for t in rest if not t.is_word(_VERBAL) or t.norm in NOUNS)
@@ -122,7 +125,16 @@ def _use_case(
     serving = any(token.is_word(_SERVING) for token in rest)
     job = any(token.kind is Kind.JOB for token in rest)
     only_agent = any(map(certain, agents)) and topics <= {"status", "agentnoun"}
+    nominal = all(p.plain and p.kind != FOREIGN for p in found)
+    named = any(token.kind is Kind.NAME for token in rest)
+    several = any(token.norm == "datasets" for token in rest)
     rules: tuple[tuple[bool, UseCase], ...] = (
+        (nominal and state and named and "endpoint" in topics, "endpoint_status"),
+        (nominal and asked and "endpoint" in topics, "list_endpoints"),
+        (nominal and state and "space" in topics, "space_status"),
+        (nominal and asked and several, "list_datasets"),
+        (nominal and which and named and "dataset" in topics, "show_dataset"),
+        (nominal and asked and bool(agents) and topics in _DATA, "check_dataset"),
         (job, "monitor_training_job"),
         (state and not topics.isdisjoint(_ROLLOUT), "rollout_status"),
         (state and not topics.isdisjoint(_JOBS), "monitor_training_job"),
@@ -152,9 +164,9 @@ def _question(tokens: Sequence[Token]) -> Sequence[Token]:
 
 def _explanation(rest: Sequence[Token]) -> bool:
     """Return whether an explanation, an opinion or the past is asked for."""
-    if any(token.kind is Kind.JOB for token in rest):
-        return False  # its report has the diagnosis, too
     said = [token.norm for token in rest]
+    if any(token.kind is Kind.JOB for token in rest):
+        return said[0] in {"should", "shall"}  # else its report has the diagnosis, too
     if said[0] in _OPINION or not {"would", "should", "cost"}.isdisjoint(said):
         return True
     if len(said) > 1 and said[1] in _EXPLAINED.get(said[0], ()):
@@ -164,6 +176,22 @@ def _explanation(rest: Sequence[Token]) -> bool:
     general = said[:3] in (["what", "is", "a"], ["what", "is", "an"])
     manner = said[0] == "how" and _STANDING.isdisjoint(said)  # "how the model was trained"
     return general or manner
+
+
+def _price(rest: Sequence[Token]) -> bool:
+    """``what did we spend``, ``how much budget is left``, ``what have the jobs of May cost``."""
+    said = [token.norm for token in rest]
+    if said[0] != "what" and said[:2] != ["how", "much"]:
+        return False
+    named = phrases(tuple(t for t in rest if not t.is_word(_VERBAL | _PAYING)))
+    ours = all(p.plain and p.kind in _PAID for p in named if p.content)
+    money = not _PAYING.isdisjoint(said)
+    own = not {"we", "budget", "our"}.isdisjoint(said) or any(p.topics & _JOBS for p in named)
+    return ours and money and own and {"would", "will", "does", "should"}.isdisjoint(said)
+
+
+_PAYING: Final = words("cost costs spend spent spending budget bill far month week")
+_PAID: Final = _JOBS | {"job", "agent", "agentnoun", "cost", "name", "number", "it", ""}
 
 
 def _of_doing(to: Token, verb: Token) -> bool:

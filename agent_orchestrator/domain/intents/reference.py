@@ -33,7 +33,9 @@ _WITH: Final[frozenset[UseCase]] = frozenset(
     }
 )
 #: Use cases whose verbs a coder never uses of code.
-_UNMISTAKABLE: Final[frozenset[UseCase]] = frozenset({"train_subagent_model", "promote_canary"})
+_UNMISTAKABLE: Final[frozenset[UseCase]] = frozenset(
+    {"train_subagent_model", "promote_canary", "resume_training_job"}
+)
 
 
 def agents_meant(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
@@ -10,7 +11,7 @@ from agent_orchestrator.domain.intents.phrases import Phrase, phrases
 from agent_orchestrator.domain.intents.tokens import Kind, Token
 
 Scalar = str | int | float | bool
-SlotValue = Scalar | list[str] | dict[str, Scalar]
+SlotValue = Scalar | list[str] | Mapping[str, Scalar | list[Scalar]]
 
 
 class Literal(NamedTuple):

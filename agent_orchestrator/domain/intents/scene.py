@@ -22,7 +22,7 @@ BACKING: Final = words(
 #: Where a deployment may go without naming a service of its own.
 _PLACES: Final = words(
     "production prod live everyone everybody users customers traffic use serving openrouter "
-    "huggingface hf hub endpoint local self_hosted machine calls tasks requests mode"
+    "huggingface hf hub endpoint local self_hosted machine calls tasks requests mode sleep zero"
 )
 
 

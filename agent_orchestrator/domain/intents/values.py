@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Final
 
 from agent_orchestrator.domain.intents.names import DATA_NOUNS
@@ -200,6 +202,70 @@ def overrides_of(region: Region) -> dict[str, Scalar] | None:
             key = _OVERRIDES[token.norm]
             found.setdefault(key, value if key in _FRACTIONAL else whole(value))
     return found or None
+
+
+def space_of(region: Region) -> dict[str, Scalar | list[Scalar]] | None:
+    """Return the values to try: ``learning rate 1e-5, 2e-5 or 5e-5``, ``rank=[8,16]``."""
+    found: dict[str, Scalar | list[Scalar]] = {}
+    for i, token in enumerate(region.tokens):
+        if token.is_word(_OVERRIDES):
+            key = _OVERRIDES[token.norm]
+            numbers = _listed(region.tokens[i + 1 :])
+            if len(numbers) > 1:
+                found[key] = [n if key in _FRACTIONAL else whole(n) for n in numbers]
+    return found or None
+
+
+def _listed(tokens: Sequence[Token]) -> list[float]:
+    """Return the numbers of a list; what counts something else ("…, 6 trials") ends it."""
+    found: list[float] = []
+    for i, token in enumerate(tokens):
+        value = amount(token)
+        if value is None and token.norm not in _LISTED:
+            break
+        if value is not None and tokens[i + 1 : i + 2] and tokens[i + 1].is_word(_UNITS):
+            break
+        found += [] if value is None else [value]
+    return found
+
+
+_LISTED: Final = _FILLERS | words(", [ ( or and among from over in with values")
+_UNITS: Final = words("trial trials setting settings epoch epochs step steps example examples")
+
+
+def trials_of(region: Region) -> int | float | None:
+    """Return the number of trials."""
+    return _counted_before(region, words("trial trials settings"))
+
+
+def repetitions_of(region: Region) -> int | float | None:
+    """Return how often each example is to be asked."""
+    return _counted_before(region, words("repetition repetitions repeats times"))
+
+
+def examples_of(region: Region) -> int | float | None:
+    """Return the number of examples."""
+    return _counted_before(region, words("example examples riddles tasks"))
+
+
+def _counted_before(region: Region, nouns: frozenset[str]) -> int | float | None:
+    for before, noun in pairwise(region.tokens):
+        if noun.is_word(nouns) and before.kind is Kind.NUMBER:
+            return whole(before.number)
+    return None
+
+
+def no_cache_of(region: Region) -> bool | None:
+    """Return True when every example is to be asked again."""
+    return True if {t.norm for t in region.tokens} & {"fresh", "afresh", "anew"} else None
+
+
+_MONTH: Final = re.compile(r"\d{4}-(?:0[1-9]|1[0-2])")
+
+
+def month_of(region: Region) -> str | None:
+    """Return the calendar month, ``2026-11``."""
+    return next((t.text for t in region.tokens if _MONTH.fullmatch(t.text)), None)
 
 
 _DAYS: Final = {"day": 1, "days": 1, "week": 7, "weeks": 7, "month": 30, "months": 30}

@@ -45,6 +45,12 @@ BUILD: Final = words(
     "export harvest produce mine construct need"
 )
 SIMULATE: Final = words("simulate forecast estimate")
+RESUME: Final = words("resume continue restart pick")
+EXPLORE: Final = words("search tune find explore sweep optimize optimise")
+REPEAT: Final = words("repeat rerun")
+CHECK: Final = words("check validate verify inspect examine")
+WAKE: Final = words("wake start bring get")
+SLEEP: Final = words("put send scale suspend let")
 DISCARD: Final = words("remove disable discard withdraw abandon drop")
 LIGHT: Final = words(
     "try handle start run launch begin do trigger schedule queue initiate perform execute submit "
@@ -104,6 +110,9 @@ _IRREGULAR: Final[Mapping[str, tuple[str, ...]]] = {
     "reset": ("reset", "reset", "resetting"),
     "grow": ("grew", "grown", "growing"),
     "rollback": ("rollbacked", "rollbacked", "rollbacking"),
+    "wake": ("woke", "woken", "waking"),
+    "rerun": ("reran", "rerun", "rerunning"),
+    "find": ("found", "found", "finding"),
 }
 
 
@@ -132,7 +141,8 @@ MAKE: Final = CONVERT | BUILD | LIGHT
 ACTING: Final = (
     TRAIN | COACH | BETTER | DEPLOY | SWITCH | SEND | PROMOTE | RAMP | ROLLBACK | EVALUATE | CANCEL
 )
-ASKING: Final = ACTING | RESET | DISCARD | CONVERT | BUILD | SIMULATE | LIGHT | READ
+OPERATING: Final = RESUME | EXPLORE | REPEAT | CHECK | WAKE | SLEEP
+ASKING: Final = ACTING | OPERATING | RESET | DISCARD | CONVERT | BUILD | SIMULATE | LIGHT | READ
 #: Verbs of this length are also known with a letter dropped or doubled …
 _LONG: Final = 7
 #: … unless that is a word of its own.

@@ -119,6 +119,9 @@ SPELLINGS: Final[Mapping[str, str]] = {
     "base_model": "base_model",
     "on-prem": "self_hosted",
     "canceling": "cancelling",
+    "hyper-parameter": "hyperparameter",
+    "hyper-parameters": "hyperparameters",
+    "learning-rates": "learning_rate",
 }
 
 #: Terms of several words → (kind, canonical form).
@@ -173,6 +176,26 @@ TERMS: Final[Mapping[str, tuple[str, str]]] = {
     "test set": ("word", "dataset"),
     "preference pairs": ("word", "dataset"),
     "preference data": ("word", "dataset"),
+    "hyper parameter": ("word", "hyperparameter"),
+    "hyper parameters": ("word", "hyperparameters"),
+    **{
+        f"{prefix} {noun}": ("word", "search")
+        for prefix in ("hyperparameter", "hyperparameters", "hyper parameter", "hyper-parameter")
+        for noun in ("search", "sweep", "tuning", "optimization", "optimisation", "scan")
+    },
+    "learning rates": ("word", "learning_rate"),
+    "lora ranks": ("word", "rank"),
+    "batch sizes": ("word", "batch_size"),
+    "inference endpoint": ("word", "endpoint"),
+    "inference endpoints": ("word", "endpoints"),
+    "training space": ("word", "space"),
+    "trainer space": ("word", "space"),
+    "wake up": ("word", "wake"),
+    "search for": ("word", "find"),
+    "let me see": ("word", "show"),
+    "good enough": ("word", "fine"),
+    "carry on with": ("word", "resume"),
+    "go on with": ("word", "resume"),
     "all the way": ("word", "fully"),
     "in full": ("word", "fully"),
     "never mind": ("word", "nevermind"),

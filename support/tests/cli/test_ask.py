@@ -98,6 +98,9 @@ def test_every_sentence_that_is_understood_makes_a_valid_request():
     ("intent", "expected"),
     [
         (Intent("build_dataset", {"dataset": "a.jsonl"}), {"source": "a.jsonl"}),
+        (Intent("check_dataset", {"dataset": "a.jsonl"}), {"source": "a.jsonl"}),
+        (Intent("show_dataset", {"dataset": "pairs-v1"}), {"name": "pairs-v1"}),
+        (Intent("wake_endpoint", {"endpoint": "docs-v2"}), {"name": "docs-v2"}),
         (Intent("evaluate_model_vs_baseline", {"version": "v1.0.0"}), {"candidate": "v1.0.0"}),
         (Intent("evaluate_model_vs_baseline", {"model": "a/b"}), {"candidate": "a/b"}),
         (Intent("evaluate_model_vs_baseline", {}), {}),

@@ -97,8 +97,12 @@ def test_what_is_missing_is_asked_for_with_one_question(utterance: Utterance):
 
 
 def test_the_use_cases_that_only_read_are_not_changing():
-    """Everything but the four that look something up counts as changing."""
-    reading = {"monitor_training_job", "rollout_status", "simulate_canary", "list_agent_models"}
+    """Everything but those that look something up counts as changing."""
+    reading = {
+        *("monitor_training_job", "rollout_status", "simulate_canary", "list_agent_models"),
+        *("list_costs", "check_dataset", "show_dataset", "list_datasets", "list_endpoints"),
+        *("endpoint_status", "space_status"),
+    }
     assert frozenset(get_args(UseCase)) - reading == CHANGING
 
 
@@ -119,13 +123,18 @@ _FRAGMENTS = sorted(
 )
 
 
+#: Use cases that need no name.
+_OF_EVERYBODY = {"list_costs", "list_datasets", "list_endpoints", "space_status"}
+_NAMES = {"dataset", "template", "endpoint"}
+
+
 @given(st.lists(st.sampled_from(_FRAGMENTS), max_size=40))
 def test_any_mixture_of_known_words_is_parsed(fragments: list[str]):
     """No order of the parser's own words makes it raise, and what fires is complete."""
     intent = parse(" ".join(fragments))
-    if intent.use_case not in {None, "simulate_canary"}:
-        assert {"agent", "job_id", "model"} & set(intent.slots)
-        assert intent.clarify is None
+    if intent.use_case not in {None, "simulate_canary", *_OF_EVERYBODY}:
+        assert {"agent", "job_id", "model", *_NAMES} & set(intent.slots)
+    assert intent.use_case is None or intent.clarify is None
 
 
 @given(st.sampled_from(UTTERANCES), st.text(" \t\n", max_size=5), st.text(" \t\n", max_size=5))
@@ -226,6 +235,23 @@ CODERS_VERBS = (
         "let",
     ),
 )
+OPERATORS_VERBS = (
+    *("resume", "restart", "continue", "continue with", "pick up", "rerun", "repeat", "search"),
+    *("search for", "find", "tune", "optimize", "wake", "wake up", "suspend", "scale", "bring up"),
+)
+OPERATORS_THINGS = (
+    *("the upload", "the download", "the session", "the CI job", "the build job", "the worker"),
+    *("the endpoint handler", "the API endpoint", "the endpoints of our API", "the users endpoint"),
+    *("the endpoint tests", "the experiment script", "the A/B experiment component"),
+    *("the training videos page", "the job queue", "the search index", "the learning rate slider"),
+    *(
+        "the hyperparameters panel",
+        "the disk space",
+        "the thread",
+        "the database",
+    ),
+)
+OPERATORS_PLACES = ("", " to sleep", " to zero", " for feature_dev", ", docs", " in CI/CD", " up")
 CODERS_THINGS = (
     *("our Express app", "the docs site", "the docs", "the documentation", "the infrastructure"),
     *("the CI/CD pipeline", "the infrastructure changes", "the code review comments", "the data"),
@@ -266,6 +292,26 @@ CODERS_PLACES = (
 def test_work_on_code_never_fires(verb: str):
     """Our verbs on a coder's things change nothing, wherever they go and whoever is asked."""
     texts = [f"{verb} {thing}{place}" for thing in CODERS_THINGS for place in CODERS_PLACES]
+    assert not [text for text in texts if parse(text).use_case in CHANGING]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("start my-app", "bring my-service up", "get my-thing running", "wake it", "suspend it"),
+        *("put it to sleep", "scale it to zero", "scale web-2 to zero", "run experiments/x.yaml"),
+        *("run it", "resume it", "restart it", "continue", "start endpoint-tests", "search it"),
+    ],
+)
+def test_what_may_be_anybodys_is_not_taken_for_ours(text: str):
+    """Without a word of ours, a name or an "it" starts, stops and resumes nothing."""
+    assert parse(text).use_case is None
+
+
+@pytest.mark.parametrize("verb", OPERATORS_VERBS)
+def test_operating_what_is_not_ours_never_fires(verb: str):
+    """What else can be resumed, searched, woken or scaled is none of our jobs and endpoints."""
+    texts = [f"{verb} {thing}{place}" for thing in OPERATORS_THINGS for place in OPERATORS_PLACES]
     assert not [text for text in texts if parse(text).use_case in CHANGING]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from pydantic import ValidationError
 
@@ -64,13 +64,25 @@ def changed_request(
 def request_values(intent: Intent) -> Mapping[str, Any]:
     """Return the request's fields for an intent's slots."""
     values = dict(intent.slots)
-    if intent.use_case == "build_dataset" and "dataset" in values:
-        values["source"] = values.pop("dataset")
+    for slot, field in _FIELDS.get(intent.use_case or "", {}).items():
+        if slot in values:
+            values[field] = values.pop(slot)
     if intent.use_case == "evaluate_model_vs_baseline":
         candidate = values.pop("version", None) or values.pop("model", None)
         if candidate is not None:
             values["candidate"] = candidate
     return values
+
+
+#: Use case → slot → field, where their names differ.
+_FIELDS: Final[Mapping[str, Mapping[str, str]]] = {
+    "build_dataset": {"dataset": "source"},
+    "check_dataset": {"dataset": "source"},
+    "show_dataset": {"dataset": "name"},
+    "endpoint_status": {"endpoint": "name"},
+    "wake_endpoint": {"endpoint": "name"},
+    "sleep_endpoint": {"endpoint": "name"},
+}
 
 
 def _meant(kind: type[Request], field: str) -> str:
