@@ -12,7 +12,19 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from agent_orchestrator import __version__
-from agent_orchestrator.api import document, health, mcp, modelops, problems
+from agent_orchestrator.api import (
+    approvals,
+    document,
+    feedback,
+    health,
+    jobs,
+    mcp,
+    modelops,
+    overview,
+    problems,
+    registry,
+    rollouts,
+)
 from agent_orchestrator.api.limits import BODY_BYTES, SecurityHeaders
 from agent_orchestrator.api.services import Services
 
@@ -50,6 +62,8 @@ def create_app(
     app.include_router(health.router)
     app.include_router(modelops.router())
     app.router.routes.append(mcp.ROUTE)
+    for door in (approvals, jobs, rollouts, registry, feedback, overview):
+        app.include_router(door.router)
     app.add_middleware(RequestBodyLimitMiddleware, max_body_size=BODY_BYTES)
     if hosts:
         app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(hosts))
@@ -69,11 +83,15 @@ def create_app(
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     services: Services = app.state.services
-    watching = asyncio.create_task(services.access.tokens.watch(), name="access tokens")
+    watching = [
+        asyncio.create_task(services.access.tokens.watch(), name="access tokens"),
+        asyncio.create_task(services.news.watch(), name="news"),
+    ]
     try:
         async with mcp.opened(app):
             yield
     finally:
-        watching.cancel()
-        with suppress(asyncio.CancelledError):
-            await watching
+        for task in watching:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task

@@ -19,7 +19,7 @@ from agent_orchestrator.agents.infrastructure.modelops.authorisation import Call
 from agent_orchestrator.api.access import DOOR, Access
 from agent_orchestrator.api.app import create_app
 from agent_orchestrator.api.limits import Rates
-from agent_orchestrator.api.services import Services
+from agent_orchestrator.api.services import Services, news_of
 from agent_orchestrator.errors import ChefError, ConfigurationError
 from agent_orchestrator.settings import Settings, load_settings
 from agent_orchestrator.stores.access_tokens import AccessTokens
@@ -68,9 +68,11 @@ async def serve(settings: Settings, stop: asyncio.Event, *, open_to_all: bool = 
     With ``open_to_all`` who sends no token is taken for who runs this. Raises SettingsError for a
     broken file of tokens, ConfigurationError when the address cannot be had, or may not be open.
     """
+    embedded = compose(settings)
     services = Services(
         settings=settings,
-        embedded=compose(settings),
+        embedded=embedded,
+        news=news_of(embedded),
         access=_access(settings, open_to_all=open_to_all),
         rates=Rates(settings.api_rate, max(1, int(_BURST_SECONDS * settings.api_rate))),
     )

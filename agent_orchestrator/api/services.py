@@ -10,6 +10,7 @@ from fastapi import Depends, Request
 
 from agent_orchestrator.api.access import Access
 from agent_orchestrator.api.limits import Rates
+from agent_orchestrator.api.news import News
 from agent_orchestrator.settings import Settings
 from agent_orchestrator.wiring.embedded import Embedded
 
@@ -22,6 +23,7 @@ class Services:
     embedded: Embedded
     access: Access
     rates: Rates
+    news: News
     closing: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the server is about to end: streams end too, and are taken up again elsewhere."""
 
@@ -29,6 +31,11 @@ class Services:
 def _services(request: Request) -> Services:
     services: Services = request.app.state.services
     return services
+
+
+def news_of(embedded: Embedded) -> News:
+    """Return the news of whatever is followed by its number."""
+    return News(lambda: (embedded.job_events.last(), embedded.audit.last()))
 
 
 Wired = Annotated[Services, Depends(_services)]

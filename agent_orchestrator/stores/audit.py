@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Column, Float, String, Table, select
+from sqlalchemy import Column, Float, String, Table, func, select
 
 from agent_orchestrator.stores.database import SEQUENCE, Database, Json, metadata
 
@@ -48,6 +48,19 @@ class AuditLog:
         values = {"at": at, "actor": actor, "action": action, "subject": subject}
         with self._database.write() as connection:
             connection.execute(_AUDIT.insert().values(**values, detail=dict(detail)))
+
+    def last(self) -> int:
+        """Return the ``seq`` of the newest entry, 0 without any."""
+        with self._database.read() as connection:
+            found: int | None = connection.execute(select(func.max(_AUDIT.c.seq))).scalar()
+        return found or 0
+
+    def after(self, seq: int, limit: int = 1000) -> list[AuditEntry]:
+        """Return the entries after ``seq``, oldest first."""
+        query = select(_AUDIT).where(_AUDIT.c.seq > seq).order_by(_AUDIT.c.seq).limit(limit)
+        with self._database.read() as connection:
+            rows = connection.execute(query).mappings().all()
+        return [AuditEntry(**row) for row in rows]
 
     def tail(self, limit: int) -> list[AuditEntry]:
         """Return the newest entries, oldest first."""

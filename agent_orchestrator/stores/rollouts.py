@@ -123,6 +123,15 @@ class RolloutStore:
             rows = connection.execute(query).all()  # a cursor that is left open keeps its snapshot
         return [_STATE.validate_python(row.state) for row in rows]
 
+    def newest(self, agent: str | None = None, limit: int = 1000) -> list[RolloutState]:
+        """Return the rollouts of all agents or of one, newest first."""
+        query = select(_ROLLOUTS.c.state).order_by(_ROLLOUTS.c.seq.desc()).limit(limit)
+        if agent is not None:
+            query = query.where(_ROLLOUTS.c.agent == agent)
+        with self._database.read() as connection:
+            rows = connection.execute(query).all()
+        return [_STATE.validate_python(row.state) for row in rows]
+
     def open(self) -> list[RolloutState]:
         """Return all rollouts that have not ended."""
         query = select(_ROLLOUTS.c.state).where(_ROLLOUTS.c.open).order_by(_ROLLOUTS.c.seq)

@@ -38,6 +38,7 @@ from agent_orchestrator.agents.infrastructure.modelops.rollouts.promotion import
 from agent_orchestrator.agents.infrastructure.modelops.rollouts.retention import Retention
 from agent_orchestrator.agents.infrastructure.modelops.rollouts.rollback import Rollbacks
 from agent_orchestrator.agents.infrastructure.modelops.rollouts.timer import RolloutTimer
+from agent_orchestrator.agents.infrastructure.modelops.rollouts.trajectory import Trajectories
 from agent_orchestrator.agents.infrastructure.modelops.rollouts.transitions import Transitions
 from agent_orchestrator.agents.infrastructure.modelops.targets.endpoint_care import EndpointCare
 from agent_orchestrator.agents.infrastructure.modelops.targets.endpoint_control import (
@@ -109,6 +110,10 @@ class Embedded:
     job_desk: Jobs
     job_events: JobEventStore
     audit: AuditLog
+    rollouts: RolloutStore
+    rollout_reports: RolloutReports
+    trajectories: Trajectories
+    outcomes: OutcomeStore
     timer: RolloutTimer
     endpoint_care: EndpointCare
     retention: Retention
@@ -154,6 +159,10 @@ def compose(settings: Settings) -> Embedded:
         job_desk=jobs.desk,
         job_events=JobEventStore(stores.database),
         audit=stores.audit,
+        rollouts=stores.rollouts,
+        rollout_reports=rollouts.reports,
+        trajectories=Trajectories(stores.outcomes, stores.rollouts),
+        outcomes=stores.outcomes,
         timer=rollouts.timer,
         endpoint_care=_compose_endpoint_care(settings, stores),
         retention=Retention(stores.outcomes, stores.audit, settings.outcome_retention_days),

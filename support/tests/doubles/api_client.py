@@ -18,7 +18,7 @@ from agent_orchestrator.api.access import Access
 from agent_orchestrator.api.app import create_app
 from agent_orchestrator.api.limits import Rates
 from agent_orchestrator.api.process import running
-from agent_orchestrator.api.services import Services
+from agent_orchestrator.api.services import Services, news_of
 from agent_orchestrator.domain.roles import Role
 from agent_orchestrator.stores.access_tokens import AccessTokens
 from agent_orchestrator.stores.key_files import KeySource
@@ -60,9 +60,11 @@ def compose_api(
     tokens = AccessTokens(workspace.folder / "api-tokens.json")
     kept = {token.name for token in tokens.read()}
     bearers = {role: tokens.add(role, role, 0.0) for role in get_args(Role) if role not in kept}
+    embedded = compose(settings)
     services = Services(
         settings=settings,
-        embedded=compose(settings),
+        embedded=embedded,
+        news=news_of(embedded),
         access=Access(KeySource(tokens), anybody),
         rates=rates or Rates(1e6, 1_000_000),
     )

@@ -229,6 +229,14 @@ class Jobs:
     def _is_being_submitted(self, job: Job) -> bool:
         return job.status == "pending" and self._clock() - job.created_at < _SUBMIT_SECONDS
 
+    def logs(self, job_id: str, tail: int) -> list[str]:
+        """Return the last ``tail`` lines of a job's log.
+
+        Raises NotFoundError, NotAvailable when this build lacks its backend, UnavailableError.
+        """
+        job = self._store.get(job_id)
+        return self._backend(job).logs(_ref(job), tail)
+
     def find(self, job_id: str | None, agent: str | None) -> Job:
         """Return a job by id, or an agent's newest.
 

@@ -21,7 +21,7 @@ from agent_orchestrator.agents.infrastructure.modelops.usecases.rollouts import 
 )
 from agent_orchestrator.domain import strategies
 from agent_orchestrator.domain.evidence import RolloutEvidence
-from agent_orchestrator.domain.rollout import RolloutState, RolloutVerdict
+from agent_orchestrator.domain.rollout import GuardrailEvidence, RolloutState, RolloutVerdict
 from agent_orchestrator.domain.routing import Arm
 from agent_orchestrator.stores.health import HealthBoard
 from agent_orchestrator.stores.outcomes import OutcomeStore
@@ -63,12 +63,12 @@ class RolloutMonitor:
             # Somebody moved the split while this process folded on: those records belong to the
             # new step, so begin again.
             first = changes[0]
-            evidence = RolloutEvidence(state.policy, _split(first), first.at, state.strategy)
+            evidence = RolloutEvidence(state.policy, split_of(first), first.at, state.strategy)
             folded = self._folded[state.id] = _Folded(evidence, changes=1)
         for change in changes[folded.changes :]:
             position = change.evidence["position"]
             self._fold(state.id, folded.evidence, position["outcome"], position["feedback"])
-            folded.evidence.start_step(_split(change), change.at)
+            folded.evidence.start_step(split_of(change), change.at)
             folded.changes += 1
         self._fold(state.id, folded.evidence)
         return folded.evidence
@@ -139,12 +139,14 @@ class RolloutReports:
         Raises UnknownAgentError.
         """
         state = self._rollouts.latest(self._catalogue.check_agent(agent))
-        if state is None:
-            return RolloutReport(agent=agent, rollout_id=None)
+        return RolloutReport(agent=agent, rollout_id=None) if state is None else self.of(state)
+
+    def of(self, state: RolloutState) -> RolloutReport:
+        """Return a rollout with its evidence and history."""
         verdict = self._monitor.verdict(state, self._clock())
         decisions = self._rollouts.decisions(state.id)
         return RolloutReport(
-            agent=agent,
+            agent=state.agent,
             rollout_id=state.id,
             strategy=state.strategy,
             phase=state.phase,
@@ -157,10 +159,7 @@ class RolloutReports:
             verdict_reason=verdict.reason,
             outlook=_outlook(state),
             judge=state.judge,
-            guardrails=[
-                GuardrailStatus(**asdict(rail), difference=rail.difference(state.policy.alpha))
-                for rail in verdict.guardrails
-            ],
+            guardrails=[guardrail_status(rail, state.policy.alpha) for rail in verdict.guardrails],
             drilled=_drilled(decisions),
             decisions=[_record(d) for d in decisions],
         )
@@ -198,6 +197,11 @@ class RolloutReports:
         return statuses
 
 
+def guardrail_status(rail: GuardrailEvidence, alpha: float) -> GuardrailStatus:
+    """Return one guardrail's evidence as it is shown."""
+    return GuardrailStatus(**asdict(rail), difference=rail.difference(alpha))
+
+
 def _drilled(decisions: Sequence[RecordedDecision]) -> DrillReport | None:
     """Return the last drill's report."""
     drills = (d.evidence["drill"] for d in reversed(decisions) if d.kind == "drilled")
@@ -215,7 +219,7 @@ def _outlook(state: RolloutState) -> str:
     return strategies.of(state.strategy).outlook(state) if state.phase == "running" else ""
 
 
-def _split(change: RecordedDecision) -> tuple[Arm, ...]:
+def split_of(change: RecordedDecision) -> tuple[Arm, ...]:
     """Return the split that a change began."""
     return _SPLIT.validate_python(change.evidence["split"])
 

@@ -104,6 +104,20 @@ class RolloutReport(Result):
     decisions: list[DecisionRecord] = []
 
 
+class EvidencePoint(Result):
+    """The evidence on a rollout as it was at one moment."""
+
+    at: float
+    """Seconds since the epoch."""
+    requests: int
+    """To its arms, since the rollout began."""
+    asked_pct: float
+    """The candidates' share, as it was asked for."""
+    realised_pct: float | None
+    verdict: Verdict
+    guardrails: list[GuardrailStatus] = []
+
+
 class ResetBreaker(ChangingRequest):
     """Close a tripped circuit breaker by hand."""
 

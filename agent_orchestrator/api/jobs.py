@@ -1,0 +1,200 @@
+"""Jobs: listed, followed, and read."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from dataclasses import asdict
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Query
+from pydantic import BaseModel, ConfigDict
+
+from agent_orchestrator.agents.infrastructure.modelops.usecases.jobs import (
+    JobError,
+    JobReport,
+    MonitorTrainingJob,
+)
+from agent_orchestrator.api.auth import Reader
+from agent_orchestrator.api.ids import JobId
+from agent_orchestrator.api.services import Services, Wired
+from agent_orchestrator.api.streams import EventStream, LastEventId, Sent
+from agent_orchestrator.domain.jobs import TERMINAL, Job, JobEvent, JobKind, JobStatus
+
+router = APIRouter(prefix="/jobs", tags=["jobs"])
+
+_LOOK_SECONDS = 1.0
+
+
+class JobSummary(BaseModel):
+    """One job as the store keeps it. Times are seconds since the epoch."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    job_id: str
+    kind: JobKind
+    agent: str
+    status: JobStatus
+    """As last seen; ``GET /jobs/{job_id}`` looks anew."""
+    backend: str
+    request: dict[str, Any]
+    """What was asked for."""
+    requester: str
+    created_at: float
+    updated_at: float
+    finished_at: float | None
+    estimated_cost_usd: float
+    estimated_minutes: float
+    actual_cost_usd: float | None
+    approval_id: str | None
+    error: JobError | None
+
+    @classmethod
+    def of(cls, job: Job) -> JobSummary:
+        """Return what a list shows of a job."""
+        names = cls.model_fields.keys() - {"job_id", "error"}
+        error = JobError(**asdict(job.failure)) if job.failure else None
+        return cls(job_id=job.id, error=error, **{name: getattr(job, name) for name in names})
+
+
+class JobList(BaseModel):
+    """Several jobs, newest first."""
+
+    jobs: list[JobSummary]
+
+
+class JobLog(BaseModel):
+    """The end of a job's log."""
+
+    lines: list[str]
+
+
+class LossCurve(BaseModel):
+    """How a training's loss went."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    job_id: str
+    losses: list[tuple[int, float]]
+    """Step and loss, in order."""
+
+
+class JobEventSent(BaseModel):
+    """A job has come to a status."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True, from_attributes=True)
+
+    type: Literal["job"] = "job"
+    seq: int
+    at: float
+    """Seconds since the epoch."""
+    job_id: str
+    kind: JobKind
+    agent: str
+    backend: str
+    requester: str
+    status: JobStatus
+    message: str
+    """The diagnosis of one that failed, the version that a training made; else empty."""
+
+
+@router.get("", operation_id="list_jobs")
+def listed(
+    _caller: Reader,
+    services: Wired,
+    agent: str | None = None,
+    status: JobStatus | None = None,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+) -> JobList:
+    """List the jobs, newest first: all, an agent's, or those of a status."""
+    found = services.embedded.jobs.newest(agent=agent, status=status, limit=limit)
+    return JobList(jobs=[JobSummary.of(job) for job in found])
+
+
+@router.get(
+    "/events",
+    operation_id="follow_jobs",
+    response_class=EventStream,
+    response_model=JobEventSent,
+)
+async def events(
+    _caller: Reader,
+    services: Wired,
+    last_event_id: LastEventId = None,
+    agent: str | None = None,
+) -> EventStream:
+    """Follow what becomes of jobs, as server-sent events ``job``.
+
+    From ``Last-Event-ID`` on; without it, from now on.
+    """
+    return EventStream(_job_events(services, last_event_id, agent), services.closing)
+
+
+async def _job_events(
+    services: Services, after: int | None, agent: str | None
+) -> AsyncGenerator[Sent, None]:
+    store = services.embedded.job_events
+    if after is None:
+        after = await asyncio.to_thread(store.last)
+
+    def number(event: JobEvent) -> int:
+        return event.seq
+
+    read = lambda seq: store.after(seq, agent=agent)  # noqa: E731
+    async for event in services.news.follow(read, number, after):
+        yield Sent("job", JobEventSent.model_validate(event), event.seq)
+
+
+@router.get("/{job_id}", operation_id="get_job")
+async def get(job_id: JobId, caller: Reader, services: Wired) -> JobReport:
+    """Show where a job stands, as ``monitor_training_job`` does."""
+    return await _report(services, job_id, caller)
+
+
+@router.get(
+    "/{job_id}/events",
+    operation_id="follow_job",
+    response_class=EventStream,
+    response_model=JobReport,
+)
+async def job_events(job_id: JobId, caller: Reader, services: Wired) -> EventStream:
+    """Follow one job: an event ``report`` whenever something has changed, until it has ended."""
+    first = await _report(services, job_id, caller)
+
+    async def reports() -> AsyncGenerator[Sent, None]:
+        report = first
+        yield Sent("report", report)
+        while report.status not in TERMINAL:
+            await asyncio.sleep(_LOOK_SECONDS)
+            seen, report = report, await _report(services, job_id, caller)
+            if report != seen:
+                yield Sent("report", report)
+
+    return EventStream(reports(), services.closing)
+
+
+@router.get("/{job_id}/log", operation_id="get_job_log")
+def log(
+    job_id: JobId,
+    _caller: Reader,
+    services: Wired,
+    tail: Annotated[int, Query(ge=1, le=10_000, description="The last lines.")] = 200,
+) -> JobLog:
+    """Read the end of a job's log."""
+    return JobLog(lines=services.embedded.job_desk.logs(job_id, tail))
+
+
+@router.get("/{job_id}/losses", operation_id="get_job_losses")
+def losses(job_id: JobId, _caller: Reader, services: Wired) -> LossCurve:
+    """Read a training's loss curve so far."""
+    _, progress = services.embedded.job_desk.refresh(job_id)
+    return LossCurve(job_id=job_id, losses=list(progress.losses))
+
+
+async def _report(services: Services, job_id: str, caller: Reader) -> JobReport:
+    report = await services.embedded.coordinator.run(
+        "monitor_training_job", MonitorTrainingJob(job_id=job_id), caller
+    )
+    if not isinstance(report, JobReport):
+        raise TypeError(f"monitor_training_job returned {type(report).__name__}.")
+    return report
