@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -43,6 +44,10 @@ class CallRecord:
     """Metric → score 0..1. What was not measured is absent."""
     ended_at: str | None = None
     """ISO 8601: when the answer was there."""
+    repetition: int = 0
+    """Which asking of the example it is, from 0."""
+    cached: bool = False
+    """Whether an earlier run had paid for the answer; such a call has no latency."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +64,11 @@ class ModelResult:
     total_tokens: int | None
     cost_usd: float | None = None
     """Of all answers; None unless each one's is known."""
+
+    @property
+    def cached_calls(self) -> int:
+        """Answers that an earlier run had paid for."""
+        return sum(call.cached for call in self.calls)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +90,21 @@ class EvalReport:
     """Why LangSmith did not take the experiments; None when it did, or was not to."""
     evaluated_at: str = ""
     """ISO 8601, UTC."""
+    repetitions: int = 1
+    """How often each example was asked."""
     tasks: Mapping[str, str] = field(default_factory=dict)
     """Example id → what was asked."""
     settings: Mapping[str, Any] = field(default_factory=dict)
     """Metrics, targets and limits it was measured with, JSON."""
+
+
+def by_example(
+    calls: Iterable[CallRecord], read: Callable[[CallRecord], float | None]
+) -> dict[str, float]:
+    """Return example id → mean over its repetitions of what ``read`` finds; None is left out."""
+    found: defaultdict[str, list[float]] = defaultdict(list)
+    for call in calls:
+        value = read(call)
+        if value is not None:
+            found[call.example_id].append(value)
+    return {example: math.fsum(values) / len(values) for example, values in found.items()}

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from agent_orchestrator.domain.evaluation import CallRecord, ModelResult
+from agent_orchestrator.domain.evaluation import CallRecord, ModelResult, by_example
 from agent_orchestrator.domain.paired import paired_difference
 
 Measure = Literal["latency_s", "tokens", "cost_usd"]
@@ -71,9 +71,8 @@ def expenses(candidate: ModelResult, baseline: ModelResult | None) -> tuple[Expe
     """Return every measure that the candidate has; a change is of the examples that both have."""
     found = []
     for measure, read in _MEASURES.items():
-        after = {c.example_id: value for c in candidate.calls if (value := read(c)) is not None}
-        calls = baseline.calls if baseline else ()
-        before = {c.example_id: value for c in calls if (value := read(c)) is not None}
+        after = by_example(candidate.calls, read)
+        before = by_example(baseline.calls if baseline else (), read)
         if after:
             found.append(_expense(measure, before, after, candidate))
     return tuple(found)

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from agent_orchestrator.domain.evaluation import CallRecord, bearable_failures
+from agent_orchestrator.domain.evaluation import CallRecord, bearable_failures, by_example
 from agent_orchestrator.domain.expenses import tokens
 from agent_orchestrator.domain.paired import (
     Paired,
@@ -60,8 +60,6 @@ class ArmRun:
     """A repeated example has several, under its id."""
     cost_usd: float | None
     """None when a price is not known."""
-    cached_calls: int
-    """Answers that an earlier run had paid for and timed."""
     preferences: Mapping[str, Sequence[float]] = field(default_factory=dict)
     """Example id → the judge's verdicts against the baseline; empty without a pairwise judge."""
 
@@ -162,7 +160,7 @@ def summary(run: ArmRun) -> ArmResult:
         calls=len(run.calls),
         failed_calls=sum(call.error is not None for call in run.calls),
         compared=run.usable,
-        cached_calls=run.cached_calls,
+        cached_calls=sum(call.cached for call in run.calls),
         avg_latency_s=_mean(c.latency_s for c in run.calls),
         avg_tokens=_mean(tokens(c) for c in run.calls),
         cost_usd=run.cost_usd,
@@ -216,7 +214,9 @@ def _contrast(
 
 def _pairs(baseline: ArmRun, other: ArmRun, metric: str) -> Paired | None:
     """Return the differences of the examples' means over their repetitions."""
-    before, after = _by_example(baseline, metric), _by_example(other, metric)
+    before, after = (
+        by_example(run.calls, lambda call: call.scores.get(metric)) for run in (baseline, other)
+    )
     both = [example for example in after if example in before]
     if not both:
         return None
@@ -231,14 +231,6 @@ def _preferences(run: ArmRun) -> Paired | None:
     if not means:
         return None
     return Paired([m - INDIFFERENT for m in means.values()], [groups[e] for e in means])
-
-
-def _by_example(run: ArmRun, metric: str) -> dict[str, float]:
-    scores: defaultdict[str, list[float]] = defaultdict(list)
-    for call in run.calls:
-        if metric in call.scores:
-            scores[call.example_id].append(call.scores[metric])
-    return {example: math.fsum(values) / len(values) for example, values in scores.items()}
 
 
 def estimate(values: Sequence[float], clusters: Sequence[str]) -> Estimate:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from agent_orchestrator.agents.infrastructure.modelops.datasets.store import DatasetStore
+from agent_orchestrator.agents.infrastructure.modelops.evaluation.answer_cache import CachedCaller
 from agent_orchestrator.agents.infrastructure.modelops.evaluation.comparison import (
     EvalRunner,
     Subject,
@@ -33,9 +34,10 @@ from agent_orchestrator.domain.expenses import TokenPrice
 from agent_orchestrator.settings import Settings, load_settings
 from agent_orchestrator.stores.defaults import load_evaluation_defaults
 from agent_orchestrator.wiring.experiment_upload import try_upload
+from agent_orchestrator.wiring.experiments import answer_cache
 from agent_orchestrator.wiring.job_process import JobLog, run
 from agent_orchestrator.wiring.model_access import Metered, direct_access, traced_calls
-from agent_orchestrator.wiring.model_answers import direct_judge, model_caller
+from agent_orchestrator.wiring.model_answers import keeping_judge, model_caller
 from agent_orchestrator.wiring.tracing import compose_tracer
 
 
@@ -56,8 +58,14 @@ async def evaluate(
         defaults = load_evaluation_defaults(settings.config_dir)
         metered = Metered(complete, _prices(spec))
         calls = traced_calls(metered, tracer, versions, agent=spec.agent, job_id=job_id)
-        judge = direct_judge(calls, spec.judge_endpoint) if spec.judge_endpoint else None
-        runner = EvalRunner(model_caller(calls), defaults, judge=judge)
+        ask = CachedCaller(
+            model_caller(calls),
+            {place.model: place for place in endpoints},
+            answer_cache(settings) if spec.use_cache else None,
+            spec.fingerprints,
+        )
+        judge = keeping_judge(ask, spec.judge_endpoint.model) if spec.judge_endpoint else None
+        runner = EvalRunner(ask, defaults, judge=judge)
         baseline = spec.baseline
         report = await runner.run(
             spec.agent,
@@ -66,6 +74,7 @@ async def evaluate(
             Subject(baseline.model, baseline.version, spec.baseline_price) if baseline else None,
             metrics=spec.metrics,
             max_examples=spec.max_examples,
+            repetitions=spec.repetitions,
             progress=log.counting("calling the models"),
         )
     return report, metered.usd

@@ -56,7 +56,7 @@ async def run_arms(
     async with direct_access(settings, list(spec.endpoints.values())) as complete:
         metered = Metered(complete, spec.prices)
         calls = traced_calls(metered, tracer, spec.versions, agent=spec.agent, job_id=job_id)
-        ask = CachedCaller(model_caller(calls), spec.endpoints, store)
+        ask = CachedCaller(model_caller(calls), spec.endpoints, store, spec.fingerprints)
         judge = None
         if template.judge is not None:
             model = keeping_judge(ask, template.judge.model)

@@ -11,7 +11,6 @@ from agent_orchestrator.agents.infrastructure.modelops.evaluation.evaluators imp
     ToolRequest,
 )
 from agent_orchestrator.agents.infrastructure.modelops.evaluation.tool_replay import ModelCaller
-from agent_orchestrator.domain.routing import Endpoint
 from agent_orchestrator.serving.judge import ModelJudge
 from agent_orchestrator.serving.upstream import Answer
 from agent_orchestrator.wiring.model_access import Complete
@@ -31,15 +30,6 @@ def model_caller(complete: Complete) -> ModelCaller:
         )
 
     return ask
-
-
-def direct_judge(complete: Complete, endpoint: Endpoint) -> ModelJudge:
-    """Return a judge that is the model which lives there."""
-
-    async def ask(body: Mapping[str, Any]) -> Answer:
-        return (await complete(endpoint.model, body)).answer
-
-    return ModelJudge(ask)
 
 
 def keeping_judge(ask: CachedCaller, model: str) -> ModelJudge:

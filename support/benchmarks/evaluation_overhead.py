@@ -32,6 +32,7 @@ from tests.doubles.planted_models import example
 from agent_orchestrator.agents.infrastructure.modelops.datasets.examples import Example
 from agent_orchestrator.agents.infrastructure.modelops.datasets.sources import Source
 from agent_orchestrator.agents.infrastructure.modelops.datasets.store import Dataset, DatasetStore
+from agent_orchestrator.agents.infrastructure.modelops.evaluation.answer_cache import CachedCaller
 from agent_orchestrator.agents.infrastructure.modelops.evaluation.comparison import (
     EvalRunner,
     Subject,
@@ -63,7 +64,9 @@ class Sleeper:
 async def ours(model: Sleeper, dataset: Dataset) -> float:
     """Return how long our evaluation takes, seconds."""
     begun = time.perf_counter()
-    report = await EvalRunner(model, DEFAULTS).run("code_review", dataset, Subject("m"))
+    report = await EvalRunner(CachedCaller(model, {}, None), DEFAULTS).run(
+        "code_review", dataset, Subject("m")
+    )
     assert report.n_examples == len(dataset.examples("eval"))
     return time.perf_counter() - begun
 

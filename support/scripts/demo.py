@@ -196,7 +196,9 @@ def train_baseline(story: Story) -> None:
     with story.step("v1.0.0, trained on a small share of the data, serves"):
         chef("train", AGENT, "--dataset", DATASET, "--base-model", BASE, "--mode", "demo",
              "--max-examples", BASELINE_EXAMPLES, "--wait")  # fmt: skip
-        chef("evaluate", AGENT, "--baseline", "none", "--max-examples", "48", "--wait")
+        chef(
+            "evaluate", AGENT, "--baseline", "none", "--max-examples", "48", "--no-cache", "--wait"
+        )
         chef("deploy", AGENT, "--strategy", "immediate", "--yes")
         wait_for_phase("promoted", 60)
 
@@ -207,7 +209,7 @@ def train_candidate(story: Story) -> None:
         chef("ask", SENTENCE, "--yes", "--wait")
         story.facts |= {"sentence": SENTENCE, "training": newest_job()}
     with story.step("Candidate against baseline on the same held-out functions"):
-        chef("evaluate", AGENT, "--wait")
+        chef("evaluate", AGENT, "--no-cache", "--wait")
         story.facts["evaluation"] = newest_job()
 
 
@@ -229,7 +231,9 @@ def roll_back_on_evidence(story: Story, traffic: Traffic) -> None:
         chef("build-dataset", AGENT, "--source", str(shuffled), "--name", "shuffled-labels")
         chef("train", AGENT, "--dataset", "shuffled-labels", "--base-model", BASE, "--mode", "demo",
              "--max-examples", BAD_EXAMPLES, "--wait")  # fmt: skip
-        chef("evaluate", AGENT, "--dataset", DATASET, "--max-examples", "160", "--wait")
+        chef(
+            "evaluate", AGENT, "--dataset", DATASET, "--max-examples", "160", "--no-cache", "--wait"
+        )
         story.facts["bad_evaluation"] = newest_job()
         chef("deploy", AGENT, "--strategy", "canary", expect=1)
     with story.step("An approver lets it through; the traffic's verdict rolls it back"):

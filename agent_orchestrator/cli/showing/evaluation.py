@@ -19,7 +19,8 @@ from agent_orchestrator.domain.wording import counted
 def show_evaluation_result(result: EvaluationResult) -> None:
     table(
         f"{result.candidate} against {result.baseline or 'no baseline'} "
-        f"on {counted(result.n_examples, 'example[s]')}",
+        f"on {counted(result.n_examples, 'example[s]')}"
+        + (f", {result.repetitions} × each" if result.repetitions > 1 else ""),
         ("metric", "baseline", "candidate", "change", "95 % interval of the difference"),
         [
             (
@@ -39,6 +40,12 @@ def show_evaluation_result(result: EvaluationResult) -> None:
     )
     for reason in result.reasons:
         click.echo(f"- {reason}")
+    kept = [f"{count} of the {side}'s" for side, count in result.cached_calls.items() if count]
+    if kept:
+        click.echo(
+            f"Answers kept from an earlier run: {', '.join(kept)}. They have no latency; "
+            "--no-cache asks anew."
+        )
     _show_places(result)
 
 

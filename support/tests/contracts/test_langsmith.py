@@ -24,6 +24,7 @@ from agent_orchestrator.agents.infrastructure.modelops.datasets.store import (
     Dataset,
     DatasetStore,
 )
+from agent_orchestrator.agents.infrastructure.modelops.evaluation.answer_cache import CachedCaller
 from agent_orchestrator.agents.infrastructure.modelops.evaluation.comparison import (
     EvalRunner,
     Subject,
@@ -432,7 +433,7 @@ async def evaluated(folder: Path, name: str) -> tuple[EvalReport, Dataset]:
         text = str(int(left) + int(right)) if model == "acme/adds" else "4"
         return ModelAnswer(text=text, latency_s=0.25, prompt_tokens=3, completion_tokens=1)
 
-    runner = EvalRunner(ask, EvaluationDefaults(weights={"accuracy": 30}))
+    runner = EvalRunner(CachedCaller(ask, {}, None), EvaluationDefaults(weights={"accuracy": 30}))
     subjects = Subject("acme/adds", "v1.0.0"), Subject("acme/says-4")
     return await runner.run("feature_dev", dataset, *subjects), dataset
 

@@ -34,7 +34,7 @@ def run(name: str, scores: Sequence[Sequence[float | None]], **changes: object) 
         for score in row
     ]
     arm = Arm("org/model", name)
-    return ArmRun(arm=arm, calls=calls, cost_usd=None, cached_calls=0, **changes)  # type: ignore[arg-type]
+    return ArmRun(arm=arm, calls=calls, cost_usd=None, **changes)  # type: ignore[arg-type]
 
 
 BASE = run("base", [[0.0], [1.0], [0.0], [0.0], [1.0], [0.0]])

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import threading
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -23,6 +24,7 @@ from agent_orchestrator.agents.infrastructure.modelops.datasets.store import (
     Dataset,
     DatasetStore,
 )
+from agent_orchestrator.agents.infrastructure.modelops.evaluation.answer_cache import CachedCaller
 from agent_orchestrator.agents.infrastructure.modelops.evaluation.comparison import (
     EvalRunner,
     Subject,
@@ -31,6 +33,8 @@ from agent_orchestrator.agents.infrastructure.modelops.evaluation.evaluators imp
     ModelAnswer,
     Step,
 )
+from agent_orchestrator.domain.evaluation import by_example
+from agent_orchestrator.domain.expenses import expenses
 from agent_orchestrator.errors import ConfigurationError, DatasetError, InputError, UpstreamError
 from agent_orchestrator.stores.defaults import EvaluationDefaults
 
@@ -64,7 +68,7 @@ def models(new: float = 0.95, old: float = 0.6, **changes: Any) -> PlantedModels
 
 def runner(caller: Any, defaults: EvaluationDefaults = DEFAULTS) -> EvalRunner:
     """Return a runner over the caller."""
-    return EvalRunner(caller, defaults, clock=lambda: NOW)
+    return EvalRunner(CachedCaller(caller, {}, None), defaults, clock=lambda: NOW)
 
 
 async def test_a_better_candidate_is_measured_as_planted(dataset: Dataset) -> None:
@@ -89,6 +93,36 @@ async def test_a_better_candidate_is_measured_as_planted(dataset: Dataset) -> No
     assert report.candidate.total_tokens == 120 * 84
     assert report.tasks[HELD_OUT[0].id] == HELD_OUT[0].task
     assert report.evaluated_at == "2026-01-01T12:00:00+00:00"
+
+
+async def test_repetitions_do_not_feign_certainty(dataset: Dataset) -> None:
+    """Each example is asked so often; the same answers thrice leave every interval as it was."""
+    once = await runner(models(new=0.85)).run("code_review", dataset, NEW, OLD)
+    asked = models(new=0.85)
+    thrice = await runner(asked).run("code_review", dataset, NEW, OLD, repetitions=3)
+    assert len(asked.calls) == 2 * 3 * 120
+    assert (thrice.n_examples, thrice.repetitions) == (120, 3)
+    assert {call.repetition for call in thrice.candidate.calls} == {0, 1, 2}
+    for before, after in zip(once.comparison.changes, thrice.comparison.changes, strict=True):
+        assert after.interval == pytest.approx(before.interval)
+        assert after.candidate == pytest.approx(before.candidate)
+    assert thrice.examples_needed == once.examples_needed
+    assert expenses(thrice.candidate, thrice.baseline) == expenses(once.candidate, once.baseline)
+
+
+async def test_a_repetition_that_differs_counts_by_its_share(dataset: Dataset) -> None:
+    """A model that is right every second time has half of each example's accuracy."""
+    right = {e.task: e.label or "" for e in HELD_OUT}
+    times: Counter[str] = Counter()
+
+    async def every_second(_model: str, body: Mapping[str, Any], /) -> ModelAnswer:
+        task = body["messages"][-1]["content"]
+        times[task] += 1
+        return ModelAnswer(text=right[task] if times[task] == 1 else "?", latency_s=0.1)
+
+    report = await runner(every_second).run("code_review", dataset, NEW, repetitions=2)
+    assert report.candidate.scores["accuracy"] == 0.5
+    assert set(by_example(report.candidate.calls, lambda c: c.scores["accuracy"]).values()) == {0.5}
 
 
 async def test_a_worse_candidate_is_rejected(dataset: Dataset) -> None:
@@ -341,6 +375,7 @@ import asyncio, sys
 from pathlib import Path
 from langsmith import traceable
 from agent_orchestrator.agents.infrastructure.modelops.datasets.store import DatasetStore
+from agent_orchestrator.agents.infrastructure.modelops.evaluation.answer_cache import CachedCaller
 from agent_orchestrator.agents.infrastructure.modelops.evaluation.comparison import EvalRunner
 from agent_orchestrator.agents.infrastructure.modelops.evaluation.comparison import Subject
 from agent_orchestrator.agents.infrastructure.modelops.evaluation.evaluators import ModelAnswer
@@ -351,7 +386,7 @@ async def call(model, body):
     return ModelAnswer(text="clean", latency_s=0.1)
 
 async def main():
-    runner = EvalRunner(call, EvaluationDefaults(weights={"accuracy": 1}))
+    runner = EvalRunner(CachedCaller(call, {}, None), EvaluationDefaults(weights={"accuracy": 1}))
     dataset = DatasetStore(Path(sys.argv[1])).get("reviews")
     report = await runner.run("code_review", dataset, Subject("new"), Subject("old"))
     print(report.n_examples)

@@ -19,6 +19,7 @@ from agent_orchestrator.agents.infrastructure.modelops.datasets.store import Dat
 from agent_orchestrator.agents.infrastructure.modelops.usecases.costs import CostReport, ListCosts
 from agent_orchestrator.agents.infrastructure.modelops.usecases.evaluation import (
     EvaluateModelVsBaseline,
+    EvaluationResult,
     EvaluationStarted,
 )
 from agent_orchestrator.agents.infrastructure.modelops.usecases.jobs import (
@@ -227,6 +228,45 @@ async def test_a_judge_compares_the_answers_in_both_orders(
     assert preferred.candidate > 0.7
     with pytest.raises(InputError, match="cannot judge without a baseline"):
         await start(embedded, judge="acme/cicd", baseline="none")
+
+
+async def test_a_second_evaluation_asks_only_what_is_new(embedded: Embedded, server: OpenAIServer):
+    """Kept answers are said, cost nothing and have no latency; ``no_cache`` asks anew."""
+    first = (await finished(embedded, (await start(embedded, max_examples=4)).job_id)).evaluation
+    asked = len(server.requests)
+    job = await finished(embedded, (await start(embedded, max_examples=4)).job_id)
+    assert len(server.requests) == asked == 8
+    second = job.evaluation
+    assert second.cached_calls == {"candidate": 4, "baseline": 4}
+    assert second.scores["candidate"]["accuracy"] == first.scores["candidate"]["accuracy"]
+    assert "latency_threshold" in first.scores["candidate"]
+    assert "latency_threshold" not in second.scores["candidate"]
+    assert "latency_s" not in {expense.measure for expense in second.expenses}
+    assert "kept from an earlier run" in text(second, "markdown")
+    twice = await start(embedded, max_examples=4, repetitions=2)
+    found = (await finished(embedded, twice.job_id)).evaluation
+    assert len(server.requests) == asked + 8
+    assert (found.n_examples, found.repetitions) == (4, 2)
+    assert found.cached_calls == {"candidate": 4, "baseline": 4}
+    await finished(embedded, (await start(embedded, max_examples=4, no_cache=True)).job_id)
+    assert len(server.requests) == asked + 16
+
+
+async def test_a_model_that_was_trained_anew_is_asked_anew(
+    embedded: Embedded, server: OpenAIServer
+):
+    """Its id is the same; its registered weights are not."""
+    await finished(embedded, (await start(embedded, max_examples=4, baseline="none")).job_id)
+    embedded.registry.add_model_version("code_review", model_id="acme/cicd")
+    started = await start(embedded, max_examples=4, baseline="none", candidate="v1.1.0")
+    found = (await finished(embedded, started.job_id)).evaluation
+    assert found.cached_calls == {"candidate": 0}
+    assert len(server.requests) == 8
+
+
+def text(found: EvaluationResult, kind: str) -> str:
+    """Return a report."""
+    return Path(found.reports[kind]).read_text()
 
 
 async def test_tools_are_really_called_over_the_wire(workspace: Workspace, server: OpenAIServer):

@@ -183,6 +183,20 @@ class Catalogue:
         """Return the folder of a local artifact, None when there is none."""
         return self._artifacts / model if self.has_artifact(model) else None
 
+    def fingerprint(self, model: str) -> str:
+        """Return what tells a registered model's weights from others of its id; empty if unknown.
+
+        The SHA-256 of its file where there is one, else the content id of its newest version.
+        """
+        found = [
+            version
+            for record in self._registry.read().agents.values()
+            for version in record.history
+            if version.model_id == model
+        ]
+        newest = max(found, key=lambda version: version.content_id, default=None)
+        return (newest.weights_sha256 or newest.content_id) if newest else ""
+
     def scores(self, agent: str, ref: ModelRef) -> EvalScores | None:
         """Return what the last evaluation of a registered version found."""
         if ref.version is None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from typing import Final
 
 from agent_orchestrator.agents.infrastructure.modelops.datasets.examples import Example
 from agent_orchestrator.agents.infrastructure.modelops.evaluation.evaluators import (
@@ -28,6 +29,8 @@ from agent_orchestrator.agents.infrastructure.modelops.evaluation.tool_replay im
 from agent_orchestrator.domain.evaluation import CallRecord, bearable_failures
 from agent_orchestrator.errors import UnavailableError
 from agent_orchestrator.stores.defaults import EvaluationDefaults
+
+_SEPARATOR: Final = "#"
 
 Progress = Callable[[int, int], None]
 """Called with (calls done, calls in all)."""
@@ -64,6 +67,25 @@ def prepare(examples: Iterable[Example], defaults: EvaluationDefaults) -> dict[s
         )
         for example in examples
     }
+
+
+def repeated(examples: Sequence[Example], times: int) -> list[Example]:
+    """Return every example ``times`` times, each under its id and the number of the repetition."""
+    return [
+        replace(example, id=f"{example.id}{_SEPARATOR}{number}")
+        for number in range(times)
+        for example in examples
+    ]
+
+
+def own_id(example: Example) -> str:
+    """Return the id that a repeated example has in its set."""
+    return example.id.rpartition(_SEPARATOR)[0]
+
+
+def repetition(example: Example) -> int:
+    """Return which repetition of its example this is, from 0."""
+    return int(example.id.rpartition(_SEPARATOR)[2])
 
 
 class Turns:
@@ -136,11 +158,12 @@ class Respondent:
 
 
 def record(row: Scored) -> CallRecord:
-    """Return what the report keeps of a call."""
+    """Return what the report keeps of a call on a repeated example."""
     reply = row.reply
     answered = reply if isinstance(reply, ModelAnswer) else None
     return CallRecord(
-        example_id=row.example.id,
+        example_id=own_id(row.example),
+        repetition=repetition(row.example),
         group=row.example.group,
         category=row.example.category,
         expected=row.example.label or "",
@@ -151,6 +174,7 @@ def record(row: Scored) -> CallRecord:
         error=reply.message if isinstance(reply, CallFailure) else None,
         scores=row.scores,
         ended_at=row.ended_at.isoformat() if row.ended_at else None,
+        cached=answered is not None and answered.cached,
     )
 
 

@@ -9,7 +9,9 @@ measure the connection, not the model.
 
 A metric is compared on the examples on which both models have a score, by the mean difference of
 the pairs and its interval, clustered by the examples' groups and corrected for the number of
-metrics by Holm's procedure.
+metrics by Holm's procedure. Repetitions of an example are averaged first: asking more often does
+not feign certainty. Answers that an earlier run had paid for are taken from there, without a
+latency, which was not measured now.
 """
 
 from __future__ import annotations
@@ -24,23 +26,31 @@ from typing import Any, Final, Literal
 from agent_orchestrator.agents.infrastructure.modelops.datasets.examples import Example
 from agent_orchestrator.agents.infrastructure.modelops.datasets.store import Dataset
 from agent_orchestrator.agents.infrastructure.modelops.datasets.training_rows import stratified
+from agent_orchestrator.agents.infrastructure.modelops.evaluation.answer_cache import CachedCaller
 from agent_orchestrator.agents.infrastructure.modelops.evaluation.calls import (
     Prepared,
     Progress,
     Respondent,
     Turns,
     counter,
+    own_id,
     prepare,
     record,
+    repeated,
+    repetition,
 )
-from agent_orchestrator.agents.infrastructure.modelops.evaluation.evaluators import choose_metrics
+from agent_orchestrator.agents.infrastructure.modelops.evaluation.evaluators import (
+    ModelAnswer,
+    choose_metrics,
+)
 from agent_orchestrator.agents.infrastructure.modelops.evaluation.judging import preference
 from agent_orchestrator.agents.infrastructure.modelops.evaluation.runs import Reply, run_experiment
-from agent_orchestrator.agents.infrastructure.modelops.evaluation.tool_replay import (
-    ModelCaller,
-    play,
+from agent_orchestrator.domain.evaluation import (
+    CallRecord,
+    EvalReport,
+    ModelResult,
+    by_example,
 )
-from agent_orchestrator.domain.evaluation import CallRecord, EvalReport, ModelResult
 from agent_orchestrator.domain.expenses import TokenPrice, cost, total_cost
 from agent_orchestrator.domain.experiments import PREFERRED
 from agent_orchestrator.domain.paired import Paired, PairedDifference, corrected
@@ -73,14 +83,14 @@ class EvalRunner:
 
     def __init__(
         self,
-        complete: ModelCaller,
+        ask: CachedCaller,
         defaults: EvaluationDefaults,
         *,
         judge: ModelJudge | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         """``judge`` also compares the models' answers, in both orders (metric ``preferred``)."""
-        self._complete = complete
+        self._ask = ask
         self._judge = judge
         self._defaults = defaults
         self._clock = clock
@@ -94,26 +104,30 @@ class EvalRunner:
         *,
         metrics: Sequence[str] = (),
         max_examples: int | None = None,
+        repetitions: int = 1,
         seed: int = 0,
         progress: Progress = lambda _done, _total: None,
     ) -> EvalReport:
         """Call both models on the data set's held-out examples and compare them.
 
         ``metrics``: those to measure, all that apply when empty. With ``max_examples`` each
-        category keeps its share. Raises InputError for an unknown metric, DatasetError for an
-        example with a wrong target, UpstreamError when too many calls of a model failed.
+        category keeps its share; each example is asked ``repetitions`` times. Raises InputError for
+        an unknown metric, DatasetError for an example with a wrong target, UpstreamError when too
+        many calls of a model failed.
         """
         wanted = choose_metrics(metrics)
         examples = stratified(dataset.examples("eval"), max_examples, seed)
         subjects = [candidate, *([baseline] if baseline else [])]
+        asked = repeated(examples, repetitions)
         plan = _Plan(
             agent=agent,
             dataset=dataset,
             examples=examples,
+            repeated=asked,
             prepared=prepare(examples, self._defaults),
             metrics=wanted,
             turns=Turns(len(subjects), self._defaults.concurrency),
-            tick=counter(len(examples) * len(subjects), progress),
+            tick=counter(len(asked) * len(subjects), progress),
         )
         try:
             async with asyncio.TaskGroup() as group:
@@ -122,7 +136,7 @@ class EvalRunner:
             raise group_error.exceptions[0] from None
         calls = [task.result() for task in tasks]
         if self._judge is not None and baseline is not None:
-            calls = await self._compared(self._judge, examples, *calls)
+            calls = await self._compared(self._judge, asked, *calls)
         results = [_model_result(*pair) for pair in zip(subjects, calls, strict=True)]
         return self._report(plan, results[0], results[1] if baseline else None)
 
@@ -152,18 +166,14 @@ class EvalRunner:
 
     async def _calls(self, plan: _Plan, subject: Subject) -> Sequence[CallRecord]:
         """Run one model's experiment; UpstreamError when too many of its calls failed."""
-        respondent = Respondent(subject.model, len(plan.examples), plan.turns, plan.tick)
+        respondent = Respondent(subject.model, len(plan.repeated), plan.turns, plan.tick)
 
         async def ask(example: Example) -> Reply:
-            tools, body = plan.prepared[example.id].tools, self._body(example)
-            turns = self._defaults.max_turns
-            return await respondent.reply(
-                lambda: play(self._complete, subject.model, body, tools, max_turns=turns)
-            )
+            return await respondent.reply(lambda: self._answer(plan, subject, example))
 
         rows = await run_experiment(
             f"{plan.agent}-{subject.name}",
-            plan.examples,
+            plan.repeated,
             ask,
             plan.score,
             concurrency=self._defaults.concurrency,
@@ -171,12 +181,21 @@ class EvalRunner:
         )
         if respondent.is_hopeless:
             raise UpstreamError(
-                f"{subject.name}: {len(respondent.failures)} of {len(plan.examples)} calls failed, "
+                f"{subject.name}: {len(respondent.failures)} of {len(plan.repeated)} calls failed, "
                 f"more than an evaluation bears ({respondent.bearable}). "
                 f"The first: {respondent.failures[0]}",
                 remedy="See that the model is served, then evaluate again.",
             )
         return [replace(c, cost_usd=cost(c, subject.price)) for c in map(record, rows)]
+
+    async def _answer(self, plan: _Plan, subject: Subject, example: Example) -> ModelAnswer:
+        return await self._ask.run(
+            subject.model,
+            self._body(example),
+            plan.prepared[own_id(example)].tools,
+            repetition=repetition(example),
+            max_turns=self._defaults.max_turns,
+        )
 
     def _body(self, example: Example) -> dict[str, Any]:
         """Return the request; greedy, so that the same model gives the same answer again."""
@@ -209,6 +228,7 @@ class EvalRunner:
             baseline=baseline,
             comparison=comparison,
             n_examples=len(plan.examples),
+            repetitions=len(plan.repeated) // len(plan.examples),
             examples_needed=correctness.examples_needed if correctness else None,
             tasks={example.id: example.task for example in plan.examples},
             evaluated_at=self._clock().isoformat(timespec="seconds"),
@@ -228,15 +248,17 @@ class _Plan:
     agent: str
     dataset: Dataset
     examples: Sequence[Example]
+    repeated: Sequence[Example]
+    """Each under its id and the number of its repetition."""
     prepared: Mapping[str, Prepared]
-    """By example id."""
+    """By the example's own id."""
     metrics: tuple[str, ...]
     turns: Turns
     tick: Callable[[], None]
 
     def score(self, example: Example, reply: Reply) -> Mapping[str, float]:
         """Return the scores of a reply."""
-        return self.prepared[example.id].score(reply, self.metrics)
+        return self.prepared[own_id(example)].score(reply, self.metrics)
 
     def metadata(self, subject: Subject) -> dict[str, str]:
         """Return what tells this experiment from others."""
@@ -263,16 +285,13 @@ def _pairs(baseline: ModelResult | None, candidate: ModelResult) -> dict[str, _P
     """Return the paired means and differences of every metric that both models have."""
     if baseline is None:
         return {}
-    before = {call.example_id: call for call in baseline.calls}
-    both = {
-        metric: [
-            (before[call.example_id].scores[metric], call.scores[metric], call.group)
-            for call in candidate.calls
-            if metric in call.scores and metric in before[call.example_id].scores
-        ]
-        for metric in sorted(candidate.scores.keys() & baseline.scores.keys())
-    }
-    rows = {metric: found for metric, found in both.items() if found}
+    groups = {call.example_id: call.group for call in candidate.calls}
+    rows: dict[str, list[tuple[float, float, str]]] = {}
+    for metric in sorted(candidate.scores.keys() & baseline.scores.keys()):
+        before, after = _means(baseline, metric), _means(candidate, metric)
+        found = [(before[e], new, groups[e]) for e, new in after.items() if e in before]
+        if found:
+            rows[metric] = found
     differences = corrected(
         {
             metric: Paired([new - old for old, new, _ in found], [g for _, _, g in found])
@@ -288,6 +307,11 @@ def _pairs(baseline: ModelResult | None, candidate: ModelResult) -> dict[str, _P
         )
         for metric, found in rows.items()
     }
+
+
+def _means(result: ModelResult, metric: str) -> dict[str, float]:
+    """Return the examples' means over their repetitions."""
+    return by_example(result.calls, lambda call: call.scores.get(metric))
 
 
 def _side(side: Literal["baseline", "candidate"], pairs: Mapping[str, _Pair]) -> dict[str, float]:

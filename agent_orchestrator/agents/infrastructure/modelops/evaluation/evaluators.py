@@ -94,6 +94,8 @@ class ModelAnswer:
     steps: tuple[Step, ...] | None = None
     tool_calls: tuple[ToolCall, ...] | None = None
     approval_asked: bool | None = None
+    cached: bool = False
+    """Whether an earlier run had paid for it."""
 
     @property
     def total_tokens(self) -> int | None:

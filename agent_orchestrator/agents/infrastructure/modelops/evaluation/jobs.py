@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +58,11 @@ class EvaluationSpec:
     judge_endpoint: Endpoint | None = None
     """Where the model lives that compares the answers; None without one."""
     judge_price: TokenPrice | None = None
+    repetitions: int = 1
+    use_cache: bool = False
+    """Whether answers that an earlier run paid for are taken, and these kept."""
+    fingerprints: Mapping[str, str] = field(default_factory=dict)
+    """Model → what tells its weights from others of its id."""
     upload: bool = False
     """Whether the experiments go to LangSmith."""
 
@@ -113,9 +118,10 @@ class Evaluations:
         prepared = self._prepare(request)
         spec, dataset = prepared.spec, prepared.dataset
         against = f"against {spec.baseline}" if spec.baseline else "without a baseline"
+        times = f", {spec.repetitions} times each" if spec.repetitions > 1 else ""
         summary = (
             f"Evaluate {spec.candidate} {against} on {prepared.examples} held-out examples of "
-            f"{dataset.id}: at most ${prepared.cost_usd:.2f}. {prepared.assumptions}"
+            f"{dataset.id}{times}: at most ${prepared.cost_usd:.2f}. {prepared.assumptions}"
         ).rstrip()
         if spec.upload:
             summary += f" Examples and answers go to LangSmith ({self._langsmith})."
@@ -169,6 +175,13 @@ class Evaluations:
             baseline_price=self._prices.price(old_place) if old_place else None,
             metrics=choose_metrics(request.metrics) if request.metrics else (),
             max_examples=request.max_examples,
+            repetitions=request.repetitions,
+            use_cache=not request.no_cache,
+            fingerprints={
+                place.model: self._catalogue.fingerprint(place.model)
+                for place in (place, old_place, judge)
+                if place
+            },
             report_dir=self._reports_dir,
             judge_endpoint=judge,
             judge_price=self._prices.price(judge) if judge else None,
@@ -185,7 +198,7 @@ class Evaluations:
             dataset=dataset,
             spec=spec,
             examples=examples,
-            cost_usd=sum(cost.usd for cost in costs),
+            cost_usd=request.repetitions * sum(cost.usd for cost in costs),
             assumptions=" ".join(dict.fromkeys(cost.assumption for cost in costs)).strip(),
         )
 
@@ -306,7 +319,9 @@ def summarise(report: EvalReport, reports: Mapping[str, str]) -> EvaluationResul
         recommendation=report.comparison.recommendation,
         reasons=list(report.comparison.reasons),
         n_examples=report.n_examples,
+        repetitions=report.repetitions,
         failed_calls={side: result.failed_calls for side, result in sides.items() if result},
+        cached_calls={side: result.cached_calls for side, result in sides.items() if result},
         examples_needed=report.examples_needed,
         experiment_url=report.experiment_url,
         upload_error=report.upload_error,

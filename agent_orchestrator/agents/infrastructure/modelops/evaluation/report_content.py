@@ -108,12 +108,28 @@ def tiles(report: EvalReport) -> list[Tile]:
         before = _milliseconds(baseline.avg_latency_ms if baseline else None)
         latency = _milliseconds(candidate.avg_latency_ms)
         found.append(Tile("Mean latency", latency, before and f"from {before}"))
-    calls = report.n_examples * len(failed)
-    return [
-        *found,
-        Tile("Held-out examples", thousands(report.n_examples), f"in {plural(groups, 'group')}"),
+    results = [result for result in (candidate, baseline) if result]
+    calls, cached = (sum(map(n, results)) for n in (_calls, _cached_calls))
+    times = f", {report.repetitions} × each" if report.repetitions > 1 else ""
+    found += [
+        Tile(
+            "Held-out examples",
+            thousands(report.n_examples),
+            f"in {plural(groups, 'group')}{times}",
+        ),
         Tile("Failed calls", thousands(sum(failed)), f"of {thousands(calls)}"),
     ]
+    if cached:
+        found.append(Tile("Kept answers", thousands(cached), f"of {thousands(calls)}, not timed"))
+    return found
+
+
+def _calls(result: ModelResult) -> int:
+    return len(result.calls)
+
+
+def _cached_calls(result: ModelResult) -> int:
+    return result.cached_calls
 
 
 def metric_rows(report: EvalReport) -> list[list[str]]:
@@ -188,7 +204,8 @@ def accuracy_by_category(result: ModelResult | None) -> dict[str, float]:
 
 def examples_by_category(report: EvalReport) -> dict[str, int]:
     """Return category → examples."""
-    return dict(sorted(Counter(call.category for call in report.candidate.calls).items()))
+    categories = {call.example_id: call.category for call in report.candidate.calls}
+    return dict(sorted(Counter(categories.values()).items()))
 
 
 def labels(report: EvalReport) -> list[str]:
@@ -231,21 +248,21 @@ class Differing:
 
 def differing(report: EvalReport) -> list[Differing]:
     """Return the examples whose answers differ, in the examples' order."""
-    before: Mapping[str, CallRecord] = {
-        call.example_id: call for call in (report.baseline.calls if report.baseline else ())
-    }
+    calls = report.baseline.calls if report.baseline else ()
+    before = {(call.example_id, call.repetition): call for call in calls}
+    pairs = [(before.get((c.example_id, c.repetition)), c) for c in report.candidate.calls]
     return [
         Differing(
-            _kind(before[call.example_id], call),
-            call.example_id,
-            call.category,
-            report.tasks.get(call.example_id, ""),
-            call.expected,
-            before[call.example_id],
-            call,
+            _kind(old, new),
+            new.example_id,
+            new.category,
+            report.tasks.get(new.example_id, ""),
+            new.expected,
+            old,
+            new,
         )
-        for call in report.candidate.calls
-        if call.example_id in before and _form(before[call.example_id]) != _form(call)
+        for old, new in pairs
+        if old is not None and _form(old) != _form(new)
     ]
 
 
@@ -264,6 +281,11 @@ def circumstances(report: EvalReport) -> Iterator[tuple[str, str]]:
     yield "Data set", report.dataset
     yield "SHA-256 of the data set", report.dataset_hash
     yield "Held-out examples", thousands(report.n_examples)
+    yield "Repetitions of each", thousands(report.repetitions)
+    for result in filter(None, (report.candidate, report.baseline)):
+        if result.cached_calls:
+            kept = f"{thousands(result.cached_calls)} of {thousands(len(result.calls))}"
+            yield f"Answers of {name_of(result)} kept from an earlier run, not timed now", kept
     yield "Evaluated at", report.evaluated_at or "–"
     for key in sorted(report.settings):
         value = report.settings[key]

@@ -26,7 +26,7 @@ from langsmith.utils import LangSmithConflictError, LangSmithError
 
 from agent_orchestrator.agents.infrastructure.modelops.datasets.examples import Example
 from agent_orchestrator.agents.infrastructure.modelops.datasets.store import Dataset
-from agent_orchestrator.domain.evaluation import CallRecord, EvalReport, ModelResult
+from agent_orchestrator.domain.evaluation import CallRecord, EvalReport, ModelResult, by_example
 from agent_orchestrator.errors import UpstreamError
 
 Arm = Literal["candidate", "baseline"]
@@ -151,6 +151,7 @@ def _arm(report: EvalReport, arm: Arm, result: ModelResult, job_id: str) -> Fini
             "dataset": report.dataset,
             "dataset_hash": report.dataset_hash,
         },
+        repetitions=report.repetitions,
     )
 
 
@@ -351,16 +352,15 @@ def _preferences(report: EvalReport) -> dict[str, tuple[float, float]]:
     """Return (baseline's, candidate's) share of preference by example, where both have a score."""
     if report.baseline is None:
         return {}
-    before = {call.example_id: call.scores for call in report.baseline.calls}
-    found = {}
-    for call in report.candidate.calls:
-        old = before.get(call.example_id, {})
-        metric = next((m for m in _CORRECTNESS if m in old and m in call.scores), None)
-        if metric is not None:
-            new_share = 0.5 + 0.5 * (
-                (call.scores[metric] > old[metric]) - (call.scores[metric] < old[metric])
-            )
-            found[call.example_id] = (1.0 - new_share, new_share)
+    found: dict[str, tuple[float, float]] = {}
+    for metric in _CORRECTNESS:
+        before, after = (
+            by_example(result.calls, lambda call, of=metric: call.scores.get(of))  # type: ignore[misc]
+            for result in (report.baseline, report.candidate)
+        )
+        for example in after.keys() & before.keys() - found.keys():
+            won = (after[example] > before[example]) - (after[example] < before[example])
+            found[example] = (0.5 - 0.5 * won, 0.5 + 0.5 * won)
     return found
 
 

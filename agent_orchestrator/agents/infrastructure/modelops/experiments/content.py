@@ -110,7 +110,7 @@ def tiles(report: ExperimentReport) -> list[Tile]:
     return [
         Tile("Arms", thousands(len(report.arms)), _arms(report)),
         Tile("Examples", thousands(report.n_examples), f"in {plural(report.n_groups, 'group')}"),
-        Tile("Runs", thousands(calls), f"{thousands(cached)} kept from earlier" if cached else ""),
+        Tile("Runs", thousands(calls), f"{thousands(cached)} kept, not timed" if cached else ""),
         Tile("Failed", thousands(failed), f"of {thousands(calls)}"),
         Tile("Cost of the answers", dollars(sum(known)) if known else "–", note),
     ]

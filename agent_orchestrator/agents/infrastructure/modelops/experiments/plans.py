@@ -64,6 +64,8 @@ class ExperimentSpec:
     """Model → where it lives, the judge's too."""
     prices: Mapping[str, TokenPrice | None]
     """Model → what its tokens cost, the judge's too; None when nobody says."""
+    fingerprints: Mapping[str, str]
+    """Model → what tells its weights from others of its id."""
     use_cache: bool
     upload: bool
     """Whether the experiments go to LangSmith."""
@@ -175,6 +177,7 @@ class Experiments:
             versions={model: version for model, version in found.items() if version},
             endpoints=endpoints,
             prices={model: self._prices.price(place) for model, place in endpoints.items()},
+            fingerprints={model: self._catalogue.fingerprint(model) for model in models},
             use_cache=not request.no_cache,
             upload=self._langsmith is not None and not request.offline,
             report_dir=self._reports_dir / "experiments",

@@ -13,7 +13,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any
 
 from agent_orchestrator.agents.infrastructure.modelops.datasets.examples import Example, digest
 from agent_orchestrator.agents.infrastructure.modelops.evaluation.answer_cache import CachedCaller
@@ -23,18 +23,17 @@ from agent_orchestrator.agents.infrastructure.modelops.evaluation.calls import (
     Respondent,
     Turns,
     counter,
+    own_id,
     prepare,
     record,
+    repeated,
+    repetition,
 )
 from agent_orchestrator.agents.infrastructure.modelops.evaluation.evaluators import (
     EVALUATORS,
     ModelAnswer,
 )
 from agent_orchestrator.agents.infrastructure.modelops.evaluation.runs import Reply, run_experiment
-from agent_orchestrator.agents.infrastructure.modelops.evaluation.tool_replay import (
-    ModelCaller,
-    play,
-)
 from agent_orchestrator.agents.infrastructure.modelops.experiments.judging import AnswerJudge
 from agent_orchestrator.agents.infrastructure.modelops.experiments.templates import (
     ExperimentTemplate,
@@ -51,8 +50,6 @@ from agent_orchestrator.domain.experiments import (
 )
 from agent_orchestrator.errors import UpstreamError
 from agent_orchestrator.stores.defaults import EvaluationDefaults
-
-_SEPARATOR: Final = "#"
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,36 +108,23 @@ class ExperimentRunner:
     def _plan(
         self, template: ExperimentTemplate, examples: Sequence[Example], progress: Progress
     ) -> _Plan:
-        repeated = [
-            replace(example, id=f"{example.id}{_SEPARATOR}{number}")
-            for number in range(template.repetitions)
-            for example in examples
-        ]
+        asked = repeated(examples, template.repetitions)
         return _Plan(
             template=template,
             examples=examples,
-            repeated=repeated,
+            repeated=asked,
             prepared=prepare(examples, self._defaults),
             metrics=tuple(m for m in template.metrics if m in EVALUATORS) or tuple(EVALUATORS),
             turns=Turns(len(template.arms), self._defaults.concurrency),
-            tick=counter(len(repeated) * len(template.arms), progress),
+            tick=counter(len(asked) * len(template.arms), progress),
         )
 
     async def _arm(self, plan: _Plan, arm: Arm) -> ArmRun:
         """Let one arm answer; what it paid for earlier comes from the cache."""
         respondent = Respondent(arm.name, len(plan.repeated), plan.turns, plan.tick)
-        cached = 0
 
         async def ask(example: Example) -> Reply:
-            kept = self._ask.repetition(plan.number(example))
-
-            async def answer() -> ModelAnswer:
-                nonlocal cached
-                found = await self._answer(plan, arm, example, kept)
-                cached += kept.all_known
-                return found
-
-            return await respondent.reply(answer)
+            return await respondent.reply(lambda: self._answer(plan, arm, example))
 
         rows = await run_experiment(
             f"{plan.template.name}-{arm.name}",
@@ -151,18 +135,17 @@ class ExperimentRunner:
             metadata={"experiment": plan.template.name, "model": arm.model, "mode": arm.mode},
         )
         price = self._prices.get(arm.model)
-        calls = [
-            replace(call, example_id=plan.original(call.example_id), cost_usd=cost(call, price))
-            for call in map(record, rows)
-        ]
-        return ArmRun(arm=arm, calls=calls, cost_usd=total_cost(calls), cached_calls=cached)
+        calls = [replace(call, cost_usd=cost(call, price)) for call in map(record, rows)]
+        return ArmRun(arm=arm, calls=calls, cost_usd=total_cost(calls))
 
-    async def _answer(
-        self, plan: _Plan, arm: Arm, example: Example, ask: ModelCaller
-    ) -> ModelAnswer:
-        body = request(plan.template, arm, example, self._defaults.max_completion_tokens)
-        tools = plan.prepared[plan.original(example.id)].tools
-        return await play(ask, arm.model, body, tools, max_turns=self._defaults.max_turns)
+    async def _answer(self, plan: _Plan, arm: Arm, example: Example) -> ModelAnswer:
+        return await self._ask.run(
+            arm.model,
+            request(plan.template, arm, example, self._defaults.max_completion_tokens),
+            plan.prepared[own_id(example)].tools,
+            repetition=repetition(example),
+            max_turns=self._defaults.max_turns,
+        )
 
     def _report(self, plan: _Plan, runs: Sequence[ArmRun], baseline: ArmRun) -> ExperimentReport:
         template = plan.template
@@ -212,17 +195,9 @@ class _Plan:
     turns: Turns
     tick: Callable[[], None]
 
-    def original(self, example_id: str) -> str:
-        """Return the id that a repeated example has in the set."""
-        return example_id.rpartition(_SEPARATOR)[0]
-
-    def number(self, example: Example) -> int:
-        """Return which repetition it is."""
-        return int(example.id.rpartition(_SEPARATOR)[2])
-
     def score(self, example: Example, reply: Reply) -> Mapping[str, float]:
         """Return the scores of a reply."""
-        return self.prepared[self.original(example.id)].score(reply, self.metrics)
+        return self.prepared[own_id(example)].score(reply, self.metrics)
 
 
 def request(

@@ -25,6 +25,10 @@ class EvaluateModelVsBaseline(ChangingRequest):
     metrics: list[str] = []
     """Metrics to measure; all that apply when empty."""
     max_examples: Annotated[int, Field(ge=2)] | None = None
+    repetitions: Annotated[int, Field(ge=1, le=100)] = 1
+    """How often each example is asked."""
+    no_cache: bool = False
+    """Ask anew what an earlier run has answers for, and keep none; so all latency is measured."""
     judge: str | None = None
     """Model that also compares the answers, in both orders; its preference is reported."""
     offline: bool = False
@@ -86,7 +90,10 @@ class EvaluationResult(Result):
     recommendation: Literal["deploy", "deploy_canary", "needs_review", "reject"]
     reasons: list[str]
     n_examples: int
+    repetitions: int = 1
     failed_calls: dict[str, int]
+    cached_calls: dict[str, int] = {}
+    """Answers that an earlier run had paid for; they have no latency."""
     examples_needed: int | None
     experiment_url: str | None
     """LangSmith's page that compares the arms; None when nothing was uploaded."""
