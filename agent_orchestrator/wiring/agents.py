@@ -11,6 +11,8 @@ from pydantic import BaseModel
 
 from agent_orchestrator.agents._shared.base_agent import BaseAgent
 from agent_orchestrator.agents._shared.commands import Commands, WorkspaceRules, load_rules
+from agent_orchestrator.agents._shared.mcp_mapping import load_mapping
+from agent_orchestrator.agents._shared.mcp_tools import McpTools, open_mcp_tools
 from agent_orchestrator.agents._shared.profile import load_profile
 from agent_orchestrator.agents._shared.review_loop import Review, ReviewLoop
 from agent_orchestrator.agents._shared.workspace import Workspace
@@ -34,6 +36,7 @@ class Team:
     settings: Settings
     models: AgentModels
     rules: WorkspaceRules
+    mcp: McpTools
     root: Path | None
     """The workspace, None when there is none."""
 
@@ -47,12 +50,15 @@ class Team:
         """
         profile = load_profile(name)
         place = root or self.root
+        tools, notes = self.mcp.of(name)
         if place is None:
-            return BaseAgent(profile, self.models.model(name), answer=answer, notes=[_NO_WORKSPACE])
-        workspace = self._workspace(place)
-        names = (*profile.tools.core, *profile.tools.profile)
-        tools = workspace_tools(workspace, Commands(workspace, self.rules), names)
-        return BaseAgent(profile, self.models.model(name), tools, answer=answer)
+            notes.append(_NO_WORKSPACE)
+        else:
+            workspace = self._workspace(place)
+            names = (*profile.tools.core, *profile.tools.profile)
+            built_in = workspace_tools(workspace, Commands(workspace, self.rules), names)
+            tools = [*built_in, *tools]
+        return BaseAgent(profile, self.models.model(name), tools, answer=answer, notes=notes)
 
     def review_loop(
         self,
@@ -77,7 +83,14 @@ class Team:
 
 @asynccontextmanager
 async def open_team(settings: Settings, database: Database) -> AsyncIterator[Team]:
-    """Open the team. Raises ModelsYamlError, and SettingsError for a broken workspace.yaml."""
+    """Open the team: its models, and the MCP servers of its tools.
+
+    Raises ModelsYamlError, and SettingsError for a broken workspace.yaml or tool mapping.
+    """
     rules = load_rules(settings.config_dir)
-    async with open_agent_models(settings, database) as models:
-        yield Team(settings=settings, models=models, rules=rules, root=settings.workspace)
+    mapping = load_mapping(settings.config_dir)
+    async with (
+        open_agent_models(settings, database) as models,
+        open_mcp_tools(mapping, settings.secret) as mcp,
+    ):
+        yield Team(settings=settings, models=models, rules=rules, mcp=mcp, root=settings.workspace)
