@@ -106,15 +106,15 @@ $(SETUP_TRAINER): $(TRAINER_REQUIREMENTS)
 	@.venv-trainer/bin/python -m pip install --quiet --no-deps --editable .
 	@touch $@
 
-# AutoTrain's own list of dependencies would bring a torchvision that does not fit this torch.
 AUTOTRAIN_REQUIREMENTS := agent_orchestrator/trainer/requirements-autotrain.txt
+AUTOTRAIN_ITSELF := agent_orchestrator/trainer/requirements-autotrain-itself.txt
 $(SETUP_AUTOTRAIN): $(AUTOTRAIN_REQUIREMENTS)
 	@$(AUTOTRAIN_PYTHON) -c 'import sys; sys.version_info[:2] == (3, 11) or sys.exit("AutoTrain needs Python 3.11; this is " + sys.version.split()[0] + ". Name one with: make setup-autotrain AUTOTRAIN_PYTHON=/path/to/python3.11")'
 	$(call environment,.venv-autotrain,$(AUTOTRAIN_PYTHON))
 	@echo 'Installing the AutoTrain engine into .venv-autotrain (1.4 GB, some minutes) …'
 	@.venv-autotrain/bin/python -m pip install --quiet "$$(grep '^torch==' $(AUTOTRAIN_REQUIREMENTS))"
 	@.venv-autotrain/bin/python -m pip install --quiet --requirement $(AUTOTRAIN_REQUIREMENTS)
-	@.venv-autotrain/bin/python -m pip install --quiet --no-deps autotrain-advanced==0.8.36 --editable .
+	@.venv-autotrain/bin/python -m pip install --quiet --no-deps --requirement $(AUTOTRAIN_ITSELF) --editable .
 	@touch $@
 
 $(SETUP_MLFLOW): Makefile

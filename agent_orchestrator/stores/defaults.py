@@ -147,6 +147,8 @@ class HfJobsDefaults(_Strict):
     image: str = "ghcr.io/astral-sh/uv:python3.12-bookworm"
     """Docker image; it must have ``uv``."""
     python: str = "3.12"
+    autotrain_image: str = "ghcr.io/astral-sh/uv:python3.11-bookworm"
+    """The image for AutoTrain, which needs Python 3.11."""
     max_hours: Positive = 3
     """Of one machine; a longer training goes on, within ``limits``, on another one."""
     start_minutes: Positive = 15

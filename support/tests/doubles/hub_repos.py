@@ -440,7 +440,8 @@ def _content(request: web.Request, content: bytes, headers: Mapping[str, str]) -
     """Return a file, or the part of it that was asked for."""
     wanted = request.headers.get("Range", "")
     if not wanted.startswith("bytes="):
-        return web.Response(body=content, headers=headers)
+        size = {"Content-Length": str(len(content))}  # aiohttp leaves out the 0 of an empty file
+        return web.Response(body=content, headers={**headers, **size})
     first, _, last = wanted.removeprefix("bytes=").partition("-")
     start, end = int(first), int(last) if last else len(content) - 1
     if start >= len(content):

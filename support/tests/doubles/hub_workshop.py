@@ -17,6 +17,7 @@ from agent_orchestrator.stores.defaults import HfJobsDefaults
 
 _UV = """#!/bin/sh
 # Stands for uv in an image that has everything: drops what it would install, runs the rest.
+if [ "$1" = pip ]; then exit 0; fi
 shift
 while true; do
   case "$1" in

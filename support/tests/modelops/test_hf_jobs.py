@@ -21,7 +21,6 @@ from agent_orchestrator.domain.training import TrainingSpec
 from agent_orchestrator.errors import (
     ConfigurationError,
     InputError,
-    NotAvailable,
     NotFoundError,
     UnavailableError,
 )
@@ -312,10 +311,29 @@ def test_who_may_not_run_jobs_is_told_before(hub: HubDouble, tmp_path: Path, tok
     assert not hub.repos.ids("dataset")
 
 
+def test_autotrain_has_an_environment_of_its_own(hub: HubDouble, backend: HfJobsBackend):
+    """Python 3.11, its pins, itself without dependencies; and all of the job's time at once."""
+    backend.check(USER, "autotrain")
+    long = spec(engine="autotrain", max_seconds=5 * 3600.0)
+    backend.submit(JOB, long)
+    (job,) = hub.jobs.all()
+    command = job.payload["command"]
+    assert command[command.index("--python") + 1] == "3.11"
+    assert {"transformers==4.48.0", "trl==0.13.0"} <= set(command)
+    assert command[-2:] == [REPO, "autotrain-advanced==0.8.36"]
+    assert "python3.11" in job.payload["dockerImage"]
+    assert job.payload["environment"]["CHEF_STOP_AFTER"] == str(5 * 3600.0)
+    worker = json.loads(hub.repos.get("dataset", REPO).files["spec.json"].content)
+    assert worker["engine"] == "autotrain"
+    assert worker["hyperparameters"].get("checkpoint_steps") is None
+    job.move("ERROR", "Job failed with exit code: 75")
+    assert not backend.go_on({"job_id": JOB})
+    backend.resume({"job_id": JOB})
+    assert hub.jobs.all()[-1].payload["command"] == command
+
+
 def test_what_hf_jobs_cannot_do_is_refused(hub: HubDouble, backend: HfJobsBackend):
-    """Another engine, another owner, an impossible id, no machine, no credit."""
-    with pytest.raises(NotAvailable, match="not with 'autotrain'"):
-        backend.check(USER, "autotrain")
+    """Another owner, an impossible id, no machine, no credit."""
     with pytest.raises(ConfigurationError, match="paid by 'acme'"):
         backend.check("stranger", "trl")
     with pytest.raises(InputError, match="Not a job id"):

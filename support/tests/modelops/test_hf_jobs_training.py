@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from tests.doubles.hub import USER, HubDouble
 from tests.doubles.hub_workshop import jobs_backend, publish, really_run
-from tests.doubles.workshop import tiny_base, training_spec
+from tests.doubles.workshop import autotrain_python, tiny_base, training_spec
 
 from agent_orchestrator.domain.jobs import TERMINAL, Progress
 from agent_orchestrator.domain.training import TrainingSpec
@@ -19,6 +19,7 @@ from agent_orchestrator.domain.training import TrainingSpec
 pytestmark = [pytest.mark.trainer, pytest.mark.slow]
 
 JOB = "job_2026-11-20_ab12cd34"
+BY_EPOCHS = {"max_steps": None, "num_epochs": 2}
 REF = {"job_id": JOB}
 REPO = f"{USER}/code-chef-job-2026-11-20_ab12cd34"
 
@@ -75,6 +76,21 @@ def test_a_model_is_trained_and_pushed(hub: HubDouble, tmp_path: Path):
     left = set(hub.repos.get("dataset", REPO).files)
     assert {"manifest.json", "progress.jsonl"} <= left
     assert not any(path.startswith("checkpoints/") for path in left)
+
+
+def test_autotrain_trains_and_pushes(hub: HubDouble, tmp_path: Path):
+    """Its environment reads the job, tells of its progress and publishes, with an old client."""
+    really_run(hub, tmp_path, python=autotrain_python())
+    backend = jobs_backend(hub, tmp_path)
+    backend.submit(JOB, spec(engine="autotrain", hyperparameters=BY_EPOCHS))
+    progress = wait(lambda: backend.poll(REF), has_ended)
+    assert progress.status == "completed", (progress, hub.jobs.all()[0].lines[-20:])
+    assert progress.result is not None
+    assert progress.result["engine"] == "autotrain"
+    assert progress.current_step == progress.total_steps == 6
+    assert progress.result["weights_sha256"] != progress.result["base_weights_sha256"]
+    assert "model.safetensors" in hub.repos.get("model", f"{USER}/better").files
+    assert "manifest.json" in hub.repos.get("dataset", REPO).files
 
 
 def test_a_training_whose_machine_is_lost_goes_on_on_another(hub: HubDouble, tmp_path: Path):

@@ -73,6 +73,21 @@ def test_the_image_runs_as_the_hub_wants_it():
     assert len(header["short_description"]) <= 60  # the Hub refuses longer ones
 
 
+def test_both_engines_are_in_the_image():
+    """Each interpreter that the app is told of is made, and has its pins and the worker."""
+    environment = " ".join(rest for name, rest in instructions() if name == "ENV")
+    run = " ".join(rest for name, rest in instructions() if name == "RUN")
+    for variable, folder, pins in (
+        ("CHEF_TRAINER_PYTHON", ".venv-trainer", "trl.txt"),
+        ("CHEF_AUTOTRAIN_PYTHON", ".venv-autotrain", "autotrain.txt"),
+        ("CHEF_AUTOTRAIN_PYTHON", ".venv-autotrain", "itself.txt"),
+    ):
+        assert f"{variable}=/home/user/app/{folder}/bin/python" in environment
+        assert f"uv venv {folder}" in run
+        assert re.search(rf"--python {folder} (--no-deps )?--requirement {pins}", run)
+        assert f"--python {folder} ./package" in run
+
+
 def test_the_pins_are_those_of_the_project_and_enough():
     """Same bounds as pyproject.toml; everything that the app loads is among them."""
     project = tomllib.loads((source_root() / "pyproject.toml").read_text(encoding="utf-8"))

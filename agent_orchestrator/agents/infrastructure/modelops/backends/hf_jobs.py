@@ -16,11 +16,9 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import agent_orchestrator
 from agent_orchestrator.agents.infrastructure.modelops.backends import Ref
 from agent_orchestrator.agents.infrastructure.modelops.backends.job_attempts import (
     Attempt,
@@ -31,13 +29,18 @@ from agent_orchestrator.agents.infrastructure.modelops.backends.job_attempts imp
     seconds_left,
     seconds_used,
 )
+from agent_orchestrator.agents.infrastructure.modelops.backends.job_image import (
+    command,
+    image,
+    worker_source,
+)
 from agent_orchestrator.agents.infrastructure.modelops.backends.job_log import JobLog, Latest
 from agent_orchestrator.agents.infrastructure.modelops.backends.worker_events import progress_from
 from agent_orchestrator.agents.infrastructure.modelops.backends.worker_files import worker_files
 from agent_orchestrator.domain.jobs import Progress
 from agent_orchestrator.domain.models import TrainingEngine, check_model_id
 from agent_orchestrator.domain.training import TrainingSpec
-from agent_orchestrator.errors import ConfigurationError, InputError, NotAvailable, NotFoundError
+from agent_orchestrator.errors import ConfigurationError, InputError, NotFoundError
 from agent_orchestrator.stores.defaults import HfJobsDefaults
 from agent_orchestrator.stores.files import locked
 
@@ -51,15 +54,6 @@ _MARK: Final = "chef-progress "
 _SUBMIT_SECONDS: Final = 600.0
 _PATIENCE_SECONDS: Final = 5.0
 _CARRIED_ON: Final = ("HF_ENDPOINT", "HF_HUB_DISABLE_XET")
-_BOOTSTRAP: Final = """\
-import os, sys
-from huggingface_hub import snapshot_download
-token = os.environ["HUGGINGFACE_TOKEN"]
-folder = snapshot_download(sys.argv[1], repo_type="dataset", local_dir="job", token=token)
-os.environ["PYTHONPATH"] = os.path.join(folder, "worker")
-module = "agent_orchestrator.trainer.hub_job"
-os.execv(sys.executable, [sys.executable, "-m", module, folder, sys.argv[1]])
-"""
 
 
 @dataclass(slots=True)
@@ -88,12 +82,7 @@ class HfJobsBackend:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def check(self, owner: str, engine: TrainingEngine) -> None:
-        """See ``ChecksFirst``."""
-        if engine != "trl":
-            raise NotAvailable(
-                f"HF Jobs train with the engine 'trl', not with {engine!r}.",
-                remedy="Use the backend local or hf_space, or a method that trl has.",
-            )
+        """See ``ChecksFirst``; both engines are there."""
         if owner != self.owner:
             raise ConfigurationError(f"HF Jobs are paid by {self.owner!r}, not by {owner!r}.")
         self.connect().check()
@@ -111,7 +100,7 @@ class HfJobsBackend:
                 return _ref(job_id, attempts[-1])
             client.check()
             client.store(repo, self._files(job_id, spec))
-            machine = self._machine(repo, flavour, self._limit(spec))
+            machine = self._machine(repo, spec.engine, flavour, self._limit(spec))
             return _ref(job_id, client.run(job_id, machine, from_step=0, part=0))
 
     def poll(self, ref: Ref) -> Progress:
@@ -155,7 +144,7 @@ class HfJobsBackend:
             outcome = client.outcome(repo)
             left = seconds_left(attempts, outcome)
             if left:
-                machine = self._machine(repo, newest.flavour, left)
+                machine = self._machine(repo, _engine(outcome), newest.flavour, left)
                 client.run(job_id, machine, outcome.checkpoint_step, newest.part)
             return left > 0
 
@@ -170,7 +159,8 @@ class HfJobsBackend:
                 return
             if outcome.failure is not None:
                 client.forget_failure(repo)
-            machine = self._machine(repo, newest.flavour, float(outcome.limits["max_seconds"]))
+            seconds = float(outcome.limits["max_seconds"])
+            machine = self._machine(repo, _engine(outcome), newest.flavour, seconds)
             client.run(job_id, machine, outcome.checkpoint_step, newest.part + 1)
 
     # -- parts -------------------------------------------------------------------------------------
@@ -224,29 +214,34 @@ class HfJobsBackend:
 
     def _files(self, job_id: str, spec: TrainingSpec) -> dict[str, bytes]:
         """Return everything that the job's repository begins with."""
-        steps = _checkpoint_steps(spec, self.defaults.checkpoints)
-        regular = {**spec.hyperparameters, "checkpoint_steps": steps}
+        if spec.engine == "trl":
+            steps = _checkpoint_steps(spec, self.defaults.checkpoints)
+            regular = {**spec.hyperparameters, "checkpoint_steps": steps}
+            spec = replace(spec, hyperparameters=regular)
         files = worker_files(
             job_id,
-            replace(spec, hyperparameters=regular, push_to_hub=True),
+            replace(spec, push_to_hub=True),
             base_model=spec.base_model,
             output_dir="artifact",
             max_seconds=None,  # the machine's time is watched by hub_job
         )
-        files["job.json"] = json.dumps({"max_seconds": self._limit(spec)}).encode()
-        return files | _worker_source()
+        job = {"max_seconds": self._limit(spec), "engine": spec.engine}
+        files["job.json"] = json.dumps(job).encode()
+        return files | worker_source()
 
-    def _machine(self, repo: str, flavour: str, seconds: float) -> Machine:
-        """Return a machine for so long: its own limit leaves time to start and to upload."""
+    def _machine(self, repo: str, engine: TrainingEngine, flavour: str, seconds: float) -> Machine:
+        """Return a machine for so long: its own limit leaves time to start and to upload.
+
+        One for AutoTrain has all of the job's time, as it could not go on on another one.
+        """
         defaults = self.defaults
-        seconds = min(seconds, defaults.max_hours * 3600)
+        if engine == "trl":
+            seconds = min(seconds, defaults.max_hours * 3600)
         spare = 60 * (defaults.start_minutes + defaults.upload_minutes)
-        dependencies = [part for line in _requirements() for part in ("--with", line)]
-        python = ("--python", defaults.python)
         return Machine(
             flavour=flavour,
-            image=defaults.image,
-            command=("uv", "run", *dependencies, *python, "python", "-c", _BOOTSTRAP, repo),
+            image=image(engine, defaults),
+            command=command(engine, defaults, repo),
             environment={
                 "CHEF_STOP_AFTER": str(seconds),
                 "PYTHONUNBUFFERED": "1",
@@ -292,6 +287,11 @@ class HfJobsBackend:
             self._followed.pop(attempt.id, None)
 
 
+def _engine(outcome: Outcome) -> TrainingEngine:
+    """Return with what a job trains that has begun."""
+    return "autotrain" if (outcome.limits or {}).get("engine") == "autotrain" else "trl"
+
+
 def _ref(job_id: str, attempt: Attempt) -> Ref:
     return {"job_id": job_id, "hf_job": attempt.id, "url": attempt.url}
 
@@ -315,19 +315,3 @@ def _checkpoint_steps(spec: TrainingSpec, checkpoints: int) -> int:
     steps = int(chosen.get("max_steps") or len(spec.rows) * epochs / batch)
     regular = max(1, math.ceil(steps / checkpoints))
     return min(regular, int(chosen.get("checkpoint_steps") or regular))
-
-
-@cache
-def _worker_source() -> dict[str, bytes]:
-    """Return the installed worker, file by file."""
-    package = Path(agent_orchestrator.__file__).parent
-    paths = [package / "__init__.py", *sorted((package / "trainer").rglob("*.py"))]
-    return {f"worker/{path.relative_to(package.parent)}": path.read_bytes() for path in paths}
-
-
-@cache
-def _requirements() -> tuple[str, ...]:
-    """Return what the TRL engine's environment consists of."""
-    path = Path(agent_orchestrator.__file__).parent / "trainer" / "requirements-trl.txt"
-    lines = (line.split("#")[0].strip() for line in path.read_text(encoding="utf-8").splitlines())
-    return tuple(line.replace(" ", "") for line in lines if line)

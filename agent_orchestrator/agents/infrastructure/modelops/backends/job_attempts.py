@@ -61,7 +61,7 @@ class Outcome:
     """What lies in the job's repository."""
 
     limits: Mapping[str, Any] | None = None
-    """``max_seconds`` of a part."""
+    """``max_seconds`` of a part, and the ``engine``."""
     manifest: Mapping[str, Any] | None = None
     failure: Mapping[str, Any] | None = None
     events: Sequence[dict[str, Any]] = ()
