@@ -14,6 +14,7 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from agent_orchestrator import __version__
 from agent_orchestrator.api import (
     approvals,
+    chat,
     document,
     feedback,
     health,
@@ -62,7 +63,7 @@ def create_app(
     app.include_router(health.router)
     app.include_router(modelops.router())
     app.router.routes.append(mcp.ROUTE)
-    for door in (approvals, jobs, rollouts, registry, feedback, overview):
+    for door in (chat, approvals, jobs, rollouts, registry, feedback, overview):
         app.include_router(door.router)
     app.add_middleware(RequestBodyLimitMiddleware, max_body_size=BODY_BYTES)
     if hosts:
@@ -73,6 +74,7 @@ def create_app(
             allow_origins=list(origins),
             allow_methods=["GET", "POST", "DELETE", "PATCH", "PUT"],
             allow_headers=["Authorization", "Content-Type", "Last-Event-ID"],
+            expose_headers=["Retry-After", "X-Thread-Id"],
         )
     app.add_middleware(problems.OneForm)
     app.add_middleware(SecurityHeaders)

@@ -19,13 +19,13 @@ from agent_orchestrator.agents.infrastructure.modelops.authorisation import Call
 from agent_orchestrator.api.access import DOOR, Access
 from agent_orchestrator.api.app import create_app
 from agent_orchestrator.api.limits import Rates
-from agent_orchestrator.api.services import Services, news_of
+from agent_orchestrator.api.services import Services, compose_services
 from agent_orchestrator.errors import ChefError, ConfigurationError
 from agent_orchestrator.settings import Settings, load_settings
 from agent_orchestrator.stores.access_tokens import AccessTokens
 from agent_orchestrator.stores.gateways import announced
 from agent_orchestrator.stores.key_files import KeySource
-from agent_orchestrator.wiring.embedded import compose
+from agent_orchestrator.wiring.orchestrator import open_orchestrator
 from agent_orchestrator.wiring.process import argument_parser, start_logging, when_parent_ends
 
 log = logging.getLogger("chef.api")
@@ -68,24 +68,30 @@ async def serve(settings: Settings, stop: asyncio.Event, *, open_to_all: bool = 
     With ``open_to_all`` who sends no token is taken for who runs this. Raises SettingsError for a
     broken file of tokens, ConfigurationError when the address cannot be had, or may not be open.
     """
-    embedded = compose(settings)
-    services = Services(
-        settings=settings,
-        embedded=embedded,
-        news=news_of(embedded),
-        access=_access(settings, open_to_all=open_to_all),
-        rates=Rates(settings.api_rate, max(1, int(_BURST_SECONDS * settings.api_rate))),
-    )
+    access = _access(settings, open_to_all=open_to_all)
+    rates = Rates(settings.api_rate, max(1, int(_BURST_SECONDS * settings.api_rate)))
     hosts = (*_LOOPBACK, settings.api_host) if open_to_all else ()
-    app = create_app(services, origins=settings.api_origin_list, hosts=hosts)
     with _listen(settings) as listening:
-        async with running(app, listening):
-            port = listening.getsockname()[1]
-            with announced(settings.api_dir, settings.api_host, port) as address:
-                log.info("Serving on %s", address.url)
-                await stop.wait()
-            log.info("Draining.")
-            services.closing.set()
+        async with open_orchestrator(settings) as orchestrator:
+            services = compose_services(settings, orchestrator, access, rates)
+            app = create_app(services, origins=settings.api_origin_list, hosts=hosts)
+            await _serve(settings, app, services, listening, stop)
+
+
+async def _serve(
+    settings: Settings,
+    app: FastAPI,
+    services: Services,
+    listening: socket.socket,
+    stop: asyncio.Event,
+) -> None:
+    async with running(app, listening):
+        port = listening.getsockname()[1]
+        with announced(settings.api_dir, settings.api_host, port) as address:
+            log.info("Serving on %s", address.url)
+            await stop.wait()
+        log.info("Draining.")
+        services.closing.set()
 
 
 @contextlib.asynccontextmanager

@@ -11,8 +11,10 @@ from fastapi import Depends, Request
 from agent_orchestrator.api.access import Access
 from agent_orchestrator.api.limits import Rates
 from agent_orchestrator.api.news import News
+from agent_orchestrator.api.talks import Talks
 from agent_orchestrator.settings import Settings
 from agent_orchestrator.wiring.embedded import Embedded
+from agent_orchestrator.wiring.orchestrator import Orchestrator
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,22 +22,39 @@ class Services:
     """The application's own parts and the system behind it."""
 
     settings: Settings
-    embedded: Embedded
+    orchestrator: Orchestrator
+    talks: Talks
     access: Access
     rates: Rates
     news: News
     closing: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the server is about to end: streams end too, and are taken up again elsewhere."""
 
+    @property
+    def embedded(self) -> Embedded:
+        """The use cases, and what is kept about them."""
+        return self.orchestrator.embedded
+
+
+def compose_services(
+    settings: Settings, orchestrator: Orchestrator, access: Access, rates: Rates
+) -> Services:
+    """Put together what the handlers work with."""
+    system = orchestrator.embedded
+    return Services(
+        settings=settings,
+        orchestrator=orchestrator,
+        talks=Talks(orchestrator),
+        access=access,
+        rates=rates,
+        # Whatever is followed by its number.
+        news=News(lambda: (system.job_events.last(), system.audit.last())),
+    )
+
 
 def _services(request: Request) -> Services:
     services: Services = request.app.state.services
     return services
-
-
-def news_of(embedded: Embedded) -> News:
-    """Return the news of whatever is followed by its number."""
-    return News(lambda: (embedded.job_events.last(), embedded.audit.last()))
 
 
 Wired = Annotated[Services, Depends(_services)]

@@ -8,15 +8,15 @@ ends the stream; a stream that ends without it is to be taken up again.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
-from typing import Annotated, Final, Self
+from typing import Annotated, Any, Final, Self
 
 from fastapi import Header
 from fastapi.responses import StreamingResponse
 from fastapi.sse import format_sse_event
-from pydantic import BaseModel
+from pydantic_core import to_json
 
 from agent_orchestrator.api import problems
 from agent_orchestrator.errors import ChefError
@@ -36,14 +36,15 @@ class Sent:
     """One event."""
 
     event: str
-    data: BaseModel
+    data: Any
+    """A model, or what JSON can say."""
     id: int | None = None
     """Its number; None for what is not kept, so that nobody comes back to it."""
 
     def encode(self) -> bytes:
         """Return it as it goes over the wire."""
         number = None if self.id is None else str(self.id)
-        text = self.data.model_dump_json()
+        text = to_json(self.data, inf_nan_mode="null").decode()
         return format_sse_event(data_str=text, event=self.event, id=number)
 
 
@@ -58,10 +59,26 @@ class EventStream(StreamingResponse):
         closing: asyncio.Event,
         *,
         status_code: int = 200,
+        headers: Mapping[str, str] | None = None,
         heartbeat: float = HEARTBEAT_SECONDS,
     ) -> None:
-        headers = {"X-Accel-Buffering": "no"}  # proxies of nginx's kind pass events on at once
-        super().__init__(_encoded(events, closing, heartbeat), status_code, headers)
+        # Proxies of nginx's kind then pass events on at once.
+        every = {"X-Accel-Buffering": "no", **(headers or {})}
+        super().__init__(_encoded(events, closing, heartbeat), status_code, every)
+
+
+async def begun(events: AsyncGenerator[Sent, None]) -> AsyncGenerator[Sent, None]:
+    """Return the events once there is a first one; what they raise before it is raised here."""
+    first = await anext(events, None)
+
+    async def whole() -> AsyncGenerator[Sent, None]:
+        async with aclosing(events):
+            if first is not None:
+                yield first
+            async for event in events:
+                yield event
+
+    return whole()
 
 
 async def _encoded(

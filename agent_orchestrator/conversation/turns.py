@@ -75,7 +75,7 @@ class Conversation:
         self._log = log
         self._turns: dict[str, _Turn] = {}
 
-    async def send(self, thread_id: str, text: str, caller: Caller) -> AsyncIterator[Event]:
+    async def send(self, thread_id: str, text: str, caller: Caller) -> AsyncGenerator[Event, None]:
         """Say something in a thread and yield what happens, ``end`` last.
 
         A job that the thread follows is followed until it ends or nobody listens. Errors of the
@@ -89,7 +89,7 @@ class Conversation:
 
     async def resume(
         self, thread_id: str, approval_id: str, caller: Caller
-    ) -> AsyncIterator[Event]:
+    ) -> AsyncGenerator[Event, None]:
         """Go on with a thread that waits for an approval, after that was answered.
 
         The answer is looked up; without one the thread waits on. Raises ConflictError when the
@@ -108,7 +108,7 @@ class Conversation:
             async for event in events:
                 yield event
 
-    async def listen(self, thread_id: str, after: int = 0) -> AsyncIterator[Event]:
+    async def listen(self, thread_id: str, after: int = 0) -> AsyncGenerator[Event, None]:
         """Yield a thread's events after ``after``, then those of the turn that is running."""
         turn = self._turns.get(thread_id)
         seen = after
@@ -124,6 +124,10 @@ class Conversation:
                 if event.seq > seen or isinstance(event, Token):
                     seen = event.seq
                     yield event
+
+    def is_busy(self, thread_id: str) -> bool:
+        """Return whether a turn of the thread runs."""
+        return thread_id in self._turns
 
     def let_go(self, thread_id: str) -> None:
         """Stop following the thread's job, which goes on; the turn ends soon."""

@@ -22,6 +22,7 @@ from agent_orchestrator.graph import Graph, build_graph
 from agent_orchestrator.settings import Settings
 from agent_orchestrator.stores.database import Database
 from agent_orchestrator.stores.thread_events import ThreadEventStore
+from agent_orchestrator.stores.threads import ThreadStore
 from agent_orchestrator.wiring.agent_models import AgentModels, open_agent_models
 from agent_orchestrator.wiring.embedded import Embedded, compose
 
@@ -38,6 +39,7 @@ class Orchestrator:
     conversation: Conversation
     checkpointer: BaseCheckpointSaver[Any]
     thread_events: ThreadEventStore
+    threads: ThreadStore
 
 
 @asynccontextmanager
@@ -63,6 +65,7 @@ async def open_orchestrator(settings: Settings) -> AsyncIterator[Orchestrator]:
                 conversation=conversation,
                 checkpointer=checkpointer,
                 thread_events=log,
+                threads=ThreadStore(database),
             )
         finally:
             await conversation.aclose()

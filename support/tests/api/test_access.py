@@ -1,7 +1,7 @@
 """Who is let in, how often, and what browsers may do."""
 
 import pytest
-from tests.doubles.api_client import Api, compose_api, connected
+from tests.doubles.api_client import Api, opened_api
 from tests.doubles.workspace import Workspace
 
 from agent_orchestrator.agents.infrastructure.modelops.authorisation import Caller
@@ -57,7 +57,7 @@ async def test_a_token_counts_until_it_is_revoked(api: Api):
 async def test_a_caller_who_asks_too_often_waits(workspace: Workspace):
     """By the caller: the others are served; after a while so are they."""
     now = [0.0]
-    async with connected(compose_api(workspace, rates=Rates(0.5, 2, lambda: now[0]))) as api:
+    async with opened_api(workspace, rates=Rates(0.5, 2, lambda: now[0])) as api:
         codes = [(await api["viewer"].post(COSTS, json={})).status_code for _ in range(3)]
         assert codes == [200, 200, 429]
         refused = await api["viewer"].post(COSTS, json={})
@@ -70,8 +70,7 @@ async def test_a_caller_who_asks_too_often_waits(workspace: Workspace):
 async def test_without_tokens_only_this_machines_names_are_answered(workspace: Workspace):
     """A web page that has its own name point here asks in vain."""
     me = Caller("me", "http", "admin")
-    api = compose_api(workspace, anybody=me, hosts=["127.0.0.1", "localhost"])
-    async with connected(api):
+    async with opened_api(workspace, anybody=me, hosts=["127.0.0.1", "localhost"]) as api:
         client = api["viewer"]
         del client.headers["Authorization"]
         assert (await client.post(COSTS, json={})).status_code == 200
@@ -88,11 +87,10 @@ async def test_other_pages_may_read_nothing_unless_they_are_named(workspace: Wor
         "Access-Control-Request-Method": "POST",
         "Access-Control-Request-Headers": "authorization,content-type",
     }
-    async with connected(compose_api(workspace)) as api:
+    async with opened_api(workspace) as api:
         answer = await api["viewer"].options(COSTS, headers=preflight)
         assert "access-control-allow-origin" not in answer.headers
-    workspace.folder.joinpath("api-tokens.json").unlink()
-    async with connected(compose_api(workspace, origins=["https://board.example"])) as api:
+    async with opened_api(workspace, origins=["https://board.example"]) as api:
         answer = await api["viewer"].options(COSTS, headers=preflight)
         assert answer.headers["access-control-allow-origin"] == "https://board.example"
         other = preflight | {"Origin": "https://evil.example"}

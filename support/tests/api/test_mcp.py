@@ -10,8 +10,7 @@ from contextlib import asynccontextmanager
 import httpx
 from mcp import ClientSession, types
 from mcp.client.streamable_http import streamable_http_client
-from tests.doubles.api_client import Api, compose_api
-from tests.doubles.workspace import Workspace
+from tests.doubles.api_client import Api
 
 from agent_orchestrator.api.process import running
 from agent_orchestrator.mcp_server.tools import list_tools
@@ -38,9 +37,8 @@ async def session(api: Api, url: str, role: str) -> AsyncIterator[ClientSession]
         yield session
 
 
-async def test_the_api_speaks_mcp_with_its_own_tokens(workspace: Workspace):
+async def test_the_api_speaks_mcp_with_its_own_tokens(api: Api):
     """All tools, as the bearer and with the role of the token; nobody without one."""
-    api = compose_api(workspace)
     async with served(api) as url:
         async with session(api, url, "viewer") as viewer:
             listed = (await viewer.list_tools()).tools
@@ -54,9 +52,8 @@ async def test_the_api_speaks_mcp_with_its_own_tokens(workspace: Workspace):
             assert (await client.post(url, json=ping)).status_code == 401
 
 
-async def test_an_open_session_does_not_hold_up_the_end(workspace: Workspace):
+async def test_an_open_session_does_not_hold_up_the_end(api: Api):
     """The stream by which a client listens ends when the API is about to."""
-    api = compose_api(workspace)
     headers = api.headers("viewer") | {"Accept": "application/json, text/event-stream"}
     start = types.InitializeRequestParams(
         protocolVersion=types.LATEST_PROTOCOL_VERSION,

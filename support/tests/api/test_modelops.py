@@ -4,9 +4,8 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.doubles.api_client import Api, compose_api
+from tests.doubles.api_client import Api, usual_app
 from tests.doubles.openai_server import OpenAIServer, Reply
-from tests.doubles.workspace import Workspace
 
 from agent_orchestrator.agents.infrastructure.modelops.authorisation import Caller
 from agent_orchestrator.agents.infrastructure.modelops.usecases.index import USE_CASES
@@ -17,9 +16,9 @@ TRAINING = {"agent": "code_review", "mode": "demo"}
 
 
 @pytest.fixture(scope="module")
-def document(tmp_path_factory: pytest.TempPathFactory) -> Any:
+def document() -> Any:
     """Return the OpenAPI document."""
-    return compose_api(Workspace(tmp_path_factory.mktemp("api"))).app.openapi()
+    return usual_app().openapi()
 
 
 @pytest.mark.parametrize("use_case", USE_CASES)

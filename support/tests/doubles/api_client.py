@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -18,11 +19,11 @@ from agent_orchestrator.api.access import Access
 from agent_orchestrator.api.app import create_app
 from agent_orchestrator.api.limits import Rates
 from agent_orchestrator.api.process import running
-from agent_orchestrator.api.services import Services, news_of
+from agent_orchestrator.api.services import Services, compose_services
 from agent_orchestrator.domain.roles import Role
 from agent_orchestrator.stores.access_tokens import AccessTokens
 from agent_orchestrator.stores.key_files import KeySource
-from agent_orchestrator.wiring.embedded import compose
+from agent_orchestrator.wiring.orchestrator import open_orchestrator
 
 BASE = "http://127.0.0.1"
 
@@ -47,42 +48,33 @@ class Api:
         return {"Authorization": f"Bearer {self.bearers[role]}"}
 
 
-def compose_api(
+@asynccontextmanager
+async def opened_api(
     workspace: Workspace,
     *,
     rates: Rates | None = None,
     anybody: Caller | None = None,
     origins: Sequence[str] = (),
     hosts: Sequence[str] = (),
-) -> Api:
-    """Return an API over a workspace; by default nobody asks it too often."""
+) -> AsyncIterator[Api]:
+    """Open an API over a workspace; by default nobody asks it too often.
+
+    Each role has a client that calls the application in this process.
+    """
     settings = workspace.settings()
-    tokens = AccessTokens(workspace.folder / "api-tokens.json")
-    kept = {token.name for token in tokens.read()}
-    bearers = {role: tokens.add(role, role, 0.0) for role in get_args(Role) if role not in kept}
-    embedded = compose(settings)
-    services = Services(
-        settings=settings,
-        embedded=embedded,
-        news=news_of(embedded),
-        access=Access(KeySource(tokens), anybody),
-        rates=rates or Rates(1e6, 1_000_000),
-    )
-    app = create_app(services, origins=origins, hosts=hosts) if origins or hosts else _usual_app()
-    app.state.services = services
-    return Api(workspace, app, services, tokens, bearers)
-
-
-@cache
-def _usual_app() -> FastAPI:
-    """Return the application without options: making it takes longer than most tests."""
-    return create_app(None)
-
-
-@asynccontextmanager
-async def connected(api: Api) -> AsyncIterator[Api]:
-    """Give each role a client that calls the application in this process."""
-    async with AsyncExitStack() as stack:
+    tokens = AccessTokens(settings.api_tokens_file)
+    async with open_orchestrator(settings) as orchestrator, AsyncExitStack() as stack:
+        services = compose_services(
+            settings,
+            orchestrator,
+            Access(KeySource(tokens), anybody),
+            rates or Rates(1e6, 1_000_000),
+        )
+        app = (
+            create_app(services, origins=origins, hosts=hosts) if origins or hosts else usual_app()
+        )
+        app.state.services = services
+        api = Api(workspace, app, services, tokens, _bearers(workspace, tokens))
         for role in api.bearers:
             client = httpx.AsyncClient(
                 transport=httpx.ASGITransport(api.app),
@@ -91,7 +83,26 @@ async def connected(api: Api) -> AsyncIterator[Api]:
                 timeout=120,
             )
             api.clients[role] = await stack.enter_async_context(client)
+        source = services.access.tokens
+        if isinstance(source, KeySource):
+            source.reload(object())
         yield api
+
+
+def _bearers(workspace: Workspace, tokens: AccessTokens) -> dict[str, str]:
+    """Return a token for each role; the same ones for the same workspace."""
+    kept = workspace.folder / "bearers.json"
+    if not kept.exists():
+        made = {role: tokens.add(role, role, 0.0) for role in get_args(Role)}
+        kept.write_text(json.dumps(made))
+    bearers: dict[str, str] = json.loads(kept.read_text())
+    return bearers
+
+
+@cache
+def usual_app() -> FastAPI:
+    """Return the application without options: making it takes longer than most tests."""
+    return create_app(None)
 
 
 @asynccontextmanager

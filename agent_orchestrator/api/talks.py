@@ -1,0 +1,89 @@
+"""Who may speak in which conversation: the one who began it, and administrators.
+
+What is said in a conversation can be agreed to in it later, so that nobody may put words into
+another's. Everybody who may look may read; what waits is approved elsewhere.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import AsyncGenerator, Mapping
+from typing import Any
+
+import anyio.to_thread
+
+from agent_orchestrator.agents.infrastructure.modelops.authorisation import Caller
+from agent_orchestrator.conversation.events import Event
+from agent_orchestrator.conversation.snapshots import Snapshots
+from agent_orchestrator.domain.roles import may
+from agent_orchestrator.errors import Forbidden
+from agent_orchestrator.stores.threads import Thread
+from agent_orchestrator.wiring.orchestrator import Orchestrator
+
+
+class Talks:
+    """The conversations, as several people share them."""
+
+    def __init__(self, orchestrator: Orchestrator) -> None:
+        self._conversation = orchestrator.conversation
+        self._events = orchestrator.thread_events
+        self._checkpointer = orchestrator.checkpointer
+        self.threads = orchestrator.threads
+        self.snapshots = Snapshots(orchestrator.graph)
+
+    async def open(
+        self, thread_id: str | None, caller: Caller, notes: Mapping[str, Any] | None = None
+    ) -> Thread:
+        """Return a conversation in which the caller may speak, begun if need be. Raises Forbidden.
+
+        One that was begun elsewhere, at a terminal, belongs to who spoke first in it.
+        """
+        made = thread_id or f"th_{secrets.token_hex(8)}"
+
+        def find() -> Thread:
+            first = self._events.after(made, 0, 1)
+            owner = str(first[0]["by"]) if first and first[0]["type"] == "said" else caller.name
+            return self.threads.open(made, owner, time.time(), notes)
+
+        thread = await anyio.to_thread.run_sync(find)
+        self.check_owner(thread, caller)
+        return thread
+
+    def check_owner(self, thread: Thread, caller: Caller) -> None:
+        """Raise Forbidden unless the caller may speak in a conversation."""
+        if caller.name != thread.owner and not may(caller.role, "administer"):
+            raise Forbidden(
+                f"Conversation {thread.id!r} is {thread.owner!r}'s: {caller.name!r} may read it.",
+                remedy="Begin one of your own.",
+            )
+
+    def send(self, thread_id: str, text: str, caller: Caller) -> AsyncGenerator[Event, None]:
+        """See ``Conversation.send``."""
+        return self._conversation.send(thread_id, text, caller)
+
+    def resume(
+        self, thread_id: str, approval_id: str, caller: Caller
+    ) -> AsyncGenerator[Event, None]:
+        """See ``Conversation.resume``."""
+        return self._conversation.resume(thread_id, approval_id, caller)
+
+    def listen(self, thread_id: str, after: int) -> AsyncGenerator[Event, None]:
+        """See ``Conversation.listen``."""
+        return self._conversation.listen(thread_id, after)
+
+    def is_busy(self, thread_id: str) -> bool:
+        """Return whether a turn runs in this process."""
+        return self._conversation.is_busy(thread_id)
+
+    async def check_known(self, thread_id: str) -> None:
+        """Raise NotFoundError for a conversation that nobody has begun, at any door."""
+        last = await anyio.to_thread.run_sync(self._events.last, thread_id)
+        if not last:
+            await anyio.to_thread.run_sync(self.threads.get, thread_id)
+
+    async def forget(self, thread: Thread) -> None:
+        """Remove a conversation and everything that was said in it."""
+        await self._checkpointer.adelete_thread(thread.id)
+        await anyio.to_thread.run_sync(self._events.delete, thread.id)
+        await anyio.to_thread.run_sync(self.threads.delete, thread.id)
