@@ -1,5 +1,7 @@
 """The rollout timer: judges every open rollout, settles finished jobs, recovers what was cut off.
 
+It also fetches the feedback that was given in LangSmith, where requests are traced there.
+
 One process at a time: it holds the lease, a lock of the state database, which is free again when
 the process dies, however it dies. A second one waits for it, with PostgreSQL also on another
 machine.
@@ -21,12 +23,14 @@ from agent_orchestrator.wiring.embedded import Embedded, compose
 from agent_orchestrator.wiring.mlflow import compose_mirror
 from agent_orchestrator.wiring.process import argument_parser, start_logging, when_parent_ends
 from agent_orchestrator.wiring.processes import TIMER_LEASE
+from agent_orchestrator.wiring.tracing import compose_feedback
 
 log = logging.getLogger("chef.timer")
 
 _LEASE_WAIT_SECONDS = 1.0
 _CARE_SECONDS = 60.0
 _MIRROR_SECONDS = 5.0
+_FEEDBACK_SECONDS = 30.0
 
 
 def run(settings: Settings, stop: threading.Event) -> None:
@@ -69,9 +73,13 @@ def _tick_until(stop: threading.Event, settings: Settings, check_lease: Callable
     threading.Thread(target=_every, args=(ended, _CARE_SECONDS, *care), daemon=True).start()
     jobs = (ended, settings.timer_seconds, embedded.job_desk.refresh_all)
     threading.Thread(target=_every, args=jobs, daemon=True).start()
-    mirror = _mirror(settings, embedded)
-    if mirror is not None:
-        threading.Thread(target=_every, args=(ended, _MIRROR_SECONDS, mirror), daemon=True).start()
+    far_away = (
+        (_MIRROR_SECONDS, _mirror(settings, embedded)),
+        (_FEEDBACK_SECONDS, compose_feedback(settings)),
+    )
+    for seconds, task in far_away:
+        if task is not None:
+            threading.Thread(target=_every, args=(ended, seconds, task), daemon=True).start()
     try:
         while not stop.wait(settings.timer_seconds):
             check_lease()

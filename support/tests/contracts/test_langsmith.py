@@ -283,6 +283,25 @@ def test_feedback_is_read_by_run_and_key(langsmith_peer: LangSmithPeer):
     assert rating.score == 2.0
 
 
+def test_feedback_is_read_by_project_and_time(langsmith_peer: LangSmithPeer):
+    """What was given in a project since a moment comes back, without what was given before."""
+    project, runs = traced(langsmith_peer)
+    session = str(langsmith_peer.client.read_project(project_name=project).id)
+
+    def since(moment: datetime) -> set[float]:
+        given = langsmith_peer.client.list_feedback(
+            feedback_key=["user_score"],
+            session=[session],
+            has_score=True,
+            min_created_at=moment.isoformat(),
+        )
+        return {float(one.score or 0) for one in given if one.run_id and one.created_at}
+
+    begun = runs["good"].start_time.replace(tzinfo=UTC)
+    assert since(begun - timedelta(hours=1)) == {5.0, 2.0}
+    assert since(datetime.now(UTC) + timedelta(hours=1)) == set()
+
+
 # -- experiments ----------------------------------------------------------------------------------
 
 

@@ -472,6 +472,8 @@ class LangSmith:
             row
             for row in self.feedback.values()
             if all(row[key] in query.getall(name) for name, key in keys.items() if name in query)
+            and _between(row["created_at"], query.get("min_created_at"), None)
+            and (query.get("has_score", "").lower() != "true" or row["score"] is not None)
         ]
         return _page(rows, request)
 

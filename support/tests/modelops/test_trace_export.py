@@ -137,5 +137,5 @@ def test_a_judgement_stands_beside_its_trace(langsmith: LangSmith, export: Trace
     assert export.flush(20)
     [given] = langsmith.feedback.values()
     assert (given["run_id"], given["key"], given["score"]) == (request_id, "quality", 0.25)
-    assert given["feedback_source"]["metadata"] == {"source": "review"}
+    assert given["feedback_source"]["metadata"] == {"sent_by": "code-chef", "source": "review"}
     assert given["session_id"] in langsmith.sessions

@@ -30,6 +30,8 @@ _PAUSE: Final = 0.5
 _RETRY: Final = 30.0
 _TIMEOUT_MS: Final = (3_000, 10_000)
 _THREAD: Final = "chef-traces"
+SENT_BY: Final = "sent_by"
+"""Key of the feedback's source that marks what we sent: it must not come back as somebody's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,7 +173,11 @@ class TraceExport:
             run_id=request_trace_id(given.request_id),
             key=given.kind,
             score=given.score,
-            source_info={"source": given.source, **({"arm": given.arm} if given.arm else {})},
+            source_info={
+                SENT_BY: "code-chef",
+                "source": given.source,
+                **({"arm": given.arm} if given.arm else {}),
+            },
             session_id=self._project,
             stop_after_attempt=2,
         )

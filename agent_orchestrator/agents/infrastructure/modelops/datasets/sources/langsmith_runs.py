@@ -79,7 +79,7 @@ class LangSmithRuns:
     def _examples(
         self, client: Client, project_id: str, filters: Filters
     ) -> Iterator[Example | BadRow]:
-        for run in _runs(client, self.query(project_id, filters)):
+        for run in query_runs(client, self.query(project_id, filters)):
             yield example_of(
                 run.inputs or {},
                 run.outputs or {},
@@ -141,7 +141,7 @@ def _plain(metadata: Mapping[str, Any]) -> dict[str, Any]:
     return {k: v for k, v in metadata.items() if isinstance(v, str | int | float | bool | list)}
 
 
-def _runs(client: Client, query: Mapping[str, Any]) -> Iterator[Any]:
+def query_runs(client: Client, query: Mapping[str, Any]) -> Iterator[Any]:
     """Yield the runs of a query; the client asks for them asynchronously only."""
     with asyncio.Runner() as loop, reading("runs"):
         api = client.runs
