@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pydantic import BaseModel
 
-from agent_orchestrator.agents._shared.base_agent import BaseAgent
+from agent_orchestrator.agents._shared.base_agent import BaseAgent, Turn
 from agent_orchestrator.agents._shared.commands import Commands, WorkspaceRules, load_rules
 from agent_orchestrator.agents._shared.mcp_mapping import load_mapping
 from agent_orchestrator.agents._shared.mcp_tools import McpTools, open_mcp_tools
-from agent_orchestrator.agents._shared.profile import load_profile
+from agent_orchestrator.agents._shared.profile import AgentProfile, load_profile
 from agent_orchestrator.agents._shared.review_loop import Review, ReviewLoop
 from agent_orchestrator.agents._shared.workspace import Workspace
-from agent_orchestrator.agents._shared.workspace_tools import workspace_tools
+from agent_orchestrator.agents._shared.workspace_tools import BUILT_IN, workspace_tools
+from agent_orchestrator.errors import SettingsError
 from agent_orchestrator.settings import Settings
 from agent_orchestrator.stores.database import Database
 from agent_orchestrator.wiring.agent_models import AgentModels, open_agent_models
@@ -39,13 +41,16 @@ class Team:
     mcp: McpTools
     root: Path | None
     """The workspace, None when there is none."""
+    turn: Turn = field(default_factory=asyncio.Lock)
+    """Held by whoever works in it: the diff of one piece of work must be that of one."""
 
     def agent(
         self, name: str, root: Path | None = None, *, answer: type[BaseModel] | None = None
     ) -> BaseAgent:
         """Return an agent that works in ``root``, by default in the configured workspace.
 
-        Raises SettingsError for a broken tools.yaml, ConfigurationError for a workspace that is
+        Those of the configured workspace take turns; who names ``root`` sees to that. Raises
+        SettingsError for a broken tools.yaml, ConfigurationError for a workspace that is
         none or overlaps with what governs agents.
         """
         profile = load_profile(name)
@@ -55,10 +60,24 @@ class Team:
             notes.append(_NO_WORKSPACE)
         else:
             workspace = self._workspace(place)
-            names = (*profile.tools.core, *profile.tools.profile)
-            built_in = workspace_tools(workspace, Commands(workspace, self.rules), names)
-            tools = [*built_in, *tools]
-        return BaseAgent(profile, self.models.model(name), tools, answer=answer, notes=notes)
+            commands = Commands(workspace, self.rules)
+            tools = [*workspace_tools(workspace, commands, self._built_in(profile)), *tools]
+        model = self.models.model(name)
+        turn = self.turn if root is None and place else None
+        return BaseAgent(profile, model, tools, answer=answer, notes=notes, turn=turn)
+
+    def _built_in(self, profile: AgentProfile) -> list[str]:
+        """Return the built-in tools that an agent names; the others are its MCP servers'."""
+        named = [*profile.tools.core, *profile.tools.profile]
+        servers = tuple(f"{server}_" for server in self.mcp.mapping.servers)
+        unknown = [n for n in named if n not in BUILT_IN and not n.startswith(servers)]
+        if unknown:
+            raise SettingsError(
+                f"tools.yaml of {profile.name!r} names an unknown tool: {unknown[0]!r}.",
+                remedy=f"Built in are {', '.join(BUILT_IN)}; those of MCP servers begin with the "
+                "server's name.",
+            )
+        return [name for name in named if name in BUILT_IN]
 
     def review_loop(
         self,
@@ -75,6 +94,7 @@ class Team:
             send_backs=self.rules.send_backs,
             judge=self.models.judge,
             tell=tell,
+            turn=self.turn if root == self.root else None,
         )
 
     def _workspace(self, root: Path) -> Workspace:

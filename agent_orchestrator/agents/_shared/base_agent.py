@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Literal
 from uuid import uuid4
@@ -27,8 +28,11 @@ from pydantic import BaseModel
 from agent_orchestrator.agents._shared.answer_log import Answer, AnswerLog, ModelCall
 from agent_orchestrator.agents._shared.profile import AgentProfile
 from agent_orchestrator.agents._shared.tool_choice import ToolChoice
+from agent_orchestrator.agents._shared.tool_news import ToolNews
 from agent_orchestrator.errors import ChefError, UnavailableError
 
+Turn = AbstractAsyncContextManager[Any]
+"""Entered again and again; an ``asyncio.Lock`` is one."""
 Ending = Literal["finished", "out_of_calls"]
 """The model had nothing left to do, or it had no call left."""
 
@@ -71,6 +75,7 @@ class BaseAgent:
         answer: the form of its last answer, None for text.
         middleware: further middleware, outermost.
         notes: what its users should know, e.g. tools that could not be had.
+        turn: held while it works, by agents that must not work at the same time.
     """
 
     def __init__(
@@ -82,9 +87,11 @@ class BaseAgent:
         answer: type[BaseModel] | None = None,
         middleware: Sequence[AgentMiddleware[Any, Any]] = (),
         notes: Sequence[str] = (),
+        turn: Turn | None = None,
     ) -> None:
         self.profile = profile
         self.notes = tuple(notes)
+        self._turn: Turn = turn or nullcontext()
         self.graph: Any = create_agent(
             model,
             tools,
@@ -107,7 +114,8 @@ class BaseAgent:
         Raises what the model raises (see RoutedChatModel); errors of tools are told to the model.
         """
         given = [_with_id(message) for message in messages]
-        state = await self.graph.ainvoke({"messages": given}, config)
+        async with self._turn:
+            state = await self.graph.ainvoke({"messages": given}, config)
         known = {message.id for message in given}
         answers: list[Answer] = state.get("answers", [])
         added = [m for m in state["messages"] if isinstance(m, AIMessage | ToolMessage)]
@@ -134,6 +142,7 @@ def _middleware(
     """Return what every agent's calls pass through; failover to other models is the router's."""
     return [
         AnswerLog(),
+        ToolNews(profile.name),
         ModelCallLimitMiddleware(run_limit=profile.tools.model_calls),
         SummarizationMiddleware(
             model,

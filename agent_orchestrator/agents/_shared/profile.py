@@ -27,9 +27,10 @@ class ToolProfile(BaseModel):
     token_budget: Annotated[int, Field(ge=0)] = 4000
     """What the descriptions of the offered tools may take of a request (``progressive``)."""
     core: tuple[str, ...] = ()
-    """Built-in tools that every request offers."""
+    """Tools that every request offers: built-in ones, and ``<server>_<tool>`` of MCP servers."""
     profile: tuple[str, ...] = ()
-    """Further built-in tools; those of MCP servers stand in config/mcp-agent-tool-mapping.yaml."""
+    """Further tools of this agent. Which tools of MCP servers it may use at all stands in
+    config/mcp-agent-tool-mapping.yaml."""
     model_calls: Annotated[int, Field(ge=1)] = 40
     """Most calls of the model for one task."""
     summarise_above_tokens: Annotated[int, Field(ge=1000)] = 60_000

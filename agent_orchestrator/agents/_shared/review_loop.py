@@ -2,9 +2,9 @@
 
 ::
 
-    START → develop → check → review → settle → END
-               ↑        ↓ (no change)    ↑
-               └─ send back ←──┘ (at most N times)
+    START → begin → develop → check → review → settle → END
+                       ↑                 ↓
+                       └── send back ←───┘  at most N times; without a change, check → settle
 
 What the tests and the linter say is measured here, in the sandbox; no model is believed on it. A
 change is accepted when the tests pass, the linter has nothing to say, and the reviewer accepts it.
@@ -14,6 +14,7 @@ The outcome is a judgement on the arm of the model that made the change.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Protocol, TypedDict, cast
 
@@ -25,7 +26,7 @@ from langgraph.graph.message import add_messages
 from pydantic import BaseModel, Field
 
 from agent_orchestrator.agents._shared.answer_log import ModelCall
-from agent_orchestrator.agents._shared.base_agent import AgentResult, BaseAgent
+from agent_orchestrator.agents._shared.base_agent import AgentResult, BaseAgent, Turn
 from agent_orchestrator.agents._shared.commands import Check, Commands
 from agent_orchestrator.domain.verdict import Verdict
 
@@ -96,6 +97,8 @@ class ReviewedWork:
     review: Review | None
     sent_back: int
     """How often the change was sent back."""
+    call: ModelCall | None
+    """The call that ended the work: whoever judges it later names its request id."""
 
     def report(self) -> str:
         """Return the outcome in words, for a person."""
@@ -124,6 +127,7 @@ class ReviewLoop:
         send_backs: how often a change may be sent back.
         judge: takes the outcome, for the arm that made the change.
         tell: told which agent works on what.
+        turn: held while they work: nobody else may change the workspace meanwhile.
     """
 
     def __init__(
@@ -135,6 +139,7 @@ class ReviewLoop:
         send_backs: int,
         judge: Judge,
         tell: Callable[[str, str], None] = lambda _agent, _task: None,
+        turn: Turn | None = None,
     ) -> None:
         self._developer = developer
         self._reviewer = reviewer
@@ -142,10 +147,16 @@ class ReviewLoop:
         self._send_backs = send_backs
         self._judge = judge
         self._tell = tell
+        self._turn: Turn = turn or nullcontext()
         graph = StateGraph(ReviewState)
-        for step in (self.develop, self.check, self.review, self.send_back, self.settle):
-            graph.add_node(step.__name__, step)
-        graph.add_edge(START, "develop")
+        graph.add_node("begin", self.begin)
+        graph.add_node("develop", self.develop)
+        graph.add_node("check", self.check)
+        graph.add_node("review", self.review)
+        graph.add_node("send_back", self.send_back)
+        graph.add_node("settle", self.settle)
+        graph.add_edge(START, "begin")
+        graph.add_edge("begin", "develop")
         graph.add_edge("develop", "check")
         graph.add_conditional_edges("check", _after_check)
         graph.add_conditional_edges("review", self._after_review)
@@ -158,11 +169,10 @@ class ReviewLoop:
         self, messages: list[AnyMessage], config: RunnableConfig | None = None
     ) -> ReviewedWork:
         """Work on the last message; raises as ``BaseAgent.run`` and ``Commands`` do."""
-        before = await anyio.to_thread.run_sync(self._commands.diff)
-        begun = {"messages": messages, "task": messages[-1].text, "before": before, "sent_back": 0}
-        ended = cast(ReviewState, await self.graph.ainvoke(begun, config))
-        change = ended.get("change")
-        review = ended.get("review")
+        begun = {"messages": messages, "task": messages[-1].text, "sent_back": 0}
+        async with self._turn:
+            ended = cast(ReviewState, await self.graph.ainvoke(begun, config))
+        change, review, call = ended.get("change"), ended.get("review"), ended.get("last_call")
         return ReviewedWork(
             verdict=Verdict(ended.get("verdict") or Verdict.INCONCLUSIVE),
             text=ended["messages"][-1].text,
@@ -171,7 +181,12 @@ class ReviewLoop:
             linter=_check(change["linter"]) if change else None,
             review=Review.model_validate(review) if review else None,
             sent_back=ended["sent_back"],
+            call=ModelCall(**call) if call else None,
         )
+
+    async def begin(self, state: ReviewState) -> ReviewState:
+        """Note what was changed already, by others."""
+        return {"before": await anyio.to_thread.run_sync(self._commands.diff)}
 
     async def develop(self, state: ReviewState, config: RunnableConfig) -> ReviewState:
         """Let the developer work, on the task or on what the review found."""

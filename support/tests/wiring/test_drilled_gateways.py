@@ -1,6 +1,7 @@
 """Rollback drills of gateways that are at work, as separate processes."""
 
 import asyncio
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,9 @@ from agent_orchestrator.agents.infrastructure.modelops.usecases.rollouts import 
     RolloutStatusRequest,
 )
 from agent_orchestrator.domain.verdict import Verdict
+from agent_orchestrator.wiring.agent_models import open_agent_models
 from agent_orchestrator.wiring.embedded import compose
+from agent_orchestrator.wiring.processes import serving_now
 
 
 async def last_drill(fleet: Fleet) -> DrillReport:
@@ -75,3 +78,17 @@ async def test_a_gateway_that_hangs_fails_the_drill_by_name(tmp_path: Path):
         assert drill.verdict is Verdict.FAIL
         assert hanging.process in drill.message
         await fleet.agreement()
+
+
+async def test_a_drill_waits_for_the_process_that_runs_agents_too(tmp_path: Path):
+    """It has a router of its own, so a rollback must be effective there as well."""
+    async with Fleet(tmp_path, gateways=1) as fleet:
+        settings = fleet.workspace.settings()
+        async with open_agent_models(settings, fleet.database):
+            [gateway, agents] = serving_now(settings)
+            await eventually(lambda: len(fleet.board.of(AGENT, time.time())) == 2)
+            deploy = ("deploy", AGENT, "--version", "v1.0.0", "--strategy", "immediate", "--yes")
+            assert await fleet.run(*deploy) == 0
+            drill = await last_drill(fleet)
+    assert drill.verdict is Verdict.PASS
+    assert {p.process for p in drill.processes} == {gateway, agents}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,14 +10,17 @@ from typing import Any
 
 import pytest
 from langchain_core.messages import HumanMessage
+from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.graph import START, StateGraph
 from tests.agents.samples import BROKEN, MENDED, sample_repository
 from tests.doubles.canaries import ROLLOUT, start_canary
 from tests.doubles.openai_server import OpenAIServer, Reply
 from tests.doubles.workspace import Workspace
 
-from agent_orchestrator.agents._shared.review_loop import ReviewedWork
+from agent_orchestrator.agents._shared.review_loop import ReviewedWork, ReviewState
 from agent_orchestrator.domain.outcomes import Judged
 from agent_orchestrator.domain.verdict import Verdict
+from agent_orchestrator.serving.router import NoAnswerError
 from agent_orchestrator.stores.database import Database
 from agent_orchestrator.stores.outcomes import OutcomeStore
 from agent_orchestrator.wiring.agents import Team, open_team
@@ -198,3 +202,73 @@ async def test_no_model_is_believed_on_the_tests(
         database.close()
     assert result.verdict is (Verdict.PASS if honest else Verdict.FAIL)
     assert [j.score for j in judgements(workspace)] == [float(honest)]
+
+
+async def test_what_was_done_is_not_done_again_after_a_break(
+    workspace: Workspace, tmp_path: Path, rules: None
+):
+    """Within a graph that has checkpoints, a review that failed is taken up where it broke off."""
+    broken = True
+
+    def script(body: Mapping[str, Any]) -> Reply:
+        if body["model"] != "acme/code_review":
+            return developing(body["messages"], MENDED)
+        return Reply("down", status=503) if broken else reviewing(body["messages"])
+
+    async with OpenAIServer(script) as server:
+        start_canary(workspace, "feature_dev", server.url, "code_review")
+        text = workspace.models_yaml.read_text()
+        workspace.models_yaml.write_text(text.replace("[deepseek/deepseek-chat]", "[]"))
+        database = Database(workspace.settings().database)
+        async with open_team(workspace.settings(), database) as team:
+            loop = team.review_loop(sample_repository(tmp_path / "t1"))
+            whole = StateGraph(ReviewState)
+            whole.add_node("work", loop.graph)
+            whole.add_edge(START, "work")
+            saved = whole.compile(checkpointer=InMemorySaver())
+            config: Any = {"configurable": {"thread_id": "t1"}}
+            begun: ReviewState = {"messages": [HumanMessage(TASK)], "task": TASK, "sent_back": 0}
+            with pytest.raises(NoAnswerError):
+                await saved.ainvoke(begun, config)
+            developed = sum("feature_dev" in seen.body["model"] for seen in server.requests)
+            broken = False
+            ended = await saved.ainvoke(None, config)
+        database.close()
+    assert ended["verdict"] == "pass"
+    assert sum("feature_dev" in seen.body["model"] for seen in server.requests) == developed
+    assert [j.score for j in judgements(workspace)] == [1.0]
+
+
+async def test_agents_of_one_workspace_take_turns(
+    workspace: Workspace, tmp_path: Path, rules: None
+):
+    """Two pieces of work at once: neither finds the other's half-done change in its diff."""
+    workspace.variables["CHEF_WORKSPACE"] = str(sample_repository(tmp_path / "shared"))
+    working: set[str] = set()
+    together: list[set[str]] = []
+
+    def script(body: Mapping[str, Any]) -> Reply:
+        who = body["model"]
+        if who == "acme/code_review":
+            return reviewing(body["messages"])
+        working.add(who)
+        together.append(set(working))
+        if body["messages"][-1]["role"] == "user":
+            return call("write_file", path=f"{who[5:]}.py", text="x = 1\n")
+        working.discard(who)
+        return Reply("Done.")
+
+    async with OpenAIServer(script) as server:
+        workspace.serve_elsewhere(
+            **dict.fromkeys(("feature_dev", "cicd", "code_review"), server.url)
+        )
+        database = Database(workspace.settings().database)
+        async with open_team(workspace.settings(), database) as team:
+            loop = team.review_loop(team.root)
+            done, _ = await asyncio.gather(
+                loop.run([HumanMessage("Write feature_dev.py")]),
+                team.agent("cicd").run([HumanMessage("Write cicd.py")]),
+            )
+        database.close()
+    assert all(len(at_once) == 1 for at_once in together)
+    assert done.call is not None
