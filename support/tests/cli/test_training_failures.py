@@ -1,11 +1,14 @@
 """Each diagnosed cause of a failure, met by a real worker on a Space and shown by ``chef``."""
 
+import re
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.cli.conftest import Chef, SpaceFor
+from tests.doubles import workshop
 from tests.doubles.hub import READ, Account, HubDouble
 from tests.doubles.workspace import Workspace
 
@@ -20,6 +23,16 @@ import resource, runpy, sys
 limit, sys.argv = int(sys.argv[1]), ["space"]
 resource.setrlimit(resource.{kind}, (limit, limit))
 runpy.run_module("agent_orchestrator.training_space.process", run_name="__main__")
+"""
+
+
+#: Runs the Space's app where a disk of its own holds the models: the base, and hardly more.
+SMALL_DISK = """
+import os, sys
+mount = 'mkdir -p "$1" && mount -t tmpfs -o size="$2" none "$1" && cp -r "$3" "$1/tiny-code"'
+app = 'exec "$0" -m agent_orchestrator.training_space.process'
+command = ["sh", "-c", f"{mount} && {app}", sys.executable, *sys.argv[1:]]
+os.execvp("unshare", ["unshare", "-Urm", *command])
 """
 
 
@@ -80,6 +93,24 @@ def test_a_full_disk(chef: Chef, space_for_chef: SpaceFor, workspace: Workspace)
     assert "Free some space" in error["remedy"]
     assert not list(space.artifacts.glob("*/code-chef-*"))
     assert not list((workspace.state / "artifacts").glob("*/code-chef-*"))
+
+
+def test_a_disk_that_has_no_room_left(
+    chef: Chef,
+    space_for_chef: SpaceFor,
+    tmp_path: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+):
+    """The kernel says it, the worker passes it on."""
+    if subprocess.run(["unshare", "-Urm", "true"], check=False).returncode:
+        pytest.skip("No mount namespaces for users here.")
+    base = workshop.tiny_base(tmp_path_factory.getbasetemp().parent)
+    models = tmp_path / "space" / "space" / "artifacts" / "local"
+    size = sum(path.stat().st_size for path in base.iterdir()) + 48 * 1024
+    space_for_chef(program=("-c", SMALL_DISK), arguments=(str(models), str(size), str(base)))
+    error = failed(chef, *TRAIN, TINY, *options())
+    assert error["kind"] == "disk_full", error
+    assert re.search("No space left on device|os error 28", error["message"]), error
 
 
 def test_a_time_out(chef: Chef, space_for_chef: SpaceFor, workspace: Workspace):
