@@ -1,4 +1,7 @@
-"""Where conversations are kept between turns: SQLite in the state folder."""
+"""Where conversations are kept between turns.
+
+In the state database where that is a server, else in a file of their own by LangGraph's own saver.
+"""
 
 from __future__ import annotations
 
@@ -10,14 +13,25 @@ import aiosqlite
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 
+from agent_orchestrator.conversation.database_saver import DatabaseSaver
 from agent_orchestrator.settings import Settings
+from agent_orchestrator.stores.checkpoints import CheckpointStore
+from agent_orchestrator.stores.database import Database
 
 _BUSY_SECONDS = 15.0
 
 
 @asynccontextmanager
-async def open_checkpoints(settings: Settings) -> AsyncIterator[BaseCheckpointSaver[Any]]:
-    """Open the checkpoints, made when they are not there; several processes may share them."""
+async def open_checkpoints(
+    settings: Settings, database: Database
+) -> AsyncIterator[BaseCheckpointSaver[Any]]:
+    """Open the checkpoints, made when they are not there; several processes may share them.
+
+    ``database`` is the one that the settings name.
+    """
+    if not settings.database.startswith("sqlite"):
+        yield DatabaseSaver(CheckpointStore(database))
+        return
     settings.checkpoints.parent.mkdir(parents=True, exist_ok=True)
     async with aiosqlite.connect(settings.checkpoints, timeout=_BUSY_SECONDS) as connection:
         saver = AsyncSqliteSaver(connection)

@@ -1,8 +1,8 @@
 """The events of a conversation. Every door that streams (HTTP, terminal) shows exactly these.
 
 ``seq`` rises within a thread; events can be read again from one (``stores.thread_events``). A
-``token`` is passing: it is not kept, has the ``seq`` of the event before it, and its text comes
-again, whole, in a ``message``.
+``token`` is passing: it is not kept and has the ``seq`` of the event before it. What an agent says
+last comes again, whole, in a ``message`` of the same ``message_id``.
 """
 
 from __future__ import annotations

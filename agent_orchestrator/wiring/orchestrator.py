@@ -9,8 +9,7 @@ from typing import Any
 
 from langgraph.checkpoint.base import BaseCheckpointSaver
 
-from agent_orchestrator.agents._shared.base_agent import BaseAgent
-from agent_orchestrator.agents._shared.node import AgentNode
+from agent_orchestrator.agents._shared.node import AgentNode, alone, reviewed, tell_works
 from agent_orchestrator.agents._shared.profile import load_profile
 from agent_orchestrator.agents.infrastructure.workflows.modelops.consulting import Consulting
 from agent_orchestrator.agents.infrastructure.workflows.modelops.steps import Steps
@@ -23,10 +22,9 @@ from agent_orchestrator.settings import Settings
 from agent_orchestrator.stores.database import Database
 from agent_orchestrator.stores.thread_events import ThreadEventStore
 from agent_orchestrator.stores.threads import ThreadStore
-from agent_orchestrator.wiring.agent_models import AgentModels, open_agent_models
+from agent_orchestrator.wiring.agent_models import AgentModels
+from agent_orchestrator.wiring.agents import NAMES, Team, open_team
 from agent_orchestrator.wiring.embedded import Embedded, compose
-
-WORKERS = ("feature_dev", "code_review", "cicd", "documentation")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +32,7 @@ class Orchestrator:
     """What the doors open."""
 
     embedded: Embedded
-    models: AgentModels
+    team: Team
     graph: Graph
     conversation: Conversation
     checkpointer: BaseCheckpointSaver[Any]
@@ -52,15 +50,15 @@ async def open_orchestrator(settings: Settings) -> AsyncIterator[Orchestrator]:
     database = Database(settings.database)
     log = ThreadEventStore(database)
     async with (
-        open_agent_models(settings, database) as models,
-        open_checkpoints(settings) as checkpointer,
+        open_team(settings, database) as team,
+        open_checkpoints(settings, database) as checkpointer,
     ):
-        graph = compose_graph(settings, embedded, models, checkpointer)
+        graph = compose_graph(settings, embedded, team, checkpointer)
         conversation = Conversation(graph, log)
         try:
             yield Orchestrator(
                 embedded=embedded,
-                models=models,
+                team=team,
                 graph=graph,
                 conversation=conversation,
                 checkpointer=checkpointer,
@@ -75,43 +73,44 @@ async def open_orchestrator(settings: Settings) -> AsyncIterator[Orchestrator]:
 def compose_graph(
     settings: Settings,
     embedded: Embedded,
-    models: AgentModels,
+    team: Team,
     checkpointer: BaseCheckpointSaver[Any] | None,
 ) -> Graph:
-    """Return the graph with those agents that have a model, and what is asked of models with it."""
-    workers = {
-        name: BaseAgent(load_profile(name), models.model(name))
-        for name in WORKERS
-        if models.obstacle(name) is None
-    }
-    consulted = models.obstacle(INFRASTRUCTURE) is None
-    infrastructure = load_profile(INFRASTRUCTURE)
-    steps = Steps(
-        use_cases=embedded.coordinator,
-        langsmith=settings.langsmith_api_key is not None,
-        consulted=consulted,
-    )
+    """Return the graph with those agents that have a model now."""
+    agents = {name: _agent(team, name) for name in NAMES if team.models.obstacle(name) is None}
+    consulted = team.models.obstacle(INFRASTRUCTURE) is None
     return build_graph(
-        supervisor=_supervisor(models, workers),
-        steps=steps,
+        supervisor=_supervisor(team.models, agents),
+        steps=Steps(
+            use_cases=embedded.coordinator,
+            langsmith=settings.langsmith_api_key is not None,
+            consulted=consulted,
+        ),
         consulting=Consulting(
-            model=models.model(INFRASTRUCTURE),
-            profile=infrastructure,
+            model=team.models.model(INFRASTRUCTURE),
+            profile=load_profile(INFRASTRUCTURE),
             use_cases=embedded.coordinator,
         )
         if consulted
         else None,
-        agents={name: AgentNode(worker) for name, worker in workers.items()},
+        agents=agents,
         checkpointer=checkpointer,
     )
 
 
-def _supervisor(models: AgentModels, workers: Collection[str]) -> Supervisor:
-    profile = load_profile(SUPERVISOR)
+def _agent(team: Team, name: str) -> AgentNode:
+    """Return an agent's node; what feature_dev changes in a workspace is reviewed."""
+    if name == "feature_dev" and team.root is not None:
+        loop = team.review_loop(team.root, developer=name, tell=tell_works)
+        return AgentNode(name, reviewed(loop))
+    return AgentNode(name, alone(team.agent(name)))
+
+
+def _supervisor(models: AgentModels, agents: Collection[str]) -> Supervisor:
     obstacle = models.obstacle(SUPERVISOR)
     return Supervisor(
         model=None if obstacle else models.model(SUPERVISOR),
         obstacle=obstacle or "",
-        prompt=profile.prompt,
-        agents={name: load_profile(name).tools.description for name in (*workers, INFRASTRUCTURE)},
+        prompt=load_profile(SUPERVISOR).prompt,
+        agents={name: load_profile(name).tools.description for name in (*agents, INFRASTRUCTURE)},
     )

@@ -2,48 +2,76 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 
 from langchain_core.messages import AnyMessage, HumanMessage
 from langchain_core.runnables import RunnableConfig
 
-from agent_orchestrator.agents._shared.base_agent import AgentResult
+from agent_orchestrator.agents._shared.base_agent import BaseAgent
+from agent_orchestrator.agents._shared.review_loop import ReviewLoop
 from agent_orchestrator.agents._shared.telling import say, say_error, tell
 from agent_orchestrator.errors import ChefError
 from agent_orchestrator.state import State, Work
 
 
-class Works(Protocol):
-    """An agent, or a group of agents that works as one (``BaseAgent`` is one)."""
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A piece of work that has ended."""
 
-    @property
-    def name(self) -> str:
-        """Its name."""
+    text: str
+    outcome: str
+    message_id: str | None = None
+    """Of the message that the text was written in, when it is one."""
 
-    async def run(
-        self, messages: Sequence[AnyMessage], config: RunnableConfig | None = None
-    ) -> AgentResult:
-        """Work on the last message until it is done."""
+
+Working = Callable[[list[AnyMessage], RunnableConfig], Awaitable[Finished]]
 
 
 class AgentNode:
     """Runs an agent on the one piece that the supervisor sent to it."""
 
-    def __init__(self, agent: Works) -> None:
-        self._agent = agent
+    def __init__(self, name: str, working: Working) -> None:
+        self._name = name
+        self._working = working
 
     async def __call__(self, state: State, config: RunnableConfig) -> State:
         """Return the agent's last message and its work; an agent that fails fails alone."""
         (piece,) = state["assignments"]
-        name, task = self._agent.name, piece["task"]
-        tell("agent", {"agent": name, "task": task})
+        name, task = self._name, piece["task"]
         work: Work = {"agent": name, "task": task, "text": "", "outcome": "failed"}
         try:
-            result = await self._agent.run([*state["messages"], HumanMessage(task)], config)
+            done = await self._working([*state["messages"], HumanMessage(task)], config)
         except ChefError as error:
             return {"messages": [say_error(name, error)], "work": [{**work, "text": str(error)}]}
-        text = "\n".join(filter(None, (result.text, *result.notes)))
+        return {
+            "messages": [say(name, done.text, message_id=done.message_id)],
+            "work": [{**work, "text": done.text, "outcome": done.outcome}],
+        }
+
+
+def alone(agent: BaseAgent) -> Working:
+    """Return how an agent works by itself."""
+
+    async def work(messages: list[AnyMessage], config: RunnableConfig) -> Finished:
+        tell_works(agent.name, messages[-1].text)
+        result = await agent.run(messages, config)
         last = result.messages[-1].id if result.messages else None
-        done: Work = {**work, "text": text, "outcome": result.outcome}
-        return {"messages": [say(name, text, message_id=last)], "work": [done]}
+        return Finished(result.text, result.outcome, last)
+
+    return work
+
+
+def reviewed(loop: ReviewLoop) -> Working:
+    """Return how a developer works whose changes are reviewed."""
+
+    async def work(messages: list[AnyMessage], config: RunnableConfig) -> Finished:
+        done = await loop.run(messages, config)
+        return Finished(done.report(), done.verdict.value)
+
+    return work
+
+
+def tell_works(agent: str, task: str) -> None:
+    """Tell that an agent begins."""
+    tell("agent", {"agent": agent, "task": task})

@@ -7,6 +7,7 @@ import pytest
 from tests.doubles.workspace import Workspace
 
 from agent_orchestrator.agents.infrastructure.modelops.authorisation import Caller
+from agent_orchestrator.agents.infrastructure.modelops.registry import ModelRegistry
 from agent_orchestrator.conversation.events import ApprovalNeeded, End, Event, Message
 from agent_orchestrator.wiring.orchestrator import Orchestrator, open_orchestrator
 
@@ -18,6 +19,19 @@ BOB = Caller("bob", "chat", role="approver")
 def workspace(tmp_path: Path) -> Workspace:
     """Return a fresh installation without any language model."""
     return Workspace(tmp_path, {"OPENROUTER_BASE_URL": "https://openrouter.ai/api/v1"})
+
+
+@pytest.fixture
+def versions(workspace: Workspace) -> ModelRegistry:
+    """Register two versions whose models answer, and that were found good."""
+    workspace.build_dataset()
+    registry = ModelRegistry(workspace.settings().registry_json)
+    for model in ("acme/one", "acme/two"):
+        workspace.add_artifact(model)
+        version = registry.add_model_version("code_review", model_id=model).version
+        scores = {"accuracy": 0.9, "recommendation": "deploy"}
+        registry.update_evaluation_scores("code_review", version, scores)
+    return registry
 
 
 @pytest.fixture

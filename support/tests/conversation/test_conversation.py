@@ -7,25 +7,11 @@ from tests.conversation.conftest import BOB, asked_for, ending, resume, say, tex
 from tests.doubles.workspace import Workspace
 
 from agent_orchestrator.agents.infrastructure.modelops.authorisation import Caller
-from agent_orchestrator.agents.infrastructure.modelops.registry import ModelRegistry
 from agent_orchestrator.conversation.events import EVENT, Problem, UseCaseResult
 from agent_orchestrator.errors import ConflictError
 from agent_orchestrator.wiring.orchestrator import Orchestrator, open_orchestrator
 
 DEPLOY = "Deploy v1.1.0 to code_review immediately"
-
-
-@pytest.fixture
-def versions(workspace: Workspace) -> ModelRegistry:
-    """Register two versions whose models answer, and that were found good."""
-    workspace.build_dataset()
-    registry = ModelRegistry(workspace.settings().registry_json)
-    for model in ("acme/one", "acme/two"):
-        workspace.add_artifact(model)
-        version = registry.add_model_version("code_review", model_id=model).version
-        scores = {"accuracy": 0.9, "recommendation": "deploy"}
-        registry.update_evaluation_scores("code_review", version, scores)
-    return registry
 
 
 async def test_a_question_is_answered_with_the_use_cases_own_result(orchestrator: Orchestrator):
