@@ -14,6 +14,7 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from agent_orchestrator import __version__
 from agent_orchestrator.api import (
     approvals,
+    assistants,
     chat,
     document,
     feedback,
@@ -25,10 +26,16 @@ from agent_orchestrator.api import (
     problems,
     registry,
     rollouts,
+    runs,
+    threads,
 )
 from agent_orchestrator.api.limits import BODY_BYTES, SecurityHeaders
 from agent_orchestrator.api.services import Services
 
+_DOORS = (
+    *(chat, threads, runs, assistants),
+    *(approvals, jobs, rollouts, registry, feedback, overview),
+)
 _DESCRIPTION = """\
 The orchestrator over HTTP. Every request but `/health`, `/ready` and this document bears an access
 token, whose role says what it may do: a *viewer* reads, an *operator* also asks for changes, an
@@ -63,7 +70,7 @@ def create_app(
     app.include_router(health.router)
     app.include_router(modelops.router())
     app.router.routes.append(mcp.ROUTE)
-    for door in (chat, approvals, jobs, rollouts, registry, feedback, overview):
+    for door in _DOORS:
         app.include_router(door.router)
     app.add_middleware(RequestBodyLimitMiddleware, max_body_size=BODY_BYTES)
     if hosts:

@@ -80,7 +80,7 @@ async def resume(
     thread_id: ThreadId, given: ChatResume, caller: Reader, services: Wired
 ) -> EventStream:
     """Go on with a conversation that waits for an approval, after that was answered."""
-    await services.talks.check_known(thread_id)
+    await services.talks.find(thread_id)
     events = services.talks.resume(thread_id, given.approval_id, caller)
     return _stream(services, thread_id, await begun(_sent(events)))
 
@@ -95,7 +95,7 @@ async def events(
     thread_id: ThreadId, _caller: Reader, services: Wired, last_event_id: LastEventId = None
 ) -> EventStream:
     """Hear a conversation from its beginning, or from ``Last-Event-ID`` on."""
-    await services.talks.check_known(thread_id)
+    await services.talks.find(thread_id)
     heard = services.talks.listen(thread_id, last_event_id or 0)
     return _stream(services, thread_id, _sent(heard))
 

@@ -6,11 +6,11 @@ from typing import Annotated, Final
 
 from fastapi import Path
 
-_WORD: Final = r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,127}$"
+WORD: Final = r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,127}$"
 
-JobId = Annotated[str, Path(pattern=_WORD)]
-ApprovalId = Annotated[str, Path(pattern=_WORD)]
-RolloutId = Annotated[str, Path(pattern=_WORD)]
-VersionName = Annotated[str, Path(pattern=_WORD)]
+JobId = Annotated[str, Path(pattern=WORD)]
+ApprovalId = Annotated[str, Path(pattern=WORD)]
+RolloutId = Annotated[str, Path(pattern=WORD)]
+VersionName = Annotated[str, Path(pattern=WORD)]
 AgentName = Annotated[str, Path(pattern=r"^[a-z][a-z0-9_-]{0,63}$")]
-ThreadId = Annotated[str, Path(pattern=_WORD)]
+ThreadId = Annotated[str, Path(pattern=WORD)]

@@ -11,6 +11,7 @@ from fastapi import Depends, Request
 from agent_orchestrator.api.access import Access
 from agent_orchestrator.api.limits import Rates
 from agent_orchestrator.api.news import News
+from agent_orchestrator.api.run_records import Runs
 from agent_orchestrator.api.talks import Talks
 from agent_orchestrator.settings import Settings
 from agent_orchestrator.wiring.embedded import Embedded
@@ -24,6 +25,7 @@ class Services:
     settings: Settings
     orchestrator: Orchestrator
     talks: Talks
+    runs: Runs
     access: Access
     rates: Rates
     news: News
@@ -45,6 +47,7 @@ def compose_services(
         settings=settings,
         orchestrator=orchestrator,
         talks=Talks(orchestrator),
+        runs=Runs(),
         access=access,
         rates=rates,
         # Whatever is followed by its number.

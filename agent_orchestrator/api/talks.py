@@ -6,8 +6,8 @@ another's. Everybody who may look may read; what waits is approved elsewhere.
 
 from __future__ import annotations
 
-import secrets
 import time
+import uuid
 from collections.abc import AsyncGenerator, Mapping
 from typing import Any
 
@@ -17,7 +17,7 @@ from agent_orchestrator.agents.infrastructure.modelops.authorisation import Call
 from agent_orchestrator.conversation.events import Event
 from agent_orchestrator.conversation.snapshots import Snapshots
 from agent_orchestrator.domain.roles import may
-from agent_orchestrator.errors import Forbidden
+from agent_orchestrator.errors import Forbidden, NotFoundError
 from agent_orchestrator.stores.threads import Thread
 from agent_orchestrator.wiring.orchestrator import Orchestrator
 
@@ -39,16 +39,31 @@ class Talks:
 
         One that was begun elsewhere, at a terminal, belongs to who spoke first in it.
         """
-        made = thread_id or f"th_{secrets.token_hex(8)}"
-
-        def find() -> Thread:
-            first = self._events.after(made, 0, 1)
-            owner = str(first[0]["by"]) if first and first[0]["type"] == "said" else caller.name
-            return self.threads.open(made, owner, time.time(), notes)
-
-        thread = await anyio.to_thread.run_sync(find)
+        wanted = thread_id or str(uuid.uuid4())
+        thread = await anyio.to_thread.run_sync(self._begun, wanted)
+        if thread is None:
+            thread = await anyio.to_thread.run_sync(
+                self.threads.open, wanted, caller.name, time.time(), notes
+            )
         self.check_owner(thread, caller)
         return thread
+
+    async def find(self, thread_id: str) -> Thread:
+        """Return a conversation that was begun at any door. Raises NotFoundError."""
+        thread = await anyio.to_thread.run_sync(self._begun, thread_id)
+        if thread is None:
+            raise NotFoundError(f"No conversation {thread_id!r}.", remedy="Begin one.")
+        return thread
+
+    def _begun(self, thread_id: str) -> Thread | None:
+        try:
+            return self.threads.get(thread_id)
+        except NotFoundError:
+            first = self._events.after(thread_id, 0, 1)
+        if not first:
+            return None
+        owner = str(first[0].get("by") or "")
+        return self.threads.open(thread_id, owner, time.time())
 
     def check_owner(self, thread: Thread, caller: Caller) -> None:
         """Raise Forbidden unless the caller may speak in a conversation."""
@@ -76,11 +91,13 @@ class Talks:
         """Return whether a turn runs in this process."""
         return self._conversation.is_busy(thread_id)
 
-    async def check_known(self, thread_id: str) -> None:
-        """Raise NotFoundError for a conversation that nobody has begun, at any door."""
-        last = await anyio.to_thread.run_sync(self._events.last, thread_id)
-        if not last:
-            await anyio.to_thread.run_sync(self.threads.get, thread_id)
+    async def last_event(self, thread_id: str) -> int:
+        """Return the number of a conversation's newest event, 0 without any."""
+        return await anyio.to_thread.run_sync(self._events.last, thread_id)
+
+    def let_go(self, thread_id: str) -> None:
+        """See ``Conversation.let_go``."""
+        self._conversation.let_go(thread_id)
 
     async def forget(self, thread: Thread) -> None:
         """Remove a conversation and everything that was said in it."""
