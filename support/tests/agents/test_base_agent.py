@@ -163,9 +163,10 @@ async def test_a_long_conversation_is_summed_up_and_no_call_is_forgotten():
     steps = [call("read_file", path=f"{n}.py") for n in range(2)]
     async with serving(Reply("Summary."), *steps, Reply("Done.")) as setting:
         agent = BaseAgent(profile(summarise_above_tokens=4000), setting.model, [read_file])
-        result = await agent.run(asked)
+        result = await agent.run(asked, thread("t1"))
     assert result.text == "Done."
     assert len(result.calls) == 3
+    assert {o.task_id for o in setting.recording.outcomes} == {"t1"}
     assert len(setting.server.requests) == 4
     assert "Summary." in json.dumps(setting.server.requests[1].body["messages"])
 
