@@ -1,12 +1,13 @@
 """Experiments as jobs: processes that are followed, cancelled, budgeted, uploaded or kept here."""
 
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.doubles.langsmith import KEY, LangSmith
+from tests.doubles.model_servers import ModelServer
 from tests.doubles.openai_server import OpenAIServer, Reply
 from tests.doubles.workspace import Workspace, eventually
 
@@ -27,7 +28,7 @@ from agent_orchestrator.errors import InputError
 from agent_orchestrator.wiring.embedded import Embedded, compose
 
 ADA = Caller("ada", "cli", "admin")
-SMALL, LARGE = "acme/cicd", "acme/code_review"
+SMALL, LARGE, JUDGE = "acme/cicd", "acme/code_review", "acme/judge"
 ROWS = [
     {"id": f"q{n}", "inputs": {"task": f"Question {n}?"}, "outputs": {"answer": "yes"}}
     for n in range(4)
@@ -99,6 +100,26 @@ async def test_it_is_a_job_that_ends_with_the_finding(
     assert langsmith.requests == []
     costs = embedded.job_desk.budget.report(ListCosts())
     assert [job.kind for job in costs.jobs] == ["experiment"]
+
+
+async def test_what_was_paid_stands_beside_what_it_might_cost(workspace: Workspace):
+    """Answers and the judge's verdicts at the listed prices; kept ones are not paid for again."""
+
+    def reply(body: Mapping[str, Any]) -> Reply:
+        return Reply('{"better": "tie"}' if body["model"] == JUDGE else body["model"])
+
+    async with ModelServer(reply, kind="openrouter", models=(SMALL, LARGE, JUDGE)) as server:
+        workspace.variables |= {"OPENROUTER_BASE_URL": server.url, "OPENROUTER_API_KEY": "or_k"}
+        embedded = compose(workspace.settings())
+        path = template(workspace, judge={"model": JUDGE})
+        first = await report(embedded, (await start(embedded, path)).job_id)
+        again = await report(embedded, (await start(embedded, path)).job_id)
+    answers, verdicts = 2 * len(ROWS), 2 * len(ROWS)
+    cost = answers * (7 * 0.5e-6 + 1 * 1.5e-6) + verdicts * (7 * 0.5e-6 + 2 * 1.5e-6)
+    assert first.status == again.status == "completed"
+    assert first.actual_cost_usd == pytest.approx(cost)
+    assert first.estimated_cost_usd > cost
+    assert again.actual_cost_usd == 0.0
 
 
 async def test_every_arm_is_uploaded_with_its_tags(

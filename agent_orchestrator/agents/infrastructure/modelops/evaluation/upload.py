@@ -113,10 +113,10 @@ def upload_evaluation(
     candidate = _arm(report, "candidate", report.candidate, job_id)
     with _uploading(account, examples) as upload:
         target = upload.target()
-        after = upload.experiment(target, candidate)
         if report.baseline is None:
-            return _comparison_url(target, [after])
-        before = upload.experiment(target, _arm(report, "baseline", report.baseline, job_id))
+            return _comparison_url(target, upload.experiments(target, [candidate]))
+        baseline = _arm(report, "baseline", report.baseline, job_id)
+        before, after = upload.experiments(target, [baseline, candidate])
         comparative = upload.compare(
             target, before, after, _preferences(report), candidate.metadata
         )
@@ -132,7 +132,7 @@ def upload_experiments(
     """
     with _uploading(account, examples) as upload:
         target = upload.target()
-        return _comparison_url(target, [upload.experiment(target, one) for one in experiments])
+        return _comparison_url(target, upload.experiments(target, experiments))
 
 
 def _arm(report: EvalReport, arm: Arm, result: ModelResult, job_id: str) -> FinishedExperiment:
@@ -232,10 +232,16 @@ class _Upload:
 
     # -- the arms ---------------------------------------------------------------------------------
 
-    def experiment(
+    def experiments(
+        self, target: LangSmithDataset, finished: Sequence[FinishedExperiment]
+    ) -> list[UploadedExperiment]:
+        """Upload the arms' runs and their scores, all at once."""
+        with ThreadPoolExecutor(_PARALLEL) as threads:
+            return list(threads.map(lambda one: self._experiment(target, one), finished))
+
+    def _experiment(
         self, target: LangSmithDataset, finished: FinishedExperiment
     ) -> UploadedExperiment:
-        """Upload one arm's runs and their scores."""
         project = self.client.create_project(
             f"{finished.name}-{uuid.uuid4().hex[:8]}",
             description=finished.description,
@@ -316,21 +322,22 @@ class _Upload:
             reference_dataset=target.id,
             metadata=dict(metadata),
         )
-        preferences = [
-            {
-                "run_id": arm.runs[example][0],
-                "session_id": arm.project.id,
-                "key": PREFERENCE,
-                "score": score,
-                "comparative_experiment_id": comparative.id,
-                "feedback_group_id": group,
-            }
-            for example, scores in shares.items()
-            for group in [uuid.uuid4()]
-            for arm, score in zip((baseline, candidate), scores, strict=True)
-        ]
-        with ThreadPoolExecutor(_PARALLEL) as threads:  # one request each, as the SDK does it
-            list(threads.map(lambda given: self.client.create_feedback(**given), preferences))
+        for number, (example, scores) in enumerate(shares.items(), 1):
+            group = uuid.uuid4()
+            for arm, score in zip((baseline, candidate), scores, strict=True):
+                run_id = arm.runs[example][0]
+                self.client.create_feedback(
+                    run_id=run_id,
+                    trace_id=run_id,  # with it the client sends many in one request
+                    session_id=arm.project.id,
+                    key=PREFERENCE,
+                    score=score,
+                    comparative_experiment_id=comparative.id,
+                    feedback_group_id=group,
+                )
+            if number % _BATCH == 0:
+                self._flush()
+        self._flush()
         return comparative.id
 
 

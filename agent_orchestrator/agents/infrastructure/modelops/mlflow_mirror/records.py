@@ -102,10 +102,14 @@ def job_run(job: Job, losses: Sequence[tuple[int, float]] = ()) -> RunRecord:
             **({"chef.version": version} if version else {}),
             **failure,
         },
-        files=tuple(
-            Path(path) for path in ((result.get("evaluation") or {}).get("reports") or {}).values()
-        ),
+        files=tuple(_reports(result)),
     )
+
+
+def _reports(result: Mapping[str, Any]) -> Iterator[Path]:
+    """Yield the files that an evaluation or an experiment wrote."""
+    for finding in ("evaluation", "experiment"):
+        yield from map(Path, ((result.get(finding) or {}).get("reports") or {}).values())
 
 
 def rollout_run(state: RolloutState, decisions: Sequence[RecordedDecision]) -> RunRecord:
