@@ -11,6 +11,7 @@ from langgraph.checkpoint.base import BaseCheckpointSaver
 
 from agent_orchestrator.agents._shared.node import AgentNode, alone, reviewed, tell_works
 from agent_orchestrator.agents._shared.profile import load_profile
+from agent_orchestrator.agents._shared.skills import Skills, skills_folder
 from agent_orchestrator.agents.infrastructure.workflows.modelops.consulting import Consulting
 from agent_orchestrator.agents.infrastructure.workflows.modelops.steps import Steps
 from agent_orchestrator.agents.supervisor.routing import INFRASTRUCTURE, Supervisor
@@ -90,6 +91,7 @@ def compose_graph(
             model=team.models.model(INFRASTRUCTURE),
             profile=load_profile(INFRASTRUCTURE),
             use_cases=embedded.coordinator,
+            skills=Skills(skills_folder()),
         )
         if consulted
         else None,

@@ -7,6 +7,7 @@ order, beside two real gateways; of the others, every ``chef`` command is parsed
 import asyncio
 import os
 import re
+import secrets
 import shlex
 import socket
 import subprocess
@@ -24,11 +25,13 @@ from agent_orchestrator.settings import own_python
 from agent_orchestrator.stores.gateways import running_gateways
 
 ROOT = Path(__file__).parents[2]
-PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("support/docs/**/*.md")])
+SKILLS = sorted(ROOT.glob("support/skills/**/*.md"))
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("support/docs/**/*.md"), *SKILLS])
 _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 _BLOCK = re.compile(r"```(?:bash|sh|shell)\n(.*?)```", re.DOTALL)
 _MARKED = re.compile(r"<!-- runs in CI -->\n```bash\n(.*?)```", re.DOTALL)
-RUN = [page for page in PAGES if _MARKED.search(page.read_text(encoding="utf-8"))]
+#: Those of skills are run by ``test_skills``.
+RUN = [p for p in PAGES if p not in SKILLS and _MARKED.search(p.read_text(encoding="utf-8"))]
 
 
 # -- what is said ---------------------------------------------------------------------------------
@@ -101,13 +104,19 @@ def parse(command: click.Command, words: list[str]) -> None:
 
 
 def free_neighbours() -> int:
-    """Return a port that is free and has a free one after it."""
+    """Return a port that is free and has a free one after it.
+
+    Below those that a kernel gives to clients: one of these could be taken at any moment.
+    """
     while True:
+        port = 20_000 + secrets.randbelow(10_000)
         with socket.socket() as first, socket.socket() as second:
-            first.bind(("127.0.0.1", 0))
-            port: int = first.getsockname()[1]
-            if port < 65535 and second.connect_ex(("127.0.0.1", port + 1)):
-                return port
+            try:
+                first.bind(("127.0.0.1", port))
+                second.bind(("127.0.0.1", port + 1))
+            except OSError:
+                continue
+            return port
 
 
 def script_of(page: Path) -> str:

@@ -23,7 +23,7 @@ from agent_orchestrator.wiring.orchestrator import Orchestrator, open_orchestrat
 Script = dict[str, Callable[[Mapping[str, Any]], Reply]]
 
 
-def calling(name: str, **arguments: Any) -> Reply:
+def calling(name: str, /, **arguments: Any) -> Reply:
     """Return a reply that calls a tool."""
     function = {"name": name, "arguments": json.dumps(arguments)}
     return Reply("", tool_calls=[{"id": f"call_{name}", "type": "function", "function": function}])
@@ -214,3 +214,26 @@ async def test_a_model_that_is_down_is_an_error_and_the_thread_goes_on(
     events = await say(team, "Write a poem")
     assert [type(e) for e in events if isinstance(e, Problem)] == [Problem]
     assert "result" in types(await say(team, "list the models of code_review"))
+
+
+async def test_the_infrastructure_agents_model_loads_a_skill_when_it_needs_one(
+    team: Orchestrator, script: Script, server: OpenAIServer
+):
+    """Its requests carry the skill's description; the body comes with the call, and only then."""
+    script["supervisor"] = routed(("infrastructure", "say how deploying goes here"))
+    script["infrastructure"] = in_turn(
+        calling("load_skill", name="../../SECURITY"),
+        calling("load_skill", name="model-deployment-monitoring"),
+        Reply("As a canary, after the checklist."),
+    )
+    events = await say(team, "How is a model brought in front of traffic around here, dear team?")
+    assert "As a canary" in texts(events)
+    asked = [r.body for r in server.requests if r.body["model"] == "acme/infrastructure"]
+    (tool,) = [t for t in asked[0]["tools"] if t["function"]["name"] == "load_skill"]
+    assert "rolls back the language models" in tool["function"]["description"]
+    body, excuses = "## The seven patterns", "## Excuses"
+    assert body not in str(asked[0])
+    assert "There is no skill '../../SECURITY'" in str(asked[1]["messages"][-1])
+    told = asked[2]["messages"][-1]["content"]
+    assert body in told
+    assert excuses in told

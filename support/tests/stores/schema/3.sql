@@ -48,6 +48,33 @@ CREATE TABLE breaker_resets (
     at FLOAT NOT NULL, 
     PRIMARY KEY (seq)
 );
+CREATE TABLE checkpoint_writes (
+    thread_id VARCHAR NOT NULL, 
+    namespace VARCHAR NOT NULL, 
+    checkpoint_id VARCHAR NOT NULL, 
+    task_id VARCHAR NOT NULL, 
+    position INTEGER NOT NULL, 
+    task_path VARCHAR NOT NULL, 
+    channel VARCHAR NOT NULL, 
+    kind VARCHAR NOT NULL, 
+    body BLOB NOT NULL, 
+    PRIMARY KEY (thread_id, namespace, checkpoint_id, task_id, position)
+);
+CREATE TABLE checkpoints (
+    thread_id VARCHAR NOT NULL, 
+    namespace VARCHAR NOT NULL, 
+    checkpoint_id VARCHAR NOT NULL, 
+    parent_id VARCHAR, 
+    kind VARCHAR NOT NULL, 
+    body BLOB NOT NULL, 
+    metadata TEXT NOT NULL, 
+    PRIMARY KEY (thread_id, namespace, checkpoint_id)
+);
+CREATE TABLE cursors (
+    name VARCHAR NOT NULL, 
+    position VARCHAR NOT NULL, 
+    PRIMARY KEY (name)
+);
 CREATE TABLE decisions (
     seq INTEGER NOT NULL, 
     intent_id VARCHAR NOT NULL, 
@@ -175,3 +202,13 @@ CREATE TABLE thread_events (
     PRIMARY KEY (seq)
 );
 CREATE INDEX thread_events_by_thread ON thread_events (thread_id, seq);
+CREATE TABLE threads (
+    seq INTEGER NOT NULL, 
+    id VARCHAR NOT NULL, 
+    owner VARCHAR NOT NULL, 
+    created_at FLOAT NOT NULL, 
+    updated_at FLOAT NOT NULL, 
+    notes TEXT NOT NULL, 
+    PRIMARY KEY (seq), 
+    UNIQUE (id)
+);

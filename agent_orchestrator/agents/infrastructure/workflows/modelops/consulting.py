@@ -16,6 +16,7 @@ from langchain_core.runnables import RunnableConfig
 
 from agent_orchestrator.agents._shared.callers import caller_of
 from agent_orchestrator.agents._shared.profile import AgentProfile
+from agent_orchestrator.agents._shared.skills import LOAD_SKILL, Skills, skill_tool
 from agent_orchestrator.agents._shared.telling import say, say_error, tell
 from agent_orchestrator.agents.infrastructure.modelops.usecases.base import Request
 from agent_orchestrator.agents.infrastructure.modelops.usecases.index import USE_CASES
@@ -36,10 +37,11 @@ class Consulting:
     model: BaseChatModel
     profile: AgentProfile
     use_cases: UseCases
+    skills: Skills
 
     async def consult(self, state: ModelOpsState, config: RunnableConfig) -> ModelOpsState:
         """Let the model look until it answers, or wishes for a change."""
-        bound = self.model.bind_tools(use_case_tools())
+        bound = self.model.bind_tools([*use_case_tools(), skill_tool(self.skills)])
         history: list[AnyMessage] = [SystemMessage(self.profile.prompt), *state["messages"]]
         try:
             for _ in range(self.profile.tools.model_calls):
@@ -60,6 +62,10 @@ class Consulting:
         """Answer the model's calls that only look; return the first one that changes something."""
         for call in answer.tool_calls:
             try:
+                if call["name"] == LOAD_SKILL:
+                    page = self.skills.asked_for(call["args"])
+                    history.append(ToolMessage(page, tool_call_id=call["id"]))
+                    continue
                 use_case, request = _requested(call)
                 if USE_CASES[use_case].changes:
                     return _wished(use_case, request)
