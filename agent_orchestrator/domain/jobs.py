@@ -56,6 +56,8 @@ class Progress:
     """(step, loss) in order."""
     seconds: float | None = None
     """How long its process has run, by its own record."""
+    cost_usd: float | None = None
+    """What the models that it asked cost, by its own record."""
     tensorboard_url: str | None = None
     """Where the event files lie."""
     failure: Failure | None = None

@@ -53,10 +53,7 @@ async def carry_out(folder: Path, log: JobLog) -> dict[str, Any]:
     spec = SPEC.validate_json((folder / "spec.json").read_bytes())
     made = await _convert(settings, folder / "worker", spec, log)
     output = Path(made["output_dir"])
-    report: EvalReport | None = None
-    usd: float | None = 0.0
-    if spec.gate is not None:
-        report, usd = await evaluate(settings, spec.gate, folder.name, log)
+    report = await evaluate(settings, spec.gate, folder.name, log) if spec.gate else None
     beside, evaluation, scores = None, None, None
     if report is not None and spec.gate is not None:
         beside = _beside_parent(report, made, output)
@@ -79,7 +76,6 @@ async def carry_out(folder: Path, log: JobLog) -> dict[str, Any]:
         "weights_sha256": made["weights_sha256"],
         "evaluation": evaluation,
         "scores": scores,
-        "cost_usd": usd,
     }
 
 

@@ -43,11 +43,8 @@ from agent_orchestrator.wiring.tracing import compose_tracer
 
 async def evaluate(
     settings: Settings, spec: EvaluationSpec, job_id: str, log: JobLog
-) -> tuple[EvalReport, float | None]:
-    """Call both models and compare them; return also what the calls cost, USD, where it is known.
-
-    Raises as ``EvalRunner.run``.
-    """
+) -> EvalReport:
+    """Call both models and compare them. Raises as ``EvalRunner.run``."""
     tracer = compose_tracer(settings) if spec.upload else None  # what stays here, stays here whole
     versions = {ref.model: ref.version for ref in (spec.candidate, spec.baseline) if ref}
     places = (spec.candidate_endpoint, spec.baseline_endpoint, spec.judge_endpoint)
@@ -67,17 +64,19 @@ async def evaluate(
         judge = keeping_judge(ask, spec.judge_endpoint.model) if spec.judge_endpoint else None
         runner = EvalRunner(ask, defaults, judge=judge)
         baseline = spec.baseline
-        report = await runner.run(
-            spec.agent,
-            dataset,
-            Subject(spec.candidate.model, spec.candidate.version, spec.candidate_price),
-            Subject(baseline.model, baseline.version, spec.baseline_price) if baseline else None,
-            metrics=spec.metrics,
-            max_examples=spec.max_examples,
-            repetitions=spec.repetitions,
-            progress=log.counting("calling the models"),
-        )
-    return report, metered.usd
+        with log.adding_up(metered):
+            return await runner.run(
+                spec.agent,
+                dataset,
+                Subject(spec.candidate.model, spec.candidate.version, spec.candidate_price),
+                Subject(baseline.model, baseline.version, spec.baseline_price)
+                if baseline
+                else None,
+                metrics=spec.metrics,
+                max_examples=spec.max_examples,
+                repetitions=spec.repetitions,
+                progress=log.counting("calling the models"),
+            )
 
 
 def _prices(spec: EvaluationSpec) -> dict[str, TokenPrice | None]:
@@ -93,7 +92,7 @@ def _prices(spec: EvaluationSpec) -> dict[str, TokenPrice | None]:
 async def carry_out(folder: Path, log: JobLog) -> dict[str, Any]:
     """Do what ``spec.json`` says and return the manifest."""
     spec = SPEC.validate_json((folder / "spec.json").read_bytes())
-    report, usd = await evaluate(load_settings(), spec, folder.name, log)
+    report = await evaluate(load_settings(), spec, folder.name, log)
     log.event("saving", "writing the report")
     paths = write_report(report, spec.report_dir)
     if spec.upload:  # only now that the result is safe
@@ -105,7 +104,6 @@ async def carry_out(folder: Path, log: JobLog) -> dict[str, Any]:
         "status": "completed",
         "evaluation": summarise(report, named).model_dump(mode="json"),
         "scores": registry_scores(report, str(paths.html)),
-        "cost_usd": usd,
     }
 
 

@@ -43,11 +43,8 @@ from agent_orchestrator.wiring.tracing import compose_tracer
 
 async def run_arms(
     settings: Settings, spec: ExperimentSpec, job_id: str, log: JobLog
-) -> tuple[FinishedRuns, float | None]:
-    """Let every arm answer; return also what was paid for that, USD, where it is known.
-
-    Raises as ``ExperimentRunner.run``.
-    """
+) -> FinishedRuns:
+    """Let every arm answer. Raises as ``ExperimentRunner.run``."""
     tracer = compose_tracer(settings) if spec.upload else None  # what stays here, stays here whole
     defaults = load_evaluation_defaults(settings.config_dir)
     template = spec.template
@@ -62,14 +59,14 @@ async def run_arms(
             model = keeping_judge(ask, template.judge.model)
             judge = AnswerJudge(model, template.judge, defaults.concurrency)
         runner = ExperimentRunner(ask, defaults, prices=spec.prices, judge=judge)
-        finished = await runner.run(template, spec.examples, log.counting("calling the models"))
-    return finished, metered.usd
+        with log.adding_up(metered):
+            return await runner.run(template, spec.examples, log.counting("calling the models"))
 
 
 async def carry_out(settings: Settings, folder: Path, log: JobLog) -> dict[str, Any]:
     """Do what ``spec.json`` says and return the manifest."""
     spec = SPEC.validate_json((folder / "spec.json").read_bytes())
-    finished, usd = await run_arms(settings, spec, folder.name, log)
+    finished = await run_arms(settings, spec, folder.name, log)
     report = finished.report
     log.event("saving", "writing the report")
     paths = write_experiment(report, spec.report_dir)
@@ -83,7 +80,6 @@ async def carry_out(settings: Settings, folder: Path, log: JobLog) -> dict[str, 
         "protocol": 1,
         "status": "completed",
         "experiment": summarise(report, named).model_dump(mode="json"),
-        "cost_usd": usd,
     }
 
 

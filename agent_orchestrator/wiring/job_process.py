@@ -12,15 +12,19 @@ import os
 import signal
 import time
 import traceback
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from agent_orchestrator.agents.infrastructure.modelops.jobs.desk import failure_of
 from agent_orchestrator.domain.jobs import Failure
 from agent_orchestrator.errors import ChefError
 from agent_orchestrator.stores.files import replace_atomically
+
+if TYPE_CHECKING:
+    from agent_orchestrator.wiring.model_access import Metered
 
 FAILED: Final = 1
 CANCELLED: Final = 128 + signal.SIGTERM
@@ -38,6 +42,14 @@ class JobLog:
         line = {"at": time.time(), "event": event, "message": message, **values}
         with self._path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
+
+    @contextmanager
+    def adding_up(self, metered: Metered) -> Iterator[None]:
+        """Write down what the calls cost that are made meanwhile, also when they are broken off."""
+        try:
+            yield
+        finally:
+            self.event("spent", "the models have been asked", cost_usd=metered.usd)
 
     def counting(self, message: str) -> Callable[[int, int], None]:
         """Return what tells (steps done, steps in all) from now on, with the time that is left."""

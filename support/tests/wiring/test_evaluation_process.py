@@ -102,33 +102,61 @@ async def test_both_models_are_called_and_compared(embedded: Embedded, server: O
     assert scores.report_path == evaluation.reports["html"]
 
 
-async def test_what_an_evaluation_cost_stands_beside_what_it_might(workspace: Workspace):
-    """Tokens of all answers at OpenRouter's prices, the judge's among them; the budget has it."""
+@pytest.fixture
+async def dear(workspace: Workspace) -> AsyncIterator[OpenAIServer]:
+    """Return an OpenRouter with three models that have a price; the last is a judge."""
+    models = (CANDIDATE, BASELINE, JUDGE)
 
     def reply(body: Mapping[str, Any]) -> Reply:
         return Reply('{"better": "tie"}' if body["model"] == JUDGE else body["model"])
 
-    models = (CANDIDATE, BASELINE, JUDGE)
     async with ModelServer(reply, kind="openrouter", models=models) as server:
         workspace.variables |= {"OPENROUTER_BASE_URL": server.url, "OPENROUTER_API_KEY": "or_k"}
         workspace.build_dataset()
         with workspace.models_yaml.open("a", encoding="utf-8") as file:
             listed = (f"  {model}: {{provider: openrouter}}" for model in models)
             file.write("\n".join(["", "models:", *listed, ""]))
-        embedded = compose(workspace.settings())
-        asked = {"candidate": CANDIDATE, "baseline": BASELINE, "judge": JUDGE}
-        started = await start(embedded, **asked, max_examples=3)
-        found = await finished(embedded, started.job_id)
+        yield server
+
+
+async def judged(embedded: Embedded) -> JobReport:
+    """Evaluate on three examples, with a judge; return how it ended."""
+    asked = {"candidate": CANDIDATE, "baseline": BASELINE, "judge": JUDGE}
+    started = await start(embedded, **asked, max_examples=3)
+    assert started.estimated_cost_usd > 0
+    return await finished(embedded, started.job_id)
+
+
+async def test_what_an_evaluation_cost_stands_beside_what_it_might(
+    workspace: Workspace, dear: OpenAIServer
+):
+    """Tokens of all answers at OpenRouter's prices, the judge's among them; the budget has it."""
+    embedded = compose(workspace.settings())
+    found = await judged(embedded)
     assert found.status == "completed", found
+    assert len(dear.requests) == 12
     calls, verdicts = 2 * 3, 2 * 3
     cost = calls * (7 * 0.5e-6 + 1 * 1.5e-6) + verdicts * (7 * 0.5e-6 + 2 * 1.5e-6)
     assert found.actual_cost_usd == pytest.approx(cost)
-    assert found.estimated_cost_usd == started.estimated_cost_usd > 0
+    assert found.estimated_cost_usd > found.actual_cost_usd
     report = await embedded.coordinator.run("list_costs", ListCosts(), ADA)
     assert isinstance(report, CostReport)
     (spent,) = report.jobs
     assert spent.actual_cost_usd == pytest.approx(cost)
     assert spent.actual_minutes > 0
+
+
+async def test_an_evaluation_without_an_answer_costs_nothing(
+    workspace: Workspace, dear: OpenAIServer
+):
+    """It has failed, and what it had reserved is free again."""
+    dear.answer_with(Reply("broken", status=500))
+    embedded = compose(workspace.settings())
+    found = await judged(embedded)
+    assert (found.status, found.actual_cost_usd) == ("failed", 0.0)
+    report = await embedded.coordinator.run("list_costs", ListCosts(), ADA)
+    assert isinstance(report, CostReport)
+    assert report.spent_usd == 0.0
 
 
 async def test_models_that_do_not_answer_fail_the_job(embedded: Embedded, server: OpenAIServer):

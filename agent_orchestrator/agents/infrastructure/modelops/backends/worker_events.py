@@ -52,6 +52,7 @@ def progress_from(
         learning_rate=last.get("learning_rate"),
         eta_seconds=last.get("eta_seconds") if status == "running" else None,
         seconds=_lasted(events),
+        cost_usd=(last_event(events, "spent") or {}).get("cost_usd"),
         losses=losses,
         failure=failure,
         result=result,

@@ -61,13 +61,12 @@ def usd_per_hour(job: Job) -> float:
 def actual_usd(job: Job, progress: Progress, now: float) -> float | None:
     """Return what a job that has just ended cost; None where nobody knows.
 
-    One that rents no machine by the hour says itself what its calls cost, in its manifest. Where
+    One that rents no machine by the hour says itself what the models cost that it asked. Where
     the process of another kept no record of its time, what has passed since it was started is the
     most that it can have been. What a job cost before it was resumed is added.
     """
     if _ESTIMATE not in job.request:
-        said = (progress.result or {}).get("cost_usd")
-        return None if said is None else float(said)
+        return progress.cost_usd
     begun, before = _parts(job)[-1]
     passed = now - begun if progress.seconds is None else progress.seconds
     return before + max(0.0, passed) / 3600.0 * usd_per_hour(job)
