@@ -114,6 +114,8 @@ def show_run_scores(result: RunScores) -> None:
         click.echo(f"{plural(result.failed_runs, 'run')} failed.")
     if result.unfinished_runs:
         click.echo(f"{plural(result.unfinished_runs, 'run')} not finished: left out.")
+    if result.other_runs:
+        click.echo(f"{counted(result.other_runs, 'run[s]')} of other agents: left out.")
     if result.more_runs:
         click.echo("There are older ones: see --max-runs.")
     for problem in result.problems:

@@ -4,6 +4,9 @@ What a run should have done stands in its metadata (``expected_agents``, ``expec
 ``approval_required``, ``target_tokens``, ``latency_limit_s``), or in the example that it was run
 on, which also says what is right. Without either, the configured targets hold, and only what they
 and the run itself say is measured.
+
+A run is an agent's when its metadata name it. One that names nobody, as a conversation with the
+whole team, is the supervisor's, and of every agent that the work went to, or should have.
 """
 
 from __future__ import annotations
@@ -27,7 +30,10 @@ from agent_orchestrator.agents.infrastructure.modelops.evaluation.evaluators imp
     score,
     score_failed_call,
 )
-from agent_orchestrator.agents.infrastructure.modelops.evaluation.traced_runs import answer
+from agent_orchestrator.agents.infrastructure.modelops.evaluation.traced_runs import (
+    SUPERVISOR,
+    answer,
+)
 from agent_orchestrator.agents.infrastructure.modelops.usecases.run_scores import (
     RunScore,
     RunScores,
@@ -48,6 +54,9 @@ class ScoredRun:
     id: str
     group: str
     failed: bool
+    agents: frozenset[str] | None
+    """Whom the work went to, or should have; None when the run names its agent, or has no parts
+    that are agents."""
     answer: ModelAnswer
     scores: Mapping[str, float]
 
@@ -67,13 +76,14 @@ class RunScoring:
         wanted = Wanted(agent=agent, filters=request.filters.selected())
         found = self._trees.read(request.project, wanted, request.max_runs)
         agents = self._catalogue.agents()
-        runs: list[ScoredRun] = []
+        every: list[ScoredRun] = []
         problems: list[str] = []
         for tree in found.trees:
             try:
-                runs.append(scored(tree, agents, metrics, self._defaults))
+                every.append(scored(tree, agents, metrics, self._defaults))
             except DatasetError as error:  # one run's metadata: the others count
                 problems.append(error.message)
+        runs = [run for run in every if _is_of(agent, run)]
         return RunScores(
             agent=agent,
             project=request.project,
@@ -81,6 +91,7 @@ class RunScoring:
             n_groups=len({run.group for run in runs}),
             failed_runs=sum(run.failed for run in runs),
             unfinished_runs=found.unfinished,
+            other_runs=len(every) - len(runs),
             more_runs=found.more,
             scores=[_metric(metric, runs) for metric in metrics if _having(metric, runs)],
             avg_latency_s=_mean([run.answer.latency_s for run in runs]),
@@ -105,7 +116,13 @@ def scored(
     scores = score(expected, found, metrics)
     if failed:
         scores |= score_failed_call(expected, metrics)
-    return ScoredRun(example.id, example.group, failed, found, scores)
+    named = tree.metadata.get("agent") is not None
+    parts = None if named or found.agents is None else found.agents | (expected.agents or set())
+    return ScoredRun(example.id, example.group, failed, parts, found, scores)
+
+
+def _is_of(agent: str, run: ScoredRun) -> bool:
+    return run.agents is None or agent == SUPERVISOR or agent in run.agents
 
 
 def _example(tree: RunTree) -> Example:

@@ -53,6 +53,8 @@ class RunScores(Result):
     """Those that ended with an error."""
     unfinished_runs: int
     """Left out: they have not ended, or wait for a person."""
+    other_runs: int
+    """Left out: they name no agent, and the work did not go to this one."""
     more_runs: bool
     """Whether there are older ones that were not read."""
     scores: list[RunScore]
