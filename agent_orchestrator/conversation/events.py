@@ -47,6 +47,8 @@ class Message(_Event):
     agent: str
     text: str
     message_id: str
+    request_id: str | None = None
+    """Of the model's call that ended the work; feedback on the work goes by it."""
 
 
 class AgentWorks(_Event):

@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
-from agent_orchestrator.agents._shared.answer_log import ModelCall
+from agent_orchestrator.agents._shared.model_calls import ModelCall
 from agent_orchestrator.domain.outcomes import Feedback
 from agent_orchestrator.domain.routing import Endpoint
 from agent_orchestrator.serving.chat_model import RoutedChatModel

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pydantic import BaseModel
@@ -57,7 +57,7 @@ class Team:
         place = root or self.root
         tools, notes = self.mcp.of(name)
         if place is None:
-            notes.append(_NO_WORKSPACE)
+            profile = replace(profile, prompt=f"{profile.prompt}\n\n{_NO_WORKSPACE}")
         else:
             workspace = self._workspace(place)
             commands = Commands(workspace, self.rules)

@@ -3,21 +3,11 @@
 from __future__ import annotations
 
 import operator
-from dataclasses import dataclass
 from typing import Annotated, Any, NotRequired, TypedDict
 
 from langchain.agents.middleware import AgentMiddleware, AgentState
 from langchain_core.messages import AIMessage
 from langgraph.runtime import Runtime
-
-
-@dataclass(frozen=True, slots=True)
-class ModelCall:
-    """One answer of an agent's model; feedback goes by its request id."""
-
-    request_id: str
-    arm: str
-    version: str | None
 
 
 class Answer(TypedDict):

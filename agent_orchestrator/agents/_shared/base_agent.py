@@ -25,7 +25,8 @@ from langchain_core.tools import BaseTool
 from mcp import McpError
 from pydantic import BaseModel
 
-from agent_orchestrator.agents._shared.answer_log import Answer, AnswerLog, ModelCall
+from agent_orchestrator.agents._shared.answer_log import Answer, AnswerLog
+from agent_orchestrator.agents._shared.model_calls import ModelCall
 from agent_orchestrator.agents._shared.profile import AgentProfile
 from agent_orchestrator.agents._shared.tool_choice import ToolChoice
 from agent_orchestrator.agents._shared.tool_news import ToolNews
@@ -74,7 +75,7 @@ class BaseAgent:
         tools: all that it may use; which of them a request offers, its profile's strategy decides.
         answer: the form of its last answer, None for text.
         middleware: further middleware, outermost.
-        notes: what its users should know, e.g. tools that could not be had.
+        notes: what it has to do without, e.g. tools that could not be had; it is told, too.
         turn: held while it works, by agents that must not work at the same time.
     """
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from langchain_core.messages import AnyMessage, HumanMessage
 from langchain_core.runnables import RunnableConfig
 
 from agent_orchestrator.agents._shared.base_agent import BaseAgent
+from agent_orchestrator.agents._shared.model_calls import ModelCall
 from agent_orchestrator.agents._shared.review_loop import ReviewLoop
 from agent_orchestrator.agents._shared.telling import say, say_error, tell
 from agent_orchestrator.errors import ChefError
@@ -23,6 +24,8 @@ class Finished:
     outcome: str
     message_id: str | None = None
     """Of the message that the text was written in, when it is one."""
+    call: ModelCall | None = None
+    """The call that ended the work: a person's judgement of it goes by its request id."""
 
 
 Working = Callable[[list[AnyMessage], RunnableConfig], Awaitable[Finished]]
@@ -45,7 +48,7 @@ class AgentNode:
         except ChefError as error:
             return {"messages": [say_error(name, error)], "work": [{**work, "text": str(error)}]}
         return {
-            "messages": [say(name, done.text, message_id=done.message_id)],
+            "messages": [say(name, done.text, message_id=done.message_id, call=done.call)],
             "work": [{**work, "text": done.text, "outcome": done.outcome}],
         }
 
@@ -55,9 +58,12 @@ def alone(agent: BaseAgent) -> Working:
 
     async def work(messages: list[AnyMessage], config: RunnableConfig) -> Finished:
         tell_works(agent.name, messages[-1].text)
+        tell_missing(agent.notes)
         result = await agent.run(messages, config)
         last = result.messages[-1].id if result.messages else None
-        return Finished(result.text, result.outcome, last)
+        return Finished(
+            result.text, result.outcome, last, result.calls[-1] if result.calls else None
+        )
 
     return work
 
@@ -66,8 +72,9 @@ def reviewed(loop: ReviewLoop) -> Working:
     """Return how a developer works whose changes are reviewed."""
 
     async def work(messages: list[AnyMessage], config: RunnableConfig) -> Finished:
+        tell_missing(loop.notes)
         done = await loop.run(messages, config)
-        return Finished(done.report(), done.verdict.value)
+        return Finished(done.report(), done.verdict.value, call=done.call)
 
     return work
 
@@ -75,3 +82,10 @@ def reviewed(loop: ReviewLoop) -> Working:
 def tell_works(agent: str, task: str) -> None:
     """Tell that an agent begins."""
     tell("agent", {"agent": agent, "task": task})
+
+
+def tell_missing(notes: Sequence[str]) -> None:
+    """Tell what an agent has to do without."""
+    for note in notes:
+        remedy = "See config/mcp-agent-tool-mapping.yaml; agents start with what answers then."
+        tell("error", {"error": "UnavailableError", "message": note, "remedy": remedy})

@@ -25,9 +25,9 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.graph.message import add_messages
 from pydantic import BaseModel, Field
 
-from agent_orchestrator.agents._shared.answer_log import ModelCall
 from agent_orchestrator.agents._shared.base_agent import AgentResult, BaseAgent, Turn
 from agent_orchestrator.agents._shared.commands import Check, Commands
+from agent_orchestrator.agents._shared.model_calls import ModelCall
 from agent_orchestrator.domain.verdict import Verdict
 
 
@@ -164,6 +164,11 @@ class ReviewLoop:
         graph.add_edge("settle", END)
         self.graph: Any = graph.compile(name="review_loop")
         """Each step is checkpointed when it runs within a graph that has checkpoints."""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the two agents have to do without."""
+        return (*self._developer.notes, *self._reviewer.notes)
 
     async def run(
         self, messages: list[AnyMessage], config: RunnableConfig | None = None

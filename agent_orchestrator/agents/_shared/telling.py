@@ -12,6 +12,7 @@ from uuid import uuid4
 from langchain_core.messages import AIMessage
 from langgraph.config import get_stream_writer
 
+from agent_orchestrator.agents._shared.model_calls import ModelCall
 from agent_orchestrator.errors import ChefError
 
 
@@ -20,13 +21,19 @@ def tell(kind: str, values: Mapping[str, Any]) -> None:
     get_stream_writer()({"type": kind, **values})
 
 
-def say(agent: str, text: str, *, message_id: str | None = None) -> AIMessage:
+def say(
+    agent: str, text: str, *, message_id: str | None = None, call: ModelCall | None = None
+) -> AIMessage:
     """Tell a whole message of an agent, and return it for the state.
 
-    ``message_id``: that of the message whose tokens were told already.
+    ``message_id``: that of the message whose tokens were told already. ``call``: that of the model
+    whose work it tells.
     """
-    message = AIMessage(text, id=message_id or str(uuid4()), name=agent)
-    tell("message", {"agent": agent, "text": text, "message_id": message.id})
+    facts = {"request_id": call.request_id, "arm": call.arm} if call else {}
+    message = AIMessage(text, id=message_id or str(uuid4()), name=agent, response_metadata=facts)
+    request_id = call.request_id if call else None
+    told = {"agent": agent, "text": text, "message_id": message.id, "request_id": request_id}
+    tell("message", told)
     return message
 
 

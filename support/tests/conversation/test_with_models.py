@@ -17,6 +17,7 @@ from agent_orchestrator.conversation.events import (
     Token,
     UseCaseResult,
 )
+from agent_orchestrator.domain.outcomes import Feedback
 from agent_orchestrator.stores.models_yaml import ModelsYaml
 from agent_orchestrator.wiring.orchestrator import Orchestrator, open_orchestrator
 
@@ -106,6 +107,37 @@ async def test_agents_work_at_the_same_time_and_are_joined(
     }
     asked = [seen.body for seen in server.requests if seen.body["model"] == "acme/feature_dev"]
     assert asked[0]["messages"][-1]["content"] == "write f"
+
+
+async def test_a_person_judges_work_by_the_request_that_its_message_names(
+    team: Orchestrator, script: Script, workspace: Workspace
+):
+    """Thumbs on a message reach the arm that wrote it."""
+    script["supervisor"] = routed(("cicd", "look"))
+    script["cicd"] = lambda _: Reply("All is well.")
+    events = await say(team, "Look at the pipeline")
+    [message] = [e for e in events if isinstance(e, Message)]
+    given = Feedback(message.request_id, 1.0, "bob", 0.0)
+    await team.team.models.outcomes.add_feedback(given)
+    state = await team.graph.aget_state({"configurable": {"thread_id": "t1"}})
+    assert state.values["messages"][-1].response_metadata["request_id"] == message.request_id
+
+
+async def test_a_server_of_tools_that_cannot_be_reached_is_said(
+    workspace: Workspace, server: OpenAIServer, script: Script
+):
+    """The agent works on without it, and the person learns what is missing."""
+    (workspace.config / "mcp-agent-tool-mapping.yaml").write_text(
+        "servers: {tracker: {transport: stdio, command: [/no/such/program]}}\n"
+        "agents: {cicd: {tracker: {}}}\n"
+    )
+    workspace.serve_elsewhere(**dict.fromkeys(AGENTS, server.url))
+    script["supervisor"] = routed(("cicd", "look"))
+    async with open_orchestrator(workspace.settings()) as opened:
+        events = await say(opened, "Look at the pipeline")
+    [problem] = [e for e in events if isinstance(e, Problem)]
+    assert "'tracker' cannot be reached" in problem.message
+    assert texts(events) == "ok"
 
 
 async def test_the_work_of_an_earlier_turn_is_not_counted_again(team: Orchestrator, script: Script):

@@ -13,8 +13,8 @@ from tests.doubles.canaries import ROLLOUT, start_canary
 from tests.doubles.openai_server import OpenAIServer, Reply
 from tests.doubles.workspace import Workspace, eventually
 
-from agent_orchestrator.agents._shared.answer_log import ModelCall
 from agent_orchestrator.agents._shared.base_agent import BaseAgent
+from agent_orchestrator.agents._shared.model_calls import ModelCall
 from agent_orchestrator.agents._shared.profile import load_profile
 from agent_orchestrator.errors import ModelsYamlError
 from agent_orchestrator.stores.database import Database
