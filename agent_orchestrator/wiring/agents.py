@@ -23,9 +23,6 @@ from agent_orchestrator.settings import Settings
 from agent_orchestrator.stores.database import Database
 from agent_orchestrator.wiring.agent_models import AgentModels, open_agent_models
 
-NAMES = ("feature_dev", "code_review", "cicd", "documentation")
-"""The agents that work in the workspace."""
-
 _NO_WORKSPACE = (
     "You have no workspace: you cannot read, change or run files. Say so when a task needs it."
 )

@@ -10,7 +10,7 @@ from typing import Any
 from langgraph.checkpoint.base import BaseCheckpointSaver
 
 from agent_orchestrator.agents._shared.node import AgentNode, alone, reviewed, tell_works
-from agent_orchestrator.agents._shared.profile import load_profile
+from agent_orchestrator.agents._shared.profile import load_profile, workers
 from agent_orchestrator.agents._shared.skills import Skills, skills_folder
 from agent_orchestrator.agents.infrastructure.workflows.modelops.consulting import Consulting
 from agent_orchestrator.agents.infrastructure.workflows.modelops.steps import Steps
@@ -24,7 +24,7 @@ from agent_orchestrator.stores.database import Database
 from agent_orchestrator.stores.thread_events import ThreadEventStore
 from agent_orchestrator.stores.threads import ThreadStore
 from agent_orchestrator.wiring.agent_models import AgentModels
-from agent_orchestrator.wiring.agents import NAMES, Team, open_team
+from agent_orchestrator.wiring.agents import Team, open_team
 from agent_orchestrator.wiring.embedded import Embedded, compose
 
 
@@ -78,7 +78,7 @@ def compose_graph(
     checkpointer: BaseCheckpointSaver[Any] | None,
 ) -> Graph:
     """Return the graph with those agents that have a model now."""
-    agents = {name: _agent(team, name) for name in NAMES if team.models.obstacle(name) is None}
+    agents = {name: _agent(team, name) for name in workers() if team.models.obstacle(name) is None}
     consulted = team.models.obstacle(INFRASTRUCTURE) is None
     return build_graph(
         supervisor=_supervisor(team.models, agents),

@@ -14,6 +14,8 @@ from agent_orchestrator.stores.defaults import load_document
 
 AGENTS = Path(__file__).parents[1]
 """The folder of the agents' folders."""
+_OWN_WAYS = frozenset({"supervisor", "infrastructure"})
+"""They are no ``BaseAgent``: one routes, the other is a graph of its own."""
 
 
 class ToolProfile(BaseModel):
@@ -44,6 +46,12 @@ class AgentProfile:
     name: str
     prompt: str
     tools: ToolProfile
+
+
+def workers(agents: Path = AGENTS) -> list[str]:
+    """Return the names of the agents that the supervisor hands work to, by name."""
+    written = {folder.parent.name for folder in agents.glob("*/tools.yaml")}
+    return sorted(written - _OWN_WAYS)
 
 
 def load_profile(name: str, agents: Path = AGENTS) -> AgentProfile:

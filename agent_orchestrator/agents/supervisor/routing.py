@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import SystemMessage
@@ -30,7 +30,7 @@ NOBODY = "Nobody here can do that. What shall be built, reviewed, run, written o
 class Piece(BaseModel):
     """One agent's piece of the work."""
 
-    agent: Literal["feature_dev", "code_review", "cicd", "documentation", "infrastructure"]
+    agent: str = Field(description="One of those that are listed.")
     task: str = Field(description="What it is to do, in full: it sees this beside the request.")
 
 

@@ -26,12 +26,15 @@ from tests.serving.harness import (
 )
 
 from agent_orchestrator.agents._shared.base_agent import BaseAgent
-from agent_orchestrator.agents._shared.profile import AgentProfile, ToolProfile, load_profile
+from agent_orchestrator.agents._shared.profile import (
+    AgentProfile,
+    ToolProfile,
+    load_profile,
+    workers,
+)
 from agent_orchestrator.errors import InputError, SettingsError
 from agent_orchestrator.serving.chat_model import RoutedChatModel
 from agent_orchestrator.serving.router import Router
-
-NAMES = ("feature_dev", "code_review", "cicd", "documentation")
 
 
 @tool
@@ -189,12 +192,21 @@ async def test_what_an_agent_cannot_use_is_said_to_it_and_to_the_person():
     assert "No tracker today." in setting.server.requests[0].body["messages"][0]["content"]
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", workers())
 def test_the_agents_of_the_team_can_be_read(name: str):
     """Every folder holds a prompt and a valid list of tools."""
     found = load_profile(name)
     assert found.prompt.startswith(f"You are {name}")
     assert not set(found.tools.core) & set(found.tools.profile)
+
+
+def test_a_folder_is_all_that_makes_an_agent(tmp_path: Path):
+    """The supervisor hands work to every agent that is written; two have ways of their own."""
+    assert workers() == ["cicd", "code_review", "documentation", "feature_dev"]
+    for name in ("scribe", "supervisor"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "tools.yaml").write_text("description: Writes.\n")
+    assert workers(tmp_path) == ["scribe"]
 
 
 def test_a_broken_profile_names_its_key(tmp_path: Path):
