@@ -4,6 +4,8 @@ import asyncio
 import json
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -77,6 +79,22 @@ def test_a_search_whose_process_is_killed_is_finished_by_who_looks(
     assert report["status"] == "completed", report
     assert len(models(workspace)) == len(report["trials"]) == 4
     assert all(trial["model"] for trial in report["trials"])
+
+
+def test_a_process_without_a_search_ends(workspace: Workspace):
+    """It waits for no job that the store does not know."""
+    folder = workspace.state / "jobs" / "job_nobody"
+    folder.mkdir(parents=True)
+    module = "agent_orchestrator.wiring.search_process"
+    done = subprocess.run(
+        [sys.executable, "-m", module, folder],
+        env=workspace.variables,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode != 0
+    assert "No job 'job_nobody'" in done.stderr
 
 
 @pytest.mark.parametrize(
