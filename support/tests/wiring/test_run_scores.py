@@ -121,8 +121,9 @@ def test_the_six_evaluators_read_a_run_that_waited_for_a_person(
 ) -> None:
     """Both traces of the thread are one run: agents, steps, tools, approval, tokens, time."""
     graph = good()
-    work(client, graph, "t1")
-    work(client, graph, "t1", Command(resume={"approval_id": "ap_1"}))
+    thread = 'the "first", (1)'
+    work(client, graph, thread)
+    work(client, graph, thread, Command(resume={"approval_id": "ap_1"}))
     found = score(workspace, langsmith)
     assert (found.n_runs, found.unfinished_runs, found.failed_runs) == (1, 0, 0)
     assert found.avg_tokens == 4 * 1000

@@ -7,6 +7,7 @@ answer is another trace of the same thread. Both are read as one run.
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -194,10 +195,11 @@ class _Reading:
         key = next((key for key in CONVERSATIONS if metadata.get(key)), None)
         if key is None:
             return None
+        thread = json.dumps(str(metadata[key]))
         query = {
             "project_ids": [self.project_id],
             "is_root": True,
-            "filter": f'and(eq(metadata_key, "{key}"), eq(metadata_value, "{metadata[key]}"))',
+            "filter": f'and(eq(metadata_key, "{key}"), eq(metadata_value, {thread}))',
             "min_start_time": root.ended,
             "selects": list(_FIELDS),
         }
