@@ -80,6 +80,7 @@ def compose_graph(
     """Return the graph with those agents that have a model now."""
     agents = {name: _agent(team, name) for name in workers() if team.models.obstacle(name) is None}
     consulted = team.models.obstacle(INFRASTRUCTURE) is None
+    tools, notes = team.mcp.of(INFRASTRUCTURE)
     return build_graph(
         supervisor=_supervisor(team.models, agents),
         steps=Steps(
@@ -92,6 +93,8 @@ def compose_graph(
             profile=load_profile(INFRASTRUCTURE),
             use_cases=embedded.coordinator,
             skills=Skills(skills_folder()),
+            tools=tools,
+            notes=notes,
         )
         if consulted
         else None,

@@ -7,12 +7,14 @@ same way as a person's: priced, agreed to, approved where that is needed.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, AnyMessage, SystemMessage, ToolCall, ToolMessage
 from langchain_core.runnables import RunnableConfig
+from langchain_core.tools import BaseTool
 
 from agent_orchestrator.agents._shared.callers import caller_of
 from agent_orchestrator.agents._shared.profile import AgentProfile
@@ -38,11 +40,16 @@ class Consulting:
     profile: AgentProfile
     use_cases: UseCases
     skills: Skills
+    tools: Sequence[BaseTool] = ()
+    """Further tools, of MCP servers: what the mapping lets this agent use."""
+    notes: Sequence[str] = ()
+    """What the model should know, e.g. servers that cannot be reached."""
 
     async def consult(self, state: ModelOpsState, config: RunnableConfig) -> ModelOpsState:
         """Let the model look until it answers, or wishes for a change."""
-        bound = self.model.bind_tools([*use_case_tools(), skill_tool(self.skills)])
-        history: list[AnyMessage] = [SystemMessage(self.profile.prompt), *state["messages"]]
+        bound = self.model.bind_tools([*use_case_tools(), skill_tool(self.skills), *self.tools])
+        prompt = SystemMessage("\n\n".join([self.profile.prompt, *self.notes]))
+        history: list[AnyMessage] = [prompt, *state["messages"]]
         try:
             for _ in range(self.profile.tools.model_calls):
                 answer = await bound.ainvoke(history, config)
@@ -60,7 +67,11 @@ class Consulting:
         self, answer: AIMessage, history: list[AnyMessage], config: RunnableConfig
     ) -> ModelOpsState | None:
         """Answer the model's calls that only look; return the first one that changes something."""
+        others = {tool.name: tool for tool in self.tools}
         for call in answer.tool_calls:
+            if call["name"] in others:
+                history.append(await _used(others[call["name"]], call))
+                continue
             try:
                 if call["name"] == LOAD_SKILL:
                     page = self.skills.asked_for(call["args"])
@@ -77,6 +88,17 @@ class Consulting:
             tell("result", {"use_case": use_case, "result": shown})
             history.append(ToolMessage(json.dumps(shown)[:_SHOWN], tool_call_id=call["id"]))
         return None
+
+
+async def _used(tool: BaseTool, call: ToolCall) -> ToolMessage:
+    """Return what a tool of an MCP server answered; its failure is an answer, too."""
+    tell("agent", {"agent": NAME, "tool": tool.name})
+    try:
+        found = await tool.ainvoke({**call, "type": "tool_call"})
+    except ChefError as error:
+        return ToolMessage(str(error), tool_call_id=call["id"], status="error")
+    text = found.text if isinstance(found, ToolMessage) else str(found)
+    return ToolMessage(text[:_SHOWN], tool_call_id=call["id"])
 
 
 def use_case_tools() -> list[dict[str, Any]]:
