@@ -19,7 +19,11 @@ from contextlib import aclosing
 from typing import Any, TypeVar
 from uuid import uuid4
 
-from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
+from langchain_core.callbacks import (
+    AsyncCallbackManagerForLLMRun,
+    BaseRunManager,
+    CallbackManagerForLLMRun,
+)
 from langchain_core.language_models import BaseChatModel, LanguageModelInput
 from langchain_core.messages import (
     AIMessage,
@@ -35,7 +39,9 @@ from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import Field
 
 from agent_orchestrator.serving.langchain_messages import served_metadata, to_chunk, to_message
+from agent_orchestrator.serving.langchain_runs import langchain_run
 from agent_orchestrator.serving.router import Router
+from agent_orchestrator.serving.tracing import traced_under
 
 T = TypeVar("T")
 
@@ -113,11 +119,21 @@ class RoutedChatModel(BaseChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
+        return await self._answer(messages, stop, run_manager, kwargs)
+
+    async def _answer(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None,
+        run_manager: BaseRunManager | None,
+        kwargs: dict[str, Any],
+    ) -> ChatResult:
         task_id, body = self._request(messages, stop, kwargs)
         request_id = str(uuid4())
-        routed = await self.router.complete(
-            self.agent, body, task_id=task_id or request_id, request_id=request_id
-        )
+        with traced_under(langchain_run(run_manager, request_id)):
+            routed = await self.router.complete(
+                self.agent, body, task_id=task_id or request_id, request_id=request_id
+            )
         completion = routed.completion
         choice = completion.answer.data["choices"][0]
         message = to_message(choice, completion.usage, served_metadata(routed.served))
@@ -130,19 +146,24 @@ class RoutedChatModel(BaseChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
-        async with aclosing(self._chunks(messages, stop, kwargs)) as chunks:
+        async with aclosing(self._chunks(messages, stop, run_manager, kwargs)) as chunks:
             async for chunk in chunks:
                 yield chunk
 
     async def _chunks(
-        self, messages: list[BaseMessage], stop: list[str] | None, kwargs: dict[str, Any]
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None,
+        run_manager: BaseRunManager | None,
+        kwargs: dict[str, Any],
     ) -> AsyncGenerator[ChatGenerationChunk, None]:
         task_id, body = self._request(messages, stop, kwargs)
         body = {"stream_options": {"include_usage": True}, **body, "stream": True}
         request_id = str(uuid4())
-        stream = await self.router.stream(
-            self.agent, body, task_id=task_id or request_id, request_id=request_id
-        )
+        with traced_under(langchain_run(run_manager, request_id)):
+            stream = await self.router.stream(
+                self.agent, body, task_id=task_id or request_id, request_id=request_id
+            )
         async with stream:
             metadata = served_metadata(stream.served)
             async for chunk in stream:
@@ -157,7 +178,7 @@ class RoutedChatModel(BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        return self._wait_for(self._agenerate(messages, stop, None, **kwargs))
+        return self._wait_for(self._answer(messages, stop, run_manager, kwargs))
 
     def _stream(
         self,
@@ -166,7 +187,7 @@ class RoutedChatModel(BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
-        chunks = self._chunks(messages, stop, kwargs)
+        chunks = self._chunks(messages, stop, run_manager, kwargs)
 
         async def following() -> ChatGenerationChunk | None:
             return await anext(chunks, None)

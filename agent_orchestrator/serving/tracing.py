@@ -38,6 +38,16 @@ class Step:
     id: uuid.UUID
 
 
+@dataclass(frozen=True, slots=True)
+class Above:
+    """A run of a trace that somebody else sends, under which a request's trace goes on."""
+
+    path: tuple[Step, ...]
+    """From that trace's root."""
+    project: str | None
+    """Where it is sent to; None for the usual project."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Span:
     """Something that was done, and has ended."""
@@ -52,6 +62,8 @@ class Span:
     outputs: Mapping[str, Any] | None
     error: str | None
     metadata: Metadata
+    project: str | None = None
+    """Where it belongs; None for the usual project."""
 
 
 class SpanSink(Protocol):
@@ -82,6 +94,17 @@ class OpenSpan:
 
 
 _current: ContextVar[OpenSpan | None] = ContextVar("chef_span", default=None)
+_above: ContextVar[Above | None] = ContextVar("chef_above", default=None)
+
+
+@contextmanager
+def traced_under(above: Above | None) -> Iterator[None]:
+    """Let the traces of requests that are begun in the block go on under ``above``."""
+    token = _above.set(above)
+    try:
+        yield
+    finally:
+        _above.reset(token)
 
 
 class Tracer:
@@ -156,12 +179,14 @@ class Tracer:
 class RequestTrace:
     """The trace of one routed request: what was asked and answered, and every call of a model.
 
+    A trace of its own, or a part of the one that ``traced_under`` names.
+
     Ends once, by ``answered`` or ``failed``; calls that end later (mirrors) follow on their own.
     """
 
     __slots__ = (
-        "_agent", "_attempts", "_begun", "_body", "_clock", "_ended", "_id", "_request_id", "_sink",
-        "_task_id",
+        "_agent", "_attempts", "_body", "_clock", "_ended", "_path", "_project", "_request_id",
+        "_sink", "_task_id",
     )  # fmt: skip
 
     def __init__(
@@ -176,8 +201,9 @@ class RequestTrace:
     ) -> None:
         self._sink = sink
         self._clock = clock
-        self._begun = clock()
-        self._id = request_trace_id(request_id)
+        above = _above.get() or Above((), None)
+        self._path = (*above.path, Step(clock(), request_trace_id(request_id)))
+        self._project = above.project
         self._request_id = request_id
         self._agent = agent
         self._task_id = task_id
@@ -219,12 +245,13 @@ class RequestTrace:
         root = Span(
             name=f"agent/{self._agent}",
             kind="chain",
-            path=(Step(self._begun, self._id),),
+            path=self._path,
             ended=self._clock(),
             inputs={key: value for key, value in self._body.items() if key != "model"},
             outputs=outputs,
             error=error,
             metadata={**self._identity(), **more},
+            project=self._project,
         )
         self._sink.take([*self._attempts, root])
 
@@ -239,7 +266,7 @@ class RequestTrace:
         return Span(
             name=outcome.model,
             kind="llm",
-            path=(Step(self._begun, self._id), Step(begun, new_id(begun))),
+            path=(*self._path, Step(begun, new_id(begun))),
             ended=outcome.at,
             inputs={},
             outputs=None,
@@ -253,6 +280,7 @@ class RequestTrace:
                 "valid_output": outcome.valid_output,
                 **tokens,
             },
+            project=self._project,
         )
 
     def _identity(self) -> dict[str, str]:

@@ -200,7 +200,7 @@ class TraceExport:
             "trace_id": span.path[0].id,
             "parent_run_id": span.path[-2].id if len(span.path) > 1 else None,
             "dotted_order": ".".join(_dotted(step) for step in span.path),
-            "session_name": self._destination.project,
+            "session_name": span.project or self._destination.project,
             "name": span.name,
             "run_type": span.kind,
             "start_time": _utc(here.begun),
