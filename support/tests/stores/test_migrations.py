@@ -6,7 +6,6 @@ there is never changed in it, but in a file of the next number, beside a migrati
 
 import importlib
 import itertools
-import json
 import pkgutil
 import re
 import sqlite3
@@ -26,6 +25,10 @@ from agent_orchestrator.stores.database import SCHEMA_VERSION, Database, metadat
 from agent_orchestrator.stores.migrations import FIRST_VERSION, MIGRATIONS
 
 RECORDS: Final = Path(__file__).with_name("schema")
+ROW: Final = (
+    "INSERT INTO approvals VALUES (1, 'ap_1', 'promote_canary', '{\"agent\": \"cicd\"}', 'h', 's', "
+    "0.5, 'ada', 1.0, 9.0, 'approved', 'bob', 'fine', 2.0, NULL)"
+)
 HOW = (
     f"A new table: record it in schema/{SCHEMA_VERSION}.sql. A change of one that is recorded: a "
     f"migration in stores/migrations.py, and its tables in schema/{SCHEMA_VERSION + 1}.sql."
@@ -70,12 +73,7 @@ def make_old(path: Path, version: int, *, leave_out: str = "") -> None:
             connection.execute(statement)
     connection.execute("INSERT INTO schema_version VALUES (?)", (version,))
     if not leave_out:
-        request = json.dumps({"agent": "cicd"})
-        connection.execute(
-            "INSERT INTO approvals VALUES (1, 'ap_1', 'promote_canary', ?, 'h', 's', 0.5, 'ada', "
-            "1.0, 9.0, 'approved', 'bob', 'fine', 2.0, NULL)",
-            (request,),
-        )
+        connection.execute(ROW)
     connection.commit()
     connection.close()
 
@@ -177,3 +175,20 @@ def test_migrations_are_named_and_explained() -> None:
     assert all(migration.__doc__ for migration in MIGRATIONS)
     assert len({migration.__name__ for migration in MIGRATIONS}) == len(MIGRATIONS)
     assert migrations.__doc__
+
+
+@pytest.mark.slow
+def test_an_old_postgresql_database_is_migrated_too(postgres_url: str) -> None:
+    """The same functions bring its approvals up to date."""
+    old = statements((RECORDS / f"{FIRST_VERSION}.sql").read_text())["approvals"]
+    database = Database(postgres_url)
+    with database.write() as connection:
+        connection.exec_driver_sql("DROP TABLE approvals")
+        connection.exec_driver_sql(old.replace("FLOAT", "DOUBLE PRECISION"))
+        connection.exec_driver_sql(ROW)
+        connection.execute(metadata.tables["schema_version"].update().values(version=FIRST_VERSION))
+    database.close()
+    database = Database(postgres_url)
+    approval = ApprovalStore(database).get("ap_1")
+    assert (approval.status, approval.editors, approval.details) == ("approved", (), {})
+    database.close()
