@@ -9,9 +9,11 @@ from langchain_core.messages import AnyMessage, HumanMessage
 from langchain_core.runnables import RunnableConfig
 
 from agent_orchestrator.agents._shared.base_agent import BaseAgent
+from agent_orchestrator.agents._shared.callers import caller_of
 from agent_orchestrator.agents._shared.model_calls import ModelCall
 from agent_orchestrator.agents._shared.review_loop import ReviewLoop
 from agent_orchestrator.agents._shared.telling import say, say_error, tell
+from agent_orchestrator.agents.infrastructure.modelops.authorisation import check_role
 from agent_orchestrator.errors import ChefError
 from agent_orchestrator.state import State, Work
 
@@ -39,11 +41,15 @@ class AgentNode:
         self._working = working
 
     async def __call__(self, state: State, config: RunnableConfig) -> State:
-        """Return the agent's last message and its work; an agent that fails fails alone."""
+        """Return the agent's last message and its work; an agent that fails fails alone.
+
+        It works for callers only who may change things.
+        """
         (piece,) = state["assignments"]
         name, task = self._name, piece["task"]
         work: Work = {"agent": name, "task": task, "text": "", "outcome": "failed"}
         try:
+            check_role(caller_of(config), "change")  # it may change files, run commands, cost money
             done = await self._working([*state["messages"], HumanMessage(task)], config)
         except ChefError as error:
             return {"messages": [say_error(name, error)], "work": [{**work, "text": str(error)}]}

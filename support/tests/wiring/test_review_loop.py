@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from langchain_core.messages import HumanMessage
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import START, StateGraph
 from tests.agents.samples import BROKEN, MENDED, sample_repository
+from tests.agents.scripts import call, developing, last, reviewing
 from tests.doubles.canaries import ROLLOUT, start_canary
 from tests.doubles.openai_server import OpenAIServer, Reply
 from tests.doubles.workspace import Workspace
@@ -32,40 +32,6 @@ linter: [ruff, check, .]
 send_backs: 1
 environment: {PYTEST_DISABLE_PLUGIN_AUTOLOAD: "1"}
 """
-Messages = list[Mapping[str, Any]]
-
-
-def call(name: str, /, **arguments: Any) -> Reply:
-    """Return a reply that calls a tool."""
-    function = {"name": name, "arguments": json.dumps(arguments)}
-    return Reply("", tool_calls=[{"id": f"call_{name}", "type": "function", "function": function}])
-
-
-def last(messages: Messages) -> str:
-    """Return the text of the last message."""
-    return str(messages[-1]["content"])
-
-
-def developing(messages: Messages, *attempts: str) -> Reply:
-    """Write one attempt for each time that the task or a review comes, then say so."""
-    if messages[-1]["role"] == "user":
-        asked = sum(message["role"] == "user" for message in messages)
-        return call("write_file", path="stats.py", text=attempts[min(asked, len(attempts)) - 1])
-    if last(messages).startswith("Wrote"):
-        return call("run_tests")
-    return Reply("I changed mean().")
-
-
-def reviewing(messages: Messages) -> Reply:
-    """Run the tests, then accept what passes them."""
-    if messages[-1]["role"] == "user":
-        return call("run_tests")
-    if "tests: passed" in last(messages):
-        return call("Review", accepted=True, summary="It raises.", findings=[])
-    finding = {"path": "stats.py", "line": 2, "problem": "mean([]) must raise."}
-    return call("Review", accepted=False, summary="A test fails.", findings=[finding])
-
-
 UNUSED = f"import os\n{MENDED}"
 SILENT = BROKEN.replace("len(values)", "max(1, len(values))")
 
