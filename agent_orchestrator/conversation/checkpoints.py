@@ -36,4 +36,8 @@ async def open_checkpoints(
     async with aiosqlite.connect(settings.checkpoints, timeout=_BUSY_SECONDS) as connection:
         saver = AsyncSqliteSaver(connection)
         await saver.setup()
+        # A killed process loses nothing; a machine that loses its power may lose the last steps of
+        # a conversation. What was spent and what serves is in the state database, which waits for
+        # the disk, and an approval is looked up there: no step that comes again spends twice.
+        await connection.execute("PRAGMA synchronous = NORMAL")
         yield saver

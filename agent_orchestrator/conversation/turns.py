@@ -19,6 +19,7 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.types import Command
 
 from agent_orchestrator.agents.infrastructure.modelops.authorisation import Caller
+from agent_orchestrator.conversation.event_log import EventLog
 from agent_orchestrator.conversation.events import EVENT, End, Event, Problem, Said, Token
 from agent_orchestrator.errors import ChefError, ConflictError, StorageError
 from agent_orchestrator.graph import Graph
@@ -72,7 +73,8 @@ class Conversation:
 
     def __init__(self, graph: Graph, log: ThreadEventStore) -> None:
         self._graph = graph
-        self._log = log
+        self._kept = log
+        self._log = EventLog(log)
         self._turns: dict[str, _Turn] = {}
 
     async def send(self, thread_id: str, text: str, caller: Caller) -> AsyncGenerator[Event, None]:
@@ -112,7 +114,7 @@ class Conversation:
         """Yield a thread's events after ``after``, then those of the turn that is running."""
         turn = self._turns.get(thread_id)
         seen = after
-        while kept := await anyio.to_thread.run_sync(self._log.after, thread_id, seen):
+        while kept := await anyio.to_thread.run_sync(self._kept.after, thread_id, seen):
             for values in kept:
                 event = EVENT.validate_python(values)
                 seen = event.seq
@@ -138,6 +140,7 @@ class Conversation:
         """End all following, and wait for the turns to finish."""
         for thread_id in list(self._turns):
             await self._finish(thread_id)
+        await self._log.aclose()
 
     async def _finish(self, thread_id: str) -> None:
         """Wait for a running turn of the thread; it stops following its job."""
@@ -204,7 +207,7 @@ class Conversation:
     async def _tell(self, turn: _Turn, event: Event) -> None:
         """Keep an event, then show it: what was shown can always be read again."""
         body = event.model_dump(mode="json", exclude={"seq"})
-        seq = await anyio.to_thread.run_sync(self._log.append, turn.thread_id, body)
+        seq = await self._log.append(turn.thread_id, body)
         await self._show(turn, event.model_copy(update={"seq": seq}))
 
     async def _show(self, turn: _Turn, event: Event) -> None:

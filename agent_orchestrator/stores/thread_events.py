@@ -33,12 +33,21 @@ class ThreadEventStore:
 
     def append(self, thread_id: str, event: Mapping[str, Any]) -> int:
         """Keep an event and return its ``seq``: higher than that of any before it."""
-        values = {"thread_id": thread_id, "at": self._clock(), "event": dict(event)}
+        [seq] = self.append_many([(thread_id, event)])
+        return seq
+
+    def append_many(self, events: Sequence[tuple[str, Mapping[str, Any]]]) -> list[int]:
+        """Keep events of threads, all or none, in their order; return each one's ``seq``."""
+        at = self._clock()
+        kept = []
         with self._database.write() as connection:
-            key = connection.execute(_EVENTS.insert().values(values)).inserted_primary_key
-        if key is None:
-            raise TypeError("The database returned no key.")
-        return int(key[0])
+            for thread_id, event in events:
+                values = {"thread_id": thread_id, "at": at, "event": dict(event)}
+                key = connection.execute(_EVENTS.insert().values(values)).inserted_primary_key
+                if key is None:
+                    raise TypeError("The database returned no key.")
+                kept.append(int(key[0]))
+        return kept
 
     def after(self, thread_id: str, seq: int = 0, limit: int = 1000) -> Sequence[dict[str, Any]]:
         """Return a thread's events after ``seq``, oldest first, each with its ``seq``."""
