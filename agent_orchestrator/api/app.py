@@ -46,12 +46,12 @@ Errors are problem details (RFC 9457): `detail` is the message, `remedy` what to
 
 
 def create_app(
-    services: Services, *, origins: Sequence[str] = (), hosts: Sequence[str] = ()
+    services: Services | None, *, origins: Sequence[str] = (), hosts: Sequence[str] = ()
 ) -> FastAPI:
     """Return the API as an application that follows the access tokens while it runs.
 
     Args:
-        services: what the handlers work with.
+        services: what the handlers work with; None for the document alone.
         origins: of web pages that may read the answers; none may without.
         hosts: names by which the server may be asked, any when empty. Where no token is needed,
             this keeps a web page from asking in its visitor's name (DNS rebinding).

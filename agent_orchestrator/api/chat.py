@@ -24,7 +24,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from agent_orchestrator.api.auth import Reader
 from agent_orchestrator.api.ids import ThreadId
 from agent_orchestrator.api.services import Wired
-from agent_orchestrator.api.streams import EventStream, LastEventId, Sent, begun
+from agent_orchestrator.api.streams import EventStream, LastEventId, Sent, begun, streamed
 from agent_orchestrator.conversation.events import Event
 
 router = APIRouter(prefix="/chat", tags=["chat"])
@@ -62,7 +62,7 @@ class ThreadNamed(BaseModel):
 _Stream: Any = Event | ThreadNamed
 
 
-@router.post("", operation_id="chat", response_class=EventStream, response_model=_Stream)
+@router.post("", operation_id="chat", response_class=EventStream, responses=streamed(_Stream))
 async def chat(given: ChatMessage, caller: Reader, services: Wired) -> EventStream:
     """Say something; hear what happens until the turn ends."""
     thread = await services.talks.open(given.thread_id, caller)
@@ -74,7 +74,7 @@ async def chat(given: ChatMessage, caller: Reader, services: Wired) -> EventStre
     "/{thread_id}/resume",
     operation_id="resume_chat",
     response_class=EventStream,
-    response_model=_Stream,
+    responses=streamed(_Stream),
 )
 async def resume(
     thread_id: ThreadId, given: ChatResume, caller: Reader, services: Wired
@@ -89,7 +89,7 @@ async def resume(
     "/{thread_id}/events",
     operation_id="follow_chat",
     response_class=EventStream,
-    response_model=_Stream,
+    responses=streamed(_Stream),
 )
 async def events(
     thread_id: ThreadId, _caller: Reader, services: Wired, last_event_id: LastEventId = None

@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from pydantic.json_schema import models_json_schema
 from pydantic.warnings import UnsupportedFieldAttributeWarning
 
-from agent_orchestrator.api.problems import Problem
+from agent_orchestrator.api.problems import ProblemDetails
 
 
 def write(app: FastAPI) -> dict[str, Any]:
@@ -22,7 +22,7 @@ def write(app: FastAPI) -> dict[str, Any]:
         warnings.simplefilter("ignore", UnsupportedFieldAttributeWarning)
         document = app.openapi()
     _, problem = models_json_schema(
-        [(Problem, "serialization")], ref_template="#/components/schemas/{model}"
+        [(ProblemDetails, "serialization")], ref_template="#/components/schemas/{model}"
     )
     document["components"]["schemas"].update(problem["$defs"])
     return document

@@ -18,7 +18,7 @@ from agent_orchestrator.agents.infrastructure.modelops.usecases.jobs import (
 from agent_orchestrator.api.auth import Reader
 from agent_orchestrator.api.ids import JobId
 from agent_orchestrator.api.services import Services, Wired
-from agent_orchestrator.api.streams import EventStream, LastEventId, Sent
+from agent_orchestrator.api.streams import EventStream, LastEventId, Sent, streamed
 from agent_orchestrator.domain.jobs import TERMINAL, Job, JobEvent, JobKind, JobStatus
 
 router = APIRouter(prefix="/jobs", tags=["jobs"])
@@ -115,7 +115,7 @@ def listed(
     "/events",
     operation_id="follow_jobs",
     response_class=EventStream,
-    response_model=JobEventSent,
+    responses=streamed(JobEventSent),
 )
 async def events(
     _caller: Reader,
@@ -155,7 +155,7 @@ async def get(job_id: JobId, caller: Reader, services: Wired) -> JobReport:
     "/{job_id}/events",
     operation_id="follow_job",
     response_class=EventStream,
-    response_model=JobReport,
+    responses=streamed(JobReport),
 )
 async def job_events(job_id: JobId, caller: Reader, services: Wired) -> EventStream:
     """Follow one job: an event ``report`` whenever something has changed, until it has ended."""

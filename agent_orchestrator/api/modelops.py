@@ -27,7 +27,7 @@ from agent_orchestrator.domain.approvals import UseCaseName
 from agent_orchestrator.errors import ApprovalRequired
 
 
-class ApprovalNeeded(BaseModel):
+class WaitsForApproval(BaseModel):
     """Nothing has been done yet: a person has to approve."""
 
     model_config = ConfigDict(use_attribute_docstrings=True)
@@ -44,7 +44,7 @@ def router() -> APIRouter:
     for use_case, spec in USE_CASES.items():
         result: Any = spec.result | PlannedChange if spec.changes else spec.result
         waits: dict[int | str, dict[str, Any]] = {
-            202: {"model": ApprovalNeeded, "description": "A person has to approve first"}
+            202: {"model": WaitsForApproval, "description": "A person has to approve first"}
         }
         made.add_api_route(
             f"/{use_case}",
@@ -66,7 +66,7 @@ def _endpoint(use_case: UseCaseName, kind: type[Request]) -> Callable[..., Await
             result = await coordinator.run(use_case, asked, caller)
         except ApprovalRequired as needed:
             approval = await coordinator.get_approval(needed.approval_id)
-            waiting = ApprovalNeeded(
+            waiting = WaitsForApproval(
                 approval_id=approval.id, detail=needed.message, approval=approval
             )
             return as_json(waiting, status=202)

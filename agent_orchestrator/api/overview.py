@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict
 from agent_orchestrator.agents.infrastructure.modelops.overview import Overview
 from agent_orchestrator.api.auth import Reader
 from agent_orchestrator.api.services import Services, Wired
-from agent_orchestrator.api.streams import EventStream, LastEventId, Sent
+from agent_orchestrator.api.streams import EventStream, LastEventId, Sent, streamed
 from agent_orchestrator.domain.roles import Action, Role, may
 from agent_orchestrator.stores.audit import AuditEntry
 
@@ -80,7 +80,7 @@ def activity(
     "/activity/events",
     operation_id="follow_activity",
     response_class=EventStream,
-    response_model=Activity,
+    responses=streamed(Activity),
 )
 async def events(
     _caller: Reader, services: Wired, last_event_id: LastEventId = None

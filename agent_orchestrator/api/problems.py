@@ -62,7 +62,7 @@ class ChecklistPoint(BaseModel):
     message: str
 
 
-class Problem(BaseModel):
+class ProblemDetails(BaseModel):
     """What went wrong, and what to do."""
 
     model_config = ConfigDict(use_attribute_docstrings=True)
@@ -87,10 +87,10 @@ def status_of(error: ChefError) -> HTTPStatus:
     return next(_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS)
 
 
-def of_error(error: ChefError) -> Problem:
+def of_error(error: ChefError) -> ProblemDetails:
     """Return an error as a problem."""
     points = error.checklist if isinstance(error, errors.GateFailed) else ()
-    return Problem(
+    return ProblemDetails(
         type=_TYPE + _words(type(error).__name__).replace(" ", "-"),
         title=_words(type(error).__name__).capitalize(),
         status=status_of(error),
@@ -103,10 +103,10 @@ def of_error(error: ChefError) -> Problem:
     )
 
 
-def of_status(status: int, detail: str = "", *, remedy: str = "") -> Problem:
+def of_status(status: int, detail: str = "", *, remedy: str = "") -> ProblemDetails:
     """Return a problem that HTTP itself has a name for."""
     phrase = HTTPStatus(status).phrase
-    return Problem(
+    return ProblemDetails(
         type=_TYPE + phrase.lower().replace(" ", "-"),
         title=phrase,
         status=status,
@@ -115,12 +115,12 @@ def of_status(status: int, detail: str = "", *, remedy: str = "") -> Problem:
     )
 
 
-def of_invalid(found: Sequence[Any]) -> Problem:
+def of_invalid(found: Sequence[Any]) -> ProblemDetails:
     """Return pydantic's errors as a problem. The values are left out: one may be a secret."""
     fields = [
         InvalidField(where=".".join(map(str, one["loc"])), message=one["msg"]) for one in found
     ]
-    return Problem(
+    return ProblemDetails(
         type=_TYPE + "input-error",
         title="Input error",
         status=HTTPStatus.UNPROCESSABLE_ENTITY,
@@ -130,7 +130,7 @@ def of_invalid(found: Sequence[Any]) -> Problem:
     )
 
 
-def response(problem: Problem, headers: Mapping[str, str] | None = None) -> Response:
+def response(problem: ProblemDetails, headers: Mapping[str, str] | None = None) -> Response:
     """Return a problem as a response."""
     return Response(
         problem.model_dump_json(),
@@ -144,7 +144,7 @@ def response(problem: Problem, headers: Mapping[str, str] | None = None) -> Resp
 DOCUMENTED: Final[dict[int | str, dict[str, Any]]] = {
     "default": {
         "description": "A problem: the request, or its moment, is wrong.",
-        "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+        "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemDetails"}}},
     }
 }
 
@@ -182,7 +182,7 @@ class OneForm:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        refused: Problem | None = None
+        refused: ProblemDetails | None = None
 
         async def send_in_form(message: Message) -> None:
             nonlocal refused

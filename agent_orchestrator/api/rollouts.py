@@ -17,7 +17,7 @@ from agent_orchestrator.agents.infrastructure.modelops.usecases.rollouts import 
 from agent_orchestrator.api.auth import Reader
 from agent_orchestrator.api.ids import RolloutId
 from agent_orchestrator.api.services import Services, Wired
-from agent_orchestrator.api.streams import EventStream, Sent
+from agent_orchestrator.api.streams import EventStream, Sent, streamed
 from agent_orchestrator.domain.rollout import RolloutState
 
 router = APIRouter(prefix="/rollouts", tags=["rollouts"])
@@ -87,7 +87,7 @@ def history(
     "/{rollout_id}/events",
     operation_id="follow_rollout",
     response_class=EventStream,
-    response_model=RolloutReport,
+    responses=streamed(RolloutReport),
 )
 async def events(rollout_id: RolloutId, _caller: Reader, services: Wired) -> EventStream:
     """Follow a rollout: an event ``report`` whenever something has changed, until it is over."""

@@ -21,7 +21,7 @@ from agent_orchestrator.api.auth import Reader
 from agent_orchestrator.api.ids import ThreadId
 from agent_orchestrator.api.run_records import Run, RunStatus
 from agent_orchestrator.api.services import Services, Wired
-from agent_orchestrator.api.streams import EventStream, LastEventId, Sent, begun
+from agent_orchestrator.api.streams import EventStream, LastEventId, Sent, begun, streamed
 from agent_orchestrator.conversation.events import Event
 from agent_orchestrator.conversation.snapshots import Snapshot
 from agent_orchestrator.errors import InputError
@@ -104,7 +104,7 @@ class RunGiven(BaseModel):
     "/threads/{thread_id}/runs/stream",
     operation_id="stream_run",
     response_class=EventStream,
-    response_model=dict[str, Any],
+    responses=streamed(dict[str, Any]),
 )
 async def stream(
     thread_id: ThreadId, given: RunGiven, caller: Reader, services: Wired
@@ -125,7 +125,12 @@ async def wait(
     return await _waited(services, run, events)
 
 
-@router.post("/runs/stream", operation_id="stream_new", response_class=EventStream)
+@router.post(
+    "/runs/stream",
+    operation_id="stream_new",
+    response_class=EventStream,
+    responses=streamed(dict[str, Any]),
+)
 async def stream_new(given: RunGiven, caller: Reader, services: Wired) -> EventStream:
     """Run the first turn of a new thread, which ``Content-Location`` names."""
     return await stream(await _new(services, caller), given, caller, services)
@@ -179,6 +184,7 @@ async def join(
     "/threads/{thread_id}/runs/{run_id}/stream",
     operation_id="join_run_stream",
     response_class=EventStream,
+    responses=streamed(dict[str, Any]),
 )
 async def join_stream(
     thread_id: ThreadId,

@@ -31,6 +31,11 @@ LastEventId = Annotated[
 ]
 
 
+def streamed(data: Any) -> dict[int | str, dict[str, Any]]:
+    """Return the ``responses`` of a route whose events carry this type as their data."""
+    return {200: {"model": data, "description": "Server-sent events; this is the data of each."}}
+
+
 @dataclass(frozen=True, slots=True)
 class Sent:
     """One event."""

@@ -1,4 +1,4 @@
-"""``chef api``: who may use the API."""
+"""``chef api``: who may use the API, and what it offers."""
 
 from __future__ import annotations
 
@@ -27,7 +27,15 @@ def _audited(action: str, name: str, **detail: str) -> None:
 
 @click.group()
 def api() -> None:
-    """Control who may use the HTTP API."""
+    """Control who may use the HTTP API, and print its document."""
+
+
+@api.command()
+def openapi() -> None:
+    """Print the OpenAPI document, from which clients are generated."""
+    from agent_orchestrator.api.app import create_app
+
+    click.echo(json.dumps(create_app(None).openapi(), indent=2))
 
 
 @api.group()

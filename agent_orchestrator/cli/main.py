@@ -76,7 +76,7 @@ COMMANDS: Mapping[str, tuple[str, str, str]] = {
     "registry": ("registry", "registry", "Look into the model registry, or mend it."),
     "audit": ("overview", "audit", "Show who did what, newest last."),
     "gateway": ("gateway", "gateway", "Control who may ask the gateway."),
-    "api": ("api", "api", "Control who may use the HTTP API."),
+    "api": ("api", "api", "Control who may use the HTTP API, and print its document."),
     "space": ("space", "space", "Train on a Hugging Face Space: run, deploy and watch its app."),
     "mcp": ("mcp", "mcp", "Serve every use case as a tool to an MCP client."),
     "serve": ("serve", "serve", "Run the gateway, the API, the model server and the timer."),
