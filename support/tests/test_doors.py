@@ -284,6 +284,7 @@ def test_every_door_takes_the_fields_of_the_request():
         doors.mcp,
         pytest.param(doors.command_line, marks=pytest.mark.slow),
         pytest.param(doors.chat, marks=pytest.mark.slow),
+        pytest.param(doors.agent_server, marks=pytest.mark.slow),
     ],
     ids=lambda opener: opener.__name__,
 )

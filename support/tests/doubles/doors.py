@@ -7,16 +7,19 @@ from __future__ import annotations
 
 import asyncio
 import json
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Protocol
 
 import httpx
 from click.testing import CliRunner
+from langgraph_sdk import get_client
+from langgraph_sdk.client import LangGraphClient
 from mcp import types
 from mcp.shared.memory import create_connected_server_and_client_session
 from pydantic_core import to_json
-from tests.doubles.api_client import opened_api
+from tests.doubles.api_client import Api, listening, opened_api
 from tests.doubles.openai_server import OpenAIServer, Reply
 from tests.doubles.workspace import Workspace
 
@@ -26,7 +29,14 @@ from agent_orchestrator.agents.infrastructure.modelops.usecases.index import USE
 from agent_orchestrator.agents.infrastructure.modelops.usecases.requests import build_request
 from agent_orchestrator.cli import session, usecase
 from agent_orchestrator.cli.main import cli
-from agent_orchestrator.conversation.events import ApprovalNeeded, End, Problem, UseCaseResult
+from agent_orchestrator.conversation.events import (
+    EVENT,
+    ApprovalNeeded,
+    End,
+    Event,
+    Problem,
+    UseCaseResult,
+)
 from agent_orchestrator.domain.approvals import UseCaseName
 from agent_orchestrator.errors import ApprovalRequired
 from agent_orchestrator.mcp_server.calls import Context
@@ -163,35 +173,90 @@ class _Mcp:
         return result.structuredContent
 
 
-class _Chat:
+class _Talk(ABC):
     """The graph: a scripted model calls the use case as its tool, a person agrees and approves."""
 
     user = ADA.name
 
-    def __init__(self, orchestrator: Orchestrator, models: OpenAIServer) -> None:
-        self._chat = orchestrator
+    def __init__(self, coordinator: Coordinator, models: OpenAIServer) -> None:
+        self._coordinator = coordinator
         self._models = models
-        self._threads = 0
+
+    @abstractmethod
+    async def _thread(self) -> str:
+        """Begin a thread."""
+
+    @abstractmethod
+    def _say(self, thread: str, text: str) -> AsyncIterator[Event]:
+        """Say something; yield what happens."""
+
+    @abstractmethod
+    def _resume(self, thread: str, approval_id: str) -> AsyncIterator[Event]:
+        """Go on after an approval; yield what happens."""
 
     async def ask(self, use_case: UseCaseName, values: Mapping[str, Any]) -> Document:
-        self._threads += 1
-        thread = f"t{self._threads}"
+        thread = await self._thread()
         route = {"pieces": [{"agent": "infrastructure", "task": "as said"}], "answer": ""}
         answers = iter([_calling("Route", route), _calling(use_case, values)])
         self._models.answer_with(lambda _body: next(answers, Reply("clean")))
-        turn = self._chat.conversation.send(thread, "Do what I have in mind, please.", ADA)
+        turn = self._say(thread, "Do what I have in mind, please.")
         for _ in range(3):
             async for event in turn:
+                assert not isinstance(event, Problem), event
                 if isinstance(event, UseCaseResult) and event.use_case == use_case:
                     return event.result
                 if isinstance(event, ApprovalNeeded):
                     needed = event.approval_id
-                    await self._chat.embedded.coordinator.answer(needed, ADA, approve=True)
-                    turn = self._chat.conversation.resume(thread, needed, ADA)
-                elif isinstance(event, End) and event.waiting == "answer":
-                    turn = self._chat.conversation.send(thread, "yes", ADA)
-                assert not isinstance(event, Problem), event
+                    await self._coordinator.answer(needed, ADA, approve=True)
+                    turn = self._resume(thread, needed)
+                    break
+                if isinstance(event, End) and event.waiting == "answer":
+                    turn = self._say(thread, "yes")
         raise AssertionError(f"{use_case} has no result.")
+
+
+class _Chat(_Talk):
+    """A conversation in this process."""
+
+    def __init__(self, orchestrator: Orchestrator, models: OpenAIServer) -> None:
+        super().__init__(orchestrator.embedded.coordinator, models)
+        self._chat = orchestrator.conversation
+        self._threads = 0
+
+    async def _thread(self) -> str:
+        self._threads += 1
+        return f"t{self._threads}"
+
+    def _say(self, thread: str, text: str) -> AsyncIterator[Event]:
+        return self._chat.send(thread, text, ADA)
+
+    def _resume(self, thread: str, approval_id: str) -> AsyncIterator[Event]:
+        return self._chat.resume(thread, approval_id, ADA)
+
+
+class _AgentServer(_Talk):
+    """The API as LangGraph's own client sees it."""
+
+    user = "admin"
+
+    def __init__(self, api: Api, client: LangGraphClient, models: OpenAIServer) -> None:
+        super().__init__(api.services.embedded.coordinator, models)
+        self._client = client
+
+    async def _thread(self) -> str:
+        return str((await self._client.threads.create())["thread_id"])
+
+    def _say(self, thread: str, text: str) -> AsyncIterator[Event]:
+        return self._run(thread, input={"messages": [{"role": "user", "content": text}]})
+
+    def _resume(self, thread: str, approval_id: str) -> AsyncIterator[Event]:
+        return self._run(thread, command={"resume": {"approval_id": approval_id}})
+
+    async def _run(self, thread: str, **given: Any) -> AsyncIterator[Event]:
+        async for part in self._client.runs.stream(thread, "chef", stream_mode="custom", **given):
+            if part.event == "custom":
+                yield EVENT.validate_python(part.data)
+        yield End(waiting="answer")  # the protocol has no word for it
 
 
 def _calling(name: str, arguments: Mapping[str, Any]) -> Reply:
@@ -235,3 +300,14 @@ async def chat(workspace: Workspace, models: OpenAIServer) -> AsyncIterator[Door
     """Open the conversation."""
     async with open_orchestrator(workspace.settings()) as orchestrator:
         yield _Chat(orchestrator, models)
+
+
+@asynccontextmanager
+async def agent_server(workspace: Workspace, models: OpenAIServer) -> AsyncIterator[Door]:
+    """Open the API for langgraph-sdk."""
+    async with (
+        opened_api(workspace) as api,
+        listening(api) as url,
+        get_client(url=url, headers=api.headers("admin")) as client,
+    ):
+        yield _AgentServer(api, client, models)
