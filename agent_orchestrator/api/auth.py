@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Annotated
 
-from fastapi import Depends, HTTPException
+from fastapi import Depends, HTTPException, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from agent_orchestrator.agents.infrastructure.modelops.authorisation import Caller, check_role
@@ -18,10 +18,15 @@ _BEARER = HTTPBearer(
 
 
 def authenticated(
+    request: Request,
     services: Wired,
     credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_BEARER)],
 ) -> Caller:
-    """Return who asks. Raises HTTPException 401 without a token that we know, 429 for too many."""
+    """Return who asks.
+
+    Raises HTTPException 401 without a token that we know, 403 for a web page that has none, 429 for
+    too many requests.
+    """
     caller = services.access.caller(credentials.credentials if credentials else None)
     if caller is None:
         raise HTTPException(
@@ -29,6 +34,11 @@ def authenticated(
             "An access token is needed: Authorization: Bearer TOKEN.",
             headers={"WWW-Authenticate": "Bearer"},
         )
+    origin = request.headers.get("origin")
+    if credentials is None and origin and origin not in services.settings.api_origin_list:
+        # A browser sends some requests of any page, with this in their head; only the token that
+        # is not needed here would keep it from acting as its visitor.
+        raise HTTPException(403, f"A page of {origin!r} acts for nobody without an access token.")
     services.rates.take(caller.name)
     return caller
 

@@ -76,6 +76,10 @@ async def test_without_tokens_only_this_machines_names_are_answered(workspace: W
         assert (await client.post(COSTS, json={})).status_code == 200
         evil = {"Host": "evil.example"}
         assert (await client.post(COSTS, json={}, headers=evil)).status_code == 400
+        page = {"Origin": "https://evil.example"}
+        assert (await client.post(COSTS, json={}, headers=page)).status_code == 403
+        resume = "/approvals/ap_000000000000/resume"  # no body: a browser asks nobody first
+        assert (await client.post(resume, headers=page)).status_code == 403
         given = {"Authorization": "Bearer of-somebody-else"}
         assert (await client.post(COSTS, json={}, headers=given)).status_code == 401
 

@@ -11,6 +11,8 @@ from agent_orchestrator.domain.approvals import (
     canonical_hash,
     check_answerable,
     check_usable,
+    one_line,
+    same_person,
 )
 from agent_orchestrator.errors import ApprovalDenied, InputError
 
@@ -110,3 +112,37 @@ def test_the_price_is_a_ceiling(ceiling: float, price: float, covered: bool) -> 
         return
     with pytest.raises(ApprovalDenied, match="Ask again at the new price"):
         check_usable(approval, **given, price_usd=price, now=150.0)
+
+
+@given(st.text())
+def test_what_is_shown_is_one_printable_line(text: str) -> None:
+    """Of any text; and showing it again changes nothing."""
+    shown = one_line(text)
+    assert shown.isprintable()
+    assert "  " not in shown
+    assert one_line(shown) == shown
+
+
+@given(st.text(), st.text())
+def test_a_name_is_the_same_person_however_it_is_written(one: str, other: str) -> None:
+    """Both ways round; and for what a door does to case and spaces."""
+    assert same_person(one, other) == same_person(other, one)
+    assert same_person(one, f" {one} ")
+    assert not same_person(f"a{one}", f"b{one}")
+
+
+@pytest.mark.parametrize(
+    ("status", "now", "standing"),
+    [
+        ("pending", 199.9, "pending"),
+        ("pending", 200.0, "expired"),
+        ("approved", 200.0, "expired"),
+        ("consumed", 200.0, "consumed"),
+        ("rejected", 200.0, "rejected"),
+        ("edited", 200.0, "edited"),
+        ("cancelled", 200.0, "cancelled"),
+    ],
+)
+def test_only_what_waits_expires(status: str, now: float, standing: str) -> None:
+    """What is over stays what it became."""
+    assert replace(APPROVAL, status=status).standing(now) == standing
