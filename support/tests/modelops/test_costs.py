@@ -280,7 +280,7 @@ budget = Budget(JobStore(Database(f"sqlite:///{sys.argv[1]}")), LIMITS, clock=la
 sys.stdin.readline()
 mine = int(sys.argv[2])
 attempts = [lambda: budget.readmit(f"job_{mine}", NOVEMBER)]
-attempts += [lambda number=number: budget.admit(job(10 * mine + number)) for number in range(1, 3)]
+attempts += [lambda n=n: budget.admit(job(n)) for n in (10 + mine, 20 + mine)]
 for attempt in attempts:
     try:
         attempt()
