@@ -272,7 +272,7 @@ _DAYS: Final = {"day": 1, "days": 1, "week": 7, "weeks": 7, "month": 30, "months
 
 
 def filters_of(region: Region) -> dict[str, Scalar] | None:
-    """Return which examples to take: success, days, min_feedback_score, limit."""
+    """Return which examples to take: success, days, feedback_score (at least), limit."""
     found: dict[str, Scalar] = {}
     tokens = region.included
     if region.words & {"success", "successful", "succeeded", "successes"}:
@@ -287,7 +287,7 @@ def filters_of(region: Region) -> dict[str, Scalar] | None:
         if units:
             found["days"] = whole(value * units[0])
         elif before & {"feedback", "score", "scores", "rating"}:
-            found["min_feedback_score"] = whole(value)
+            found["feedback_score"] = whole(value)
         elif not {"examples", "traces", "samples", "pairs"}.isdisjoint(after):
             found["limit"] = whole(value)
     return found or None

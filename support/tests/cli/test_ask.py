@@ -1,6 +1,7 @@
 """``chef ask``: a sentence in; the use case, one question, or a no."""
 
 import json
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 from tests.cli.conftest import Chef
 from tests.doubles.workspace import Workspace
 
+from agent_orchestrator.agents.infrastructure.modelops.usecases.datasets import BuildDataset
 from agent_orchestrator.agents.infrastructure.modelops.usecases.requests import (
     build_request,
     request_values,
@@ -108,8 +110,20 @@ def test_every_sentence_that_is_understood_makes_a_valid_request():
     ],
 )
 def test_slots_become_the_requests_fields(intent: Intent, expected: dict[str, Any]):
-    """Two use cases call them by other names."""
+    """Some use cases call them by other names."""
     assert request_values(intent) == expected
+
+
+def test_the_last_days_are_those_since_a_date():
+    """Examples of the last week are chosen by when they were made, and by nothing else."""
+    intent = parse("assemble a dataset for CI/CD from the last 7 days, feedback at least 0.8")
+    request = build_request("build_dataset", request_values(intent))
+    assert isinstance(request, BuildDataset)
+    filters = request.filters.selected()
+    assert filters.since is not None
+    assert timedelta(days=7) <= datetime.now(UTC) - filters.since < timedelta(days=9)
+    assert filters.feedback_score == 0.8
+    assert not filters.metadata
 
 
 def test_a_slot_without_a_place_is_refused():

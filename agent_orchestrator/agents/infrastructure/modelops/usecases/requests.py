@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final, TypeVar
 
 from pydantic import ValidationError
@@ -67,6 +68,12 @@ def request_values(intent: Intent) -> Mapping[str, Any]:
     for slot, field in _FIELDS.get(intent.use_case or "", {}).items():
         if slot in values:
             values[field] = values.pop(slot)
+    filters = values.get("filters")
+    days = filters.get("days") if isinstance(filters, Mapping) else None
+    if isinstance(filters, Mapping) and isinstance(days, int | float):
+        since = datetime.now(UTC).date() - timedelta(days=days)
+        others = {key: value for key, value in filters.items() if key != "days"}
+        values["filters"] = {**others, "since": since.isoformat()}
     if intent.use_case == "evaluate_model_vs_baseline":
         candidate = values.pop("version", None) or values.pop("model", None)
         if candidate is not None:
