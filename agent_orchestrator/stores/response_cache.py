@@ -5,8 +5,9 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
+from threading import Lock
 
 from agent_orchestrator.errors import StorageError
 
@@ -15,6 +16,12 @@ CREATE TABLE IF NOT EXISTS answers (
     key TEXT PRIMARY KEY, value BLOB NOT NULL, used_at REAL NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS answers_used_at ON answers (used_at);
+CREATE TABLE IF NOT EXISTS held (one INTEGER PRIMARY KEY CHECK (one = 1), bytes INTEGER NOT NULL);
+INSERT OR IGNORE INTO held SELECT 1, coalesce(sum(length(value)), 0) FROM answers;
+CREATE TRIGGER IF NOT EXISTS kept AFTER INSERT ON answers
+    BEGIN UPDATE held SET bytes = bytes + length(new.value); END;
+CREATE TRIGGER IF NOT EXISTS gone AFTER DELETE ON answers
+    BEGIN UPDATE held SET bytes = bytes - length(old.value); END;
 """
 _WAIT_SECONDS = 30.0
 
@@ -32,6 +39,15 @@ class ResponseCache:
         self._path = path
         self._max_bytes = max_bytes
         self._clock = clock
+        self._lock = Lock()
+        self._connection: sqlite3.Connection | None = None
+
+    def close(self) -> None:
+        """Let go of the file; the next use opens it again."""
+        with self._lock:
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
 
     def get(self, key: str) -> bytes | None:
         """Return what is kept under a key."""
@@ -47,7 +63,8 @@ class ResponseCache:
         if len(value) > self._max_bytes:
             return
         with self._open() as db:
-            db.execute("REPLACE INTO answers VALUES (?, ?, ?)", (key, value, self._clock()))
+            db.execute("DELETE FROM answers WHERE key = ?", (key,))  # REPLACE fires no trigger
+            db.execute("INSERT INTO answers VALUES (?, ?, ?)", (key, value, self._clock()))
             over = self._size(db) - self._max_bytes
             while over > 0:
                 old = db.execute(
@@ -67,20 +84,36 @@ class ResponseCache:
             return db.execute("DELETE FROM answers").rowcount
 
     def _size(self, db: sqlite3.Connection) -> int:
-        return int(db.execute("SELECT coalesce(sum(length(value)), 0) FROM answers").fetchone()[0])
+        return int(db.execute("SELECT bytes FROM held").fetchone()[0])
 
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
         """Open the file for one transaction."""
-        try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            with closing(sqlite3.connect(self._path, timeout=_WAIT_SECONDS)) as db:
-                db.executescript(_SCHEMA)
-                with db:
+        with self._lock:
+            try:
+                if self._connection is None:
+                    self._connection = self._connect()
+                with self._connection as db:
                     db.execute("BEGIN IMMEDIATE")
                     yield db
-        except (OSError, sqlite3.Error) as error:
-            raise StorageError(
-                f"The cache of answers {self._path} cannot be used: {error}.",
-                remedy="Delete the file: nothing but time and money is lost with it.",
-            ) from error
+            except (OSError, sqlite3.Error) as error:
+                raise StorageError(
+                    f"The cache of answers {self._path} cannot be used: {error}.",
+                    remedy="Delete the file: nothing but time and money is lost with it.",
+                ) from error
+
+    def _connect(self) -> sqlite3.Connection:
+        """Return a connection that waits for no disk at a commit.
+
+        An answer outlives this process; only a machine that loses power may forget the last ones.
+        """
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        connection = sqlite3.connect(self._path, timeout=_WAIT_SECONDS, check_same_thread=False)
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = NORMAL")
+            connection.executescript(_SCHEMA)
+        except sqlite3.Error:
+            connection.close()
+            raise
+        return connection

@@ -3,8 +3,9 @@
     python support/benchmarks/evaluation_overhead.py [--examples 100] [--rounds 5] [--uploaded]
 
 Both put the same held-out examples to the same model, two at a time: one with our runner (turns,
-scores of all metrics, records, report), the other with LangSmith's ``aevaluate``, one exact match
-and nothing else. The model is an ``asyncio.sleep``. Rounds take turns; the table has the medians.
+scores of all metrics, answers kept, records, report), the other with LangSmith's ``aevaluate``,
+one exact match and nothing else. The model is an ``asyncio.sleep``. Rounds take turns; the table
+has the medians.
 
 Offline nothing is sent. ``--uploaded`` sends both ways' experiments to a double of LangSmith, a
 process of its own that answers every request after 50 milliseconds: one model, then a candidate
@@ -25,7 +26,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -51,7 +52,9 @@ from agent_orchestrator.agents.infrastructure.modelops.evaluation.upload import 
     LangSmithAccount,
     upload_evaluation,
 )
+from agent_orchestrator.domain.routing import Endpoint
 from agent_orchestrator.stores.defaults import EvaluationDefaults
+from agent_orchestrator.stores.response_cache import ResponseCache
 
 RESULTS: Final = Path(__file__).parent / "results" / "evaluation_overhead.json"
 DELAYS: Final = (0.0, 0.05, 0.2)
@@ -61,6 +64,7 @@ ROUND_TRIP: Final = 0.05
 """Of a request to LangSmith, seconds."""
 CONCURRENCY: Final = 2
 DEFAULTS: Final = EvaluationDefaults(weights={"accuracy": 1}, concurrency=CONCURRENCY)
+PLACES: Final = {name: Endpoint(name, "openrouter") for name in ("m", "n")}
 
 
 class Sleeper:
@@ -80,14 +84,20 @@ class Sleeper:
 async def ours(model: Sleeper, dataset: Dataset, *, arms: int = 1, url: str | None = None) -> float:
     """Return how long our evaluation takes, seconds; with a ``url`` it is uploaded there."""
     begun = time.perf_counter()
-    report = await EvalRunner(CachedCaller(model, {}, None), DEFAULTS).run(
-        "code_review", dataset, Subject("m"), Subject("n") if arms > 1 else None
-    )
+    with tempfile.TemporaryDirectory() as folder, closing(_cache(folder)) as kept:
+        caller = CachedCaller(model, PLACES, kept)
+        report = await EvalRunner(caller, DEFAULTS).run(
+            "code_review", dataset, Subject("m"), Subject("n") if arms > 1 else None
+        )
     assert report.n_examples == len(dataset.examples("eval"))
     if url is not None:
         account = LangSmithAccount(url, KEY)
         await asyncio.to_thread(upload_evaluation, account, report, dataset, "job")
     return time.perf_counter() - begun
+
+
+def _cache(folder: str) -> ResponseCache:
+    return ResponseCache(Path(folder) / "answers.db", 1 << 28)
 
 
 async def bare(

@@ -1,11 +1,15 @@
 """The bounded cache of answers."""
 
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agent_orchestrator.errors import StorageError
 from agent_orchestrator.stores.response_cache import ResponseCache
 
 
@@ -47,3 +51,32 @@ def test_it_never_holds_more_than_it_may(
     held = {key: found for key in last if (found := cache.get(key)) is not None}
     assert sum(map(len, held.values())) <= 64
     assert all(last[key] == found for key, found in held.items())
+    cache.close()
+
+
+def test_what_was_put_survives_a_kill(tmp_path: Path) -> None:
+    """No commit waits for the disk, and yet nothing is lost with the process."""
+    path = tmp_path / "answers.db"
+    program = (
+        "import os, pathlib, signal, sys\n"
+        "from agent_orchestrator.stores.response_cache import ResponseCache\n"
+        "cache = ResponseCache(pathlib.Path(sys.argv[1]), 10_000)\n"
+        "for number in range(50): cache.put(str(number), b'x' * 100)\n"
+        "os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program, str(path)], check=False)
+    assert done.returncode == -signal.SIGKILL
+    cache = ResponseCache(path, 10_000)
+    assert all(cache.get(str(number)) for number in range(50))
+
+
+def test_a_broken_file_is_named_and_may_be_deleted(tmp_path: Path) -> None:
+    """By the same cache, once it is gone."""
+    path = tmp_path / "answers.db"
+    path.write_bytes(b"not a database, but long enough to look like one " * 20)
+    cache = ResponseCache(path, 100)
+    with pytest.raises(StorageError, match=r"answers\.db"):
+        cache.get("a")
+    path.unlink()
+    cache.put("a", b"1")
+    assert cache.get("a") == b"1"
