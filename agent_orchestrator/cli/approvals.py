@@ -150,14 +150,22 @@ def _shown(approval: ApprovalView, *, as_json: bool) -> None:
         "replaced by": approval.replaced_by,
         "use case": approval.use_case,
     }
-    asked = {name: value for name, value in approval.request.items() if value not in (None, False)}
-    rows = [(name, text) for name, text in facts.items() if text]
-    rows += [(f"  {name}", json.dumps(value)) for name, value in asked.items()]
-    rows += [(f"  {name}", json.dumps(value)) for name, value in approval.details.items()]
-    for name, text in rows:
-        click.echo(f"  {name:18} {text}")
+    for name, text in facts.items():
+        if text:
+            click.echo(f"  {name:18} {text}")
+    for title, values in (("the request:", approval.request), ("which means:", approval.details)):
+        said = {name: value for name, value in values.items() if _says_something(value)}
+        if said:
+            click.echo(f"  {title}")
+        for name, value in said.items():
+            click.echo(f"    {name:16} {json.dumps(value)}")
     if approval.status == "pending":
         click.echo(f"Answer with `chef approve {approval.id}` or `chef reject {approval.id}`.")
+
+
+def _says_something(value: object) -> bool:
+    """Return whether a value is worth a line; zero is."""
+    return value is not None and value is not False and value not in ("", [], {})
 
 
 def _authors(approval: ApprovalView) -> str:
