@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from tests.conversation.conftest import ADA, BOB, asked_for, ending, resume, say, texts, types
-from tests.doubles.openai_server import OpenAIServer, Reply
+from tests.doubles.complaints import COMPLAINT, mostly_wrong
 from tests.doubles.workspace import Workspace
 
 from agent_orchestrator.conversation.events import Problem, Progress, UseCaseResult
@@ -16,27 +16,15 @@ from agent_orchestrator.wiring.orchestrator import open_orchestrator
 @pytest.fixture
 async def examples(workspace: Workspace) -> AsyncIterator[Path]:
     """Let something serve feature_dev that is mostly wrong; write what its successor learns."""
-    async with OpenAIServer(Reply("mutable-default")) as server:
-        workspace.serve_elsewhere(feature_dev=server.url)
-        yield workspace.write_rows(
-            [
-                {
-                    "inputs": {"task": f"Name the defect in function number {number}."},
-                    "outputs": {"answer": "clean" if number % 5 else "mutable-default"},
-                    "metadata": {"agent": "feature_dev", "group": f"f{number}"},
-                }
-                for number in range(60)
-            ],
-            "errors",
-        )
+    async with mostly_wrong(workspace) as examples:
+        yield examples
 
 
 async def test_from_a_complaint_to_a_canary(workspace: Workspace, examples: Path):
     """Data set → demo with its price → production → evaluation → "Deploy?" → 20 %, approved."""
     settings = workspace.settings()
     async with open_orchestrator(settings) as here:
-        complaint = "@chef The feature_dev agent keeps missing error handling. Train it better."
-        events = await say(here, complaint)
+        events = await say(here, COMPLAINT)
         assert "There is no data set for feature_dev yet" in texts(events)
 
         events = await say(here, f"From {examples}, please.")

@@ -1,0 +1,126 @@
+"""From a complaint to a canary over HTTP: events as they come, two people, a killed server."""
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+from asyncio.subprocess import Process
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx
+import pytest
+from tests.doubles.complaints import COMPLAINT, mostly_wrong
+from tests.doubles.sse import SseEvent, following
+from tests.doubles.workspace import Workspace
+
+from agent_orchestrator.domain.roles import Role
+from agent_orchestrator.stores.access_tokens import AccessTokens
+from agent_orchestrator.stores.models_yaml import ModelsYaml
+
+
+class Server:
+    """The API in a process of its own, over a workspace that outlives it."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self.port: int = free.getsockname()[1]
+        self.workspace = workspace
+        self.url = f"http://127.0.0.1:{self.port}"
+        tokens = AccessTokens(workspace.settings().api_tokens_file)
+        people: dict[str, Role] = {"ada": "operator", "bob": "approver"}
+        self._bearers = {name: tokens.add(name, role, 0.0) for name, role in people.items()}
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[Process]:
+        """Run it until the block ends; then kill it as SIGKILL does."""
+        variables = {**self.workspace.variables, "CHEF_API_PORT": str(self.port)}
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "agent_orchestrator.api.process", env=variables
+        )
+        try:
+            await self._ready(process)
+            yield process
+        finally:
+            if process.returncode is None:
+                os.kill(process.pid, signal.SIGKILL)
+            await process.wait()
+
+    async def _ready(self, process: Process) -> None:
+        async with httpx.AsyncClient(base_url=self.url) as http:
+            while process.returncode is None:
+                try:
+                    if (await http.get("/ready")).status_code == httpx.codes.OK:
+                        return
+                except httpx.TransportError:
+                    pass
+                await asyncio.sleep(0.1)
+        pytest.fail(f"The API ended with {process.returncode}.")
+
+    def person(self, name: str) -> httpx.AsyncClient:
+        """Return somebody's client."""
+        headers = {"Authorization": f"Bearer {self._bearers[name]}"}
+        return httpx.AsyncClient(base_url=self.url, headers=headers, timeout=300)
+
+
+async def said(http: httpx.AsyncClient, message: str, thread: str) -> list[SseEvent]:
+    """Say something and return the turn's events."""
+    given = {"message": message, "thread_id": thread}
+    async with following(http, "POST", "/chat", json=given) as events:
+        return [event async for event in events]
+
+
+def told(events: list[SseEvent]) -> str:
+    """Return what was answered."""
+    return "\n".join(event.data["text"] for event in events if event.event == "message")
+
+
+def only(events: list[SseEvent], kind: str) -> dict[str, Any]:
+    """Return the one event of a kind."""
+    [found] = [event.data for event in events if event.event == kind]
+    assert isinstance(found, dict)
+    return found
+
+
+@pytest.mark.slow
+async def test_from_a_complaint_to_a_canary(workspace: Workspace):
+    """The server is killed while the approval waits; somebody else answers; the next one acts."""
+    async with mostly_wrong(workspace) as examples:
+        server = Server(workspace)
+        async with server.running(), server.person("ada") as ada:
+            assert "no data set for feature_dev" in told(await said(ada, COMPLAINT, "better"))
+            built = await said(ada, f"From {examples}, please.", "better")
+            assert only(built, "result")["use_case"] == "build_dataset"
+            assert "demo run, this machine" in told(built)
+            assert "$0.00" in told(built)
+
+            demo = await said(ada, "yes", "better")
+            assert [e.data["status"] for e in demo if e.event == "progress"][-1] == "completed"
+            assert "Go on with production?" in told(demo)
+            production = await said(ada, "yes, please", "better")
+            assert "registered as v1.1.0" in told(production)
+            evaluated = await said(ada, "go ahead", "better")
+            assert "Recommendation: deploy" in told(evaluated)
+            assert told(evaluated).endswith("Deploy?")
+
+            asked = only(await said(ada, "yes", "better"), "approval_required")
+            approval = f"/approvals/{asked['approval_id']}"
+            refused = await ada.post(f"{approval}/answer", json={"approve": True})
+            assert refused.status_code == httpx.codes.FORBIDDEN
+
+        async with server.running(), server.person("bob") as bob:
+            answered = await bob.post(f"{approval}/answer", json={"approve": True})
+            assert answered.json()["approver"] == "bob"
+
+        async with server.running(), server.person("ada") as ada:
+            given = {"approval_id": asked["approval_id"]}
+            async with following(ada, "POST", "/chat/better/resume", json=given) as events:
+                deployed = only([event async for event in events], "result")["result"]
+            assert (deployed["version"], deployed["rollout_pct"]) == ("v1.1.0", 20)
+            async with following(ada, "GET", "/chat/better/events") as events:
+                numbers = [int(event.id) async for event in events if event.id]
+            assert numbers == sorted(set(numbers))
+    rollout = ModelsYaml(workspace.models_yaml).read().rollouts["feature_dev"]
+    assert [arm.weight for arm in rollout.arms] == [80, 20]
