@@ -110,3 +110,12 @@ class State(ModelOpsState, total=False):
     assignments: list[Assignment]
     """What the supervisor handed out in this turn."""
     work: Annotated[list[Work], gathered]
+
+
+#: What of a long conversation a model that routes or looks up is shown, messages.
+_RECENT = 40
+
+
+def recent(state: ModelOpsState) -> list[AnyMessage]:
+    """Return the newest messages of a conversation."""
+    return list(state["messages"][-_RECENT:])

@@ -97,14 +97,6 @@ class Conversation:
         The answer is looked up; without one the thread waits on. Raises ConflictError when the
         thread does not wait for this approval.
         """
-        await self._finish(thread_id)
-        state = await self._graph.aget_state(_config(thread_id))
-        waits = {i.value.get("approval_id") for i in state.interrupts if isinstance(i.value, dict)}
-        if approval_id not in waits:
-            raise ConflictError(
-                f"Thread {thread_id!r} does not wait for approval {approval_id!r}.",
-                remedy=f"Carry it out with `chef approve {approval_id}`, or ask again.",
-            )
         given: Command[Any] = Command(resume={"approval_id": approval_id})
         async with aclosing(self._heard(thread_id, given, caller, None)) as events:
             async for event in events:
@@ -163,6 +155,8 @@ class Conversation:
         try:
             if said is not None:
                 await self._tell(turn, said)
+            else:
+                await self._check_waits(turn.thread_id, given.resume["approval_id"])
             config = _config(turn.thread_id, caller=caller, following=turn.following)
             try:
                 await self._stream(turn, given, config)
@@ -176,6 +170,16 @@ class Conversation:
             turn.over = True
             async with turn.news:
                 turn.news.notify_all()
+
+    async def _check_waits(self, thread_id: str, approval_id: str) -> None:
+        """Raise ConflictError unless the thread waits for the approval, now that it is its turn."""
+        state = await self._graph.aget_state(_config(thread_id))
+        waits = {i.value.get("approval_id") for i in state.interrupts if isinstance(i.value, dict)}
+        if approval_id not in waits:
+            raise ConflictError(
+                f"Thread {thread_id!r} does not wait for approval {approval_id!r}.",
+                remedy=f"Carry it out with `chef approve {approval_id}`, or ask again.",
+            )
 
     async def _stream(self, turn: _Turn, given: Any, config: RunnableConfig) -> None:
         """Run the graph. What it does and spends is written down before the next step."""

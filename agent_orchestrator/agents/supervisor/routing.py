@@ -20,7 +20,7 @@ from agent_orchestrator.agents.infrastructure.workflows.modelops.steps import re
 from agent_orchestrator.agents.infrastructure.workflows.modelops.wording import EXAMPLES
 from agent_orchestrator.domain.replies import Unclear
 from agent_orchestrator.errors import ChefError
-from agent_orchestrator.state import Assignment, State
+from agent_orchestrator.state import Assignment, State, recent
 
 NAME = "supervisor"
 INFRASTRUCTURE = "infrastructure"
@@ -85,7 +85,7 @@ class Supervisor:
         routing = model.with_structured_output(Route, include_raw=True)
         roster = "\n".join(f"- {name}: {what}" for name, what in self.agents.items())
         system = SystemMessage(f"{self.prompt}\n\nThe agents:\n{roster}")
-        found: Any = await routing.ainvoke([system, *state["messages"]], config)
+        found: Any = await routing.ainvoke([system, *recent(state)], config)
         route, raw = found["parsed"], found["raw"]
         if not isinstance(route, Route):  # it wrote a sentence instead
             return {"messages": [say(NAME, raw.text or NOBODY, message_id=raw.id)]}

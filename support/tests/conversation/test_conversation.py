@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from tests.conversation.conftest import BOB, asked_for, ending, resume, say, texts, types
+from tests.conversation.conftest import ADA, BOB, asked_for, ending, resume, say, texts, types
 from tests.doubles.workspace import Workspace
 
 from agent_orchestrator.agents.infrastructure.modelops.authorisation import Caller
@@ -134,3 +134,25 @@ async def test_turns_of_one_thread_follow_each_other(orchestrator: Orchestrator)
     )
     spans = sorted((events[0].seq, events[-1].seq) for events in both)
     assert spans[0][1] < spans[1][0]
+
+
+@pytest.mark.usefixtures("versions")
+async def test_of_two_who_resume_at_once_one_acts(orchestrator: Orchestrator):
+    """The other learns that the thread does not wait any more."""
+    approval = asked_for(await say(orchestrator, DEPLOY)).approval_id
+    await orchestrator.embedded.coordinator.answer(approval, BOB, approve=True)
+    both = await asyncio.gather(
+        resume(orchestrator, approval), resume(orchestrator, approval), return_exceptions=True
+    )
+    assert sorted(type(one) is list for one in both) == [False, True]
+    assert [type(one) for one in both if not isinstance(one, list)] == [ConflictError]
+    assert not orchestrator.conversation.is_busy("t1")
+
+
+async def test_who_stops_listening_ends_no_turn(orchestrator: Orchestrator):
+    """What was begun is finished, and its events are read again."""
+    turn = orchestrator.conversation.send("t1", "list the models of cicd", ADA)
+    first = await anext(turn)
+    await turn.aclose()
+    again = [event async for event in orchestrator.conversation.listen("t1", after=first.seq)]
+    assert types(again) == ["result", "message", "end"]

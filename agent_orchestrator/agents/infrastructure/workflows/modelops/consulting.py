@@ -26,7 +26,7 @@ from agent_orchestrator.agents.infrastructure.modelops.usecases.requests import 
 from agent_orchestrator.agents.infrastructure.workflows.modelops.steps import NAME, UseCases
 from agent_orchestrator.domain.approvals import UseCaseName
 from agent_orchestrator.errors import ChefError, InputError
-from agent_orchestrator.state import ModelOpsState
+from agent_orchestrator.state import ModelOpsState, recent
 
 #: What of a result a model is shown, characters.
 _SHOWN = 20_000
@@ -49,7 +49,7 @@ class Consulting:
         """Let the model look until it answers, or wishes for a change."""
         bound = self.model.bind_tools([*use_case_tools(), skill_tool(self.skills), *self.tools])
         prompt = SystemMessage("\n\n".join([self.profile.prompt, *self.notes]))
-        history: list[AnyMessage] = [prompt, *state["messages"]]
+        history: list[AnyMessage] = [prompt, *recent(state)]
         try:
             for _ in range(self.profile.tools.model_calls):
                 answer = await bound.ainvoke(history, config)
