@@ -124,10 +124,7 @@ def estimate(
     Raises:
         InputError: a number is not positive, or the hardware needs LoRA for this model.
     """
-    given = {"parameters": parameters, "tokens_per_epoch": tokens_per_epoch, "epochs": epochs}
-    for name, value in given.items():
-        if not value > 0:
-            raise InputError(f"Cannot price {name} {value!r}.", remedy="It must be above 0.")
+    _check_positive(parameters=parameters, tokens_per_epoch=tokens_per_epoch, epochs=epochs)
     if hardware is not None and hardware.lora_required and not lora:
         raise InputError(
             f"Full fine-tuning does not fit on {hardware.name!r}.", remedy="Train with LoRA."
@@ -150,6 +147,12 @@ def estimate(
         jobs=found.jobs,
         notes=(note, _rests_on(found)),
     )
+
+
+def _check_positive(**numbers: float) -> None:
+    for name, value in numbers.items():
+        if not value > 0:
+            raise InputError(f"Cannot price {name} {value!r}.", remedy="It must be above 0.")
 
 
 def first_guess(guess: ModeGuess, hardware: HardwareTier | None) -> Estimate:

@@ -12,27 +12,35 @@ anywhere, and keeps every request that came.
 from __future__ import annotations
 
 import asyncio
-import io
 import json
-import re
 import threading
-import time
 import uuid
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Self
 
-import zstandard
 from aiohttp import web
 from tests.doubles.langsmith_filters import FilterError, matches
+from tests.doubles.langsmith_rows import (
+    Row,
+    between,
+    body_of,
+    cut,
+    holds,
+    named,
+    now,
+    page_of,
+    parts_of,
+    refusal,
+    statistics,
+    usage,
+    v2,
+)
 
 KEY: Final = "lsv2_pt_key"
 TENANT: Final = "7e3b2c1a-0000-4000-8000-000000000001"
-_NAME: Final = re.compile(rb'name="([^"]+)"')
-
-Row = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,19 +149,19 @@ class LangSmith:
 
     @web.middleware
     async def _received(self, request: web.Request, handler: Any) -> web.StreamResponse:
-        body = await _body(request)
+        body = await body_of(request)
         self.requests.append(Seen(request.method, request.path, dict(request.headers), body))
         await asyncio.sleep(self.slow_by)
         if self.failing is not None and not request.path.endswith("/info"):
-            return _error(self.failing, "Out of order")
+            return refusal(self.failing, "Out of order")
         if request.headers.get("x-api-key") != KEY:
-            return _error(401, "Invalid token")
+            return refusal(401, "Invalid token")
         try:
             answer: web.StreamResponse = await handler(request)
         except KeyError as error:
-            return _error(404, f"{error} not found")
+            return refusal(404, f"{error} not found")
         except FilterError as error:
-            return _error(400, f"Invalid filter: {error}")
+            return refusal(400, f"Invalid filter: {error}")
         return answer
 
     async def _info(self, _request: web.Request) -> web.Response:
@@ -179,7 +187,7 @@ class LangSmith:
             "id": str(uuid.uuid4()),
             "tenant_id": TENANT,
             "name": name,
-            "start_time": _now(),
+            "start_time": now(),
             "end_time": None,
             "description": None,
             "extra": {},
@@ -191,21 +199,21 @@ class LangSmith:
 
     async def _list_sessions(self, request: web.Request) -> web.Response:
         query = request.query
-        rows = _named(self.sessions.values(), query)
+        rows = named(self.sessions.values(), query)
         if "reference_dataset" in query:
             rows = [r for r in rows if r["reference_dataset_id"] == query["reference_dataset"]]
         if "metadata" in query:
             wanted = json.loads(query["metadata"])
             rows = [r for r in rows if wanted.items() <= (r["extra"].get("metadata") or {}).items()]
-        return _page(rows, request, self._with_statistics)
+        return page_of(rows, request, self._with_statistics)
 
     async def _create_session(self, request: web.Request) -> web.Response:
-        body = json.loads(await _body(request))
+        body = json.loads(await body_of(request))
         same = [row for row in self.sessions.values() if row["name"] == body["name"]]
         if same and "upsert" in request.query:
             return web.json_response(same[0])
         if same:
-            return _error(409, f"Session {body['name']!r} already exists")
+            return refusal(409, f"Session {body['name']!r} already exists")
         return web.json_response(self._session(**{**body, "extra": body.get("extra") or {}}))
 
     async def _read_session(self, request: web.Request) -> web.Response:
@@ -213,7 +221,7 @@ class LangSmith:
 
     async def _update_session(self, request: web.Request) -> web.Response:
         row = self.sessions[request.match_info["id"]]
-        given = json.loads(await _body(request))
+        given = json.loads(await body_of(request))
         row |= {key: value for key, value in given.items() if value}
         return web.json_response(row)
 
@@ -227,29 +235,29 @@ class LangSmith:
     def _with_statistics(self, row: Row) -> Row:
         runs = [run for run in self.runs.values() if run["session_id"] == row["id"]]
         rows = [one for run in runs for one in self._feedback_of(run)]
-        return {**row, "run_count": len(runs), "feedback_stats": _statistics(rows)}
+        return {**row, "run_count": len(runs), "feedback_stats": statistics(rows)}
 
     # -- data sets --------------------------------------------------------------------------------
 
     async def _list_datasets(self, request: web.Request) -> web.Response:
-        rows = _named(self.datasets.values(), request.query)
+        rows = named(self.datasets.values(), request.query)
         if "metadata" in request.query:
             wanted = json.loads(request.query["metadata"])
             rows = [row for row in rows if wanted.items() <= (row["metadata"] or {}).items()]
-        return _page(rows, request, self._counted)
+        return page_of(rows, request, self._counted)
 
     async def _create_dataset(self, request: web.Request) -> web.Response:
-        body = json.loads(await _body(request))
+        body = json.loads(await body_of(request))
         if any(row["name"] == body["name"] for row in self.datasets.values()):
-            return _error(409, "Dataset with this name already exists.")
+            return refusal(409, "Dataset with this name already exists.")
         row = {
             "id": body.get("id") or str(uuid.uuid4()),
             "tenant_id": TENANT,
             "name": body["name"],
             "description": body.get("description"),
             "data_type": body.get("data_type") or "kv",
-            "created_at": _now(),
-            "modified_at": _now(),
+            "created_at": now(),
+            "modified_at": now(),
             "metadata": (body.get("extra") or {}).get("metadata"),
         }
         self.datasets[row["id"]] = row
@@ -273,21 +281,21 @@ class LangSmith:
     async def _create_examples(self, request: web.Request) -> web.Response:
         dataset = self.datasets[request.match_info["id"]]["id"]
         given: dict[str, Row] = defaultdict(dict)
-        for name, value in (await _parts(request)).items():
+        for name, value in (await parts_of(request)).items():
             example, _, key = name.partition(".")
             given[example] |= {key: value} if key else value
         return self._add_examples(dataset, [{"id": key, **row} for key, row in given.items()])
 
     async def _create_examples_in_bulk(self, request: web.Request) -> web.Response:
-        rows = json.loads(await _body(request))
+        rows = json.loads(await body_of(request))
         answer = self._add_examples(self.datasets[rows[0]["dataset_id"]]["id"], rows)
         return web.json_response([self.examples[row["id"]] for row in rows], status=answer.status)
 
     def _add_examples(self, dataset: str, rows: Sequence[Row]) -> web.Response:
         taken = [row["id"] for row in rows if row["id"] in self.examples]
         if taken:
-            return _error(409, f"Example {taken[0]} already exists")
-        moment = _now()
+            return refusal(409, f"Example {taken[0]} already exists")
+        moment = now()
         for row in rows:
             split = row.get("split") or "base"
             splits = [split] if isinstance(split, str) else split
@@ -317,18 +325,18 @@ class LangSmith:
             rows = [row for row in rows if wanted & set(row["metadata"]["dataset_split"])]
         if "metadata" in query:
             entries = json.loads(query["metadata"])
-            rows = [row for row in rows if _holds(row["metadata"], entries)]
+            rows = [row for row in rows if holds(row["metadata"], entries)]
         if query.get("as_of", "latest") != "latest":
             until = datetime.fromisoformat(query["as_of"])
             rows = [row for row in rows if datetime.fromisoformat(row["created_at"]) <= until]
-        return _page(list(rows), request)
+        return page_of(list(rows), request)
 
     async def _read_example(self, request: web.Request) -> web.Response:
         return web.json_response(self.examples[request.match_info["id"]])
 
     async def _create_comparative(self, request: web.Request) -> web.Response:
-        body = json.loads(await _body(request))
-        row = {**body, "tenant_id": TENANT, "modified_at": _now()}
+        body = json.loads(await body_of(request))
+        row = {**body, "tenant_id": TENANT, "modified_at": now()}
         row["experiments_info"] = [self.sessions[one] for one in body["experiment_ids"]]
         self.comparatives[row["id"]] = row
         return web.json_response(row)
@@ -337,7 +345,7 @@ class LangSmith:
 
     async def _ingest(self, request: web.Request) -> web.Response:
         rows: dict[tuple[str, str], Row] = defaultdict(dict)
-        for name, value in (await _parts(request)).items():
+        for name, value in (await parts_of(request)).items():
             operation, key, *part = name.split(".")
             rows[operation, key] |= {part[0]: value} if part else value
         for (operation, _), row in rows.items():
@@ -348,11 +356,11 @@ class LangSmith:
         return web.json_response({"message": "Runs batch ingested"}, status=202)
 
     async def _create_run(self, request: web.Request) -> web.Response:
-        self._take(json.loads(await _body(request)))
+        self._take(json.loads(await body_of(request)))
         return web.json_response({"message": "Run created"}, status=202)
 
     async def _update_run(self, request: web.Request) -> web.Response:
-        self._take({"id": request.match_info["id"], **json.loads(await _body(request))})
+        self._take({"id": request.match_info["id"], **json.loads(await body_of(request))})
         return web.json_response({"message": "Run updated"}, status=202)
 
     async def _read_run(self, request: web.Request) -> web.Response:
@@ -381,12 +389,12 @@ class LangSmith:
             "error": None,
             "tags": [],
             "extra": {},
-            **_usage(run),
+            **usage(run),
             **run,
             "status": "error" if run.get("error") else ended,
             "parent_run_ids": path,
             "parent_run_id": path[-1] if path else None,
-            "feedback_stats": _statistics(feedback),
+            "feedback_stats": statistics(feedback),
             "feedback": feedback,
         }
 
@@ -404,7 +412,7 @@ class LangSmith:
             and all(run.get(key) == body[name] for key, name in equal.items() if body.get(name))
             and body.get("is_root") in {None, run["parent_run_id"] is None}
             and body.get("error") in {None, run["error"] is not None}
-            and _between(run["start_time"], body.get("start_time"), body.get("end_time"))
+            and between(run["start_time"], body.get("start_time"), body.get("end_time"))
             and run["trace_id"] in of_trace & of_tree
             and alike(run)
         ]
@@ -418,9 +426,9 @@ class LangSmith:
 
     async def _query(self, request: web.Request) -> web.Response:
         if not self.click_house:
-            return _error(501, "Use /api/v2/runs/query")
-        body = json.loads(await _body(request))
-        page, following = _cut(self._selected(body), body.get("cursor"), body.get("limit") or 100)
+            return refusal(501, "Use /api/v2/runs/query")
+        body = json.loads(await body_of(request))
+        page, following = cut(self._selected(body), body.get("cursor"), body.get("limit") or 100)
         wanted = {*(body.get("select") or []), "id", "name", "run_type", "start_time", "trace_id"}
         if not body.get("select"):
             wanted |= {key for run in page for key in run} - {"feedback"}
@@ -429,8 +437,8 @@ class LangSmith:
 
     async def _query_v2(self, request: web.Request) -> web.Response:
         if not self.smith_db:
-            return _error(404, "Not found")
-        body = json.loads(await _body(request))
+            return refusal(404, "Not found")
+        body = json.loads(await body_of(request))
         since = body.get("min_start_time") or (datetime.now(UTC) - timedelta(days=1)).isoformat()
         older = {
             "session": body.get("project_ids"),
@@ -443,16 +451,16 @@ class LangSmith:
             "run_type": (body.get("run_type") or "").lower() or None,
         }
         rows = self._selected({**body, **older})
-        page, following = _cut(rows, body.get("cursor"), body.get("page_size") or 100)
+        page, following = cut(rows, body.get("cursor"), body.get("page_size") or 100)
         wanted = body.get("selects") or ["ID"]
-        items = [{key.lower(): _v2(run)[key.lower()] for key in wanted} for run in page]
+        items = [{key.lower(): v2(run)[key.lower()] for key in wanted} for run in page]
         return web.json_response({"items": items, "next_cursor": following})
 
     def _feedback_of(self, run: Row) -> list[Row]:
         return self._by_run[run["id"]]
 
     def _add_feedback(self, given: Row) -> Row:
-        moment = _now()
+        moment = now()
         known = {"run_id": None, "trace_id": None, "session_id": None, "score": None, "value": None}
         row = {"created_at": moment, "modified_at": moment, **known, "comment": None, **given}
         row["source"] = (row.get("feedback_source") or {}).get("type")
@@ -463,7 +471,7 @@ class LangSmith:
         return row
 
     async def _create_feedback(self, request: web.Request) -> web.Response:
-        return web.json_response(self._add_feedback(json.loads(await _body(request))))
+        return web.json_response(self._add_feedback(json.loads(await body_of(request))))
 
     async def _list_feedback(self, request: web.Request) -> web.Response:
         query = request.query
@@ -472,111 +480,7 @@ class LangSmith:
             row
             for row in self.feedback.values()
             if all(row[key] in query.getall(name) for name, key in keys.items() if name in query)
-            and _between(row["created_at"], query.get("min_created_at"), None)
+            and between(row["created_at"], query.get("min_created_at"), None)
             and (query.get("has_score", "").lower() != "true" or row["score"] is not None)
         ]
-        return _page(rows, request)
-
-
-async def _body(request: web.Request) -> bytes:
-    """Return a request's body, decompressed."""
-    body = await request.read()
-    if request.headers.get("Content-Encoding") != "zstd":
-        return body
-    return zstandard.ZstdDecompressor().stream_reader(io.BytesIO(body)).read()
-
-
-def _error(status: int, detail: str) -> web.Response:
-    return web.json_response({"detail": detail}, status=status)
-
-
-def _now() -> str:
-    time.sleep(1e-6)  # so that what comes later also looks later
-    return datetime.now(UTC).isoformat()
-
-
-async def _parts(request: web.Request) -> dict[str, Any]:
-    """Return the JSON of a multipart body's parts by their names; attachments are left out."""
-    boundary = request.headers["Content-Type"].partition("boundary=")[2].strip('"').encode()
-    found = {}
-    for part in (await _body(request)).split(b"--" + boundary)[1:-1]:
-        head, _, body = part.partition(b"\r\n\r\n")
-        name = _NAME.search(head)
-        if name is not None and b"application/json" in head:
-            found[name[1].decode()] = json.loads(body)
-    return found
-
-
-def _named(rows: Iterable[Row], query: Any) -> list[Row]:
-    """Return the rows that a list's usual parameters leave."""
-    return [
-        row
-        for row in rows
-        if ("id" not in query or row["id"] in query.getall("id"))
-        and query.get("name") in {None, row["name"]}
-        and query.get("name_contains", "").lower() in row["name"].lower()
-    ]
-
-
-def _page(
-    rows: Sequence[Row], request: web.Request, shown: Callable[[Row], Row] = dict
-) -> web.Response:
-    """Answer with the page that is asked for, each row as ``shown``."""
-    begin = int(request.query.get("offset", 0))
-    page = rows[begin : begin + int(request.query.get("limit", 100))]
-    return web.json_response([shown(row) for row in page])
-
-
-def _cut(rows: Sequence[Row], cursor: str | None, size: int) -> tuple[Sequence[Row], str | None]:
-    """Return a page and the cursor of the next."""
-    begin = int(cursor or 0)
-    end = begin + min(size, 100)
-    return rows[begin:end], str(end) if end < len(rows) else None
-
-
-def _holds(metadata: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
-    return all(metadata.get(key) == value for key, value in wanted.items())
-
-
-def _between(moment: str, since: str | None, until: str | None) -> bool:
-    at = _utc(moment)
-    return (since is None or at >= _utc(since)) and (until is None or at <= _utc(until))
-
-
-def _utc(moment: str) -> datetime:
-    """Return a moment; one without a zone is in UTC."""
-    read = datetime.fromisoformat(moment)
-    return read if read.tzinfo else read.replace(tzinfo=UTC)
-
-
-def _statistics(rows: Iterable[Row]) -> dict[str, Row]:
-    """Return number and mean of the scores by key."""
-    scores: dict[str, list[float]] = defaultdict(list)
-    for row in rows:
-        scores[row["key"]] += [] if row["score"] is None else [float(row["score"])]
-    return {
-        key: {"n": len(values), "avg": sum(values) / len(values) if values else None}
-        for key, values in scores.items()
-    }
-
-
-def _usage(run: Row) -> Row:
-    """Return the tokens of a model call as the service counts them: by its usage metadata."""
-    places = (run.get("outputs") or {}, (run.get("extra") or {}).get("metadata") or {})
-    usage: Row = next((p["usage_metadata"] for p in places if "usage_metadata" in p), {})
-    if run["run_type"] != "llm" or not usage:
-        return {}
-    return {"prompt_tokens": usage["input_tokens"], "completion_tokens": usage["output_tokens"]}
-
-
-def _v2(run: Row) -> dict[str, Any]:
-    """Return a run as the newer interface shows it; what it lacks is None."""
-    shown = {
-        **run,
-        "run_type": run["run_type"].upper(),
-        "status": run["status"].upper(),
-        "project_id": run["session_id"],
-        "is_root": run["parent_run_id"] is None,
-        "metadata": run["extra"].get("metadata") or {},
-    }
-    return defaultdict(lambda: None, shown)
+        return page_of(rows, request)
