@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
 import anyio
+import anyio.lowlevel
 from mcp import McpError, types
 from mcp.server.session import ServerSession
 from mcp.shared.context import RequestContext
@@ -90,10 +91,11 @@ class Calls:
             return await self._follow(context, validated(FOLLOW, FollowJob, arguments), caller)
         if name == CARRY_OUT:
             wanted = validated(CARRY_OUT, CarryOutApproved, arguments)
-            return await self._coordinator.resume(wanted.approval_id, caller)
+            return await _finished(self._coordinator.resume(wanted.approval_id, caller))
         use_case, request = _use_case(name, arguments)
+        run = self._coordinator.run(use_case, request, caller)
         try:
-            return await self._coordinator.run(use_case, request, caller)
+            return await (_finished(run) if USE_CASES[use_case].changes else run)
         except ApprovalRequired as needed:
             return await self._approved(context, needed, caller)
 
@@ -115,7 +117,7 @@ class Calls:
                 f"Approval {needed.approval_id} was rejected. {reason}".strip(),
                 remedy="Nothing was done.",
             )
-        return await self._coordinator.resume(needed.approval_id, caller)
+        return await _finished(self._coordinator.resume(needed.approval_id, caller))
 
     async def _follow(self, context: Context, wanted: FollowJob, caller: Caller) -> JobReport:
         request = MonitorTrainingJob(job_id=wanted.job_id, agent=wanted.agent)
@@ -135,6 +137,17 @@ class Calls:
         if not isinstance(report, JobReport):
             raise TypeError(f"monitor_training_job returned {type(report).__name__}.")
         return report
+
+
+async def _finished(change: Awaitable[Result]) -> Result:
+    """Finish a change that was begun, also when the client takes its call back or goes away."""
+    try:
+        with anyio.CancelScope(shield=True):
+            result = await change
+    finally:
+        # Who took the call back was answered then: a second answer would end the session.
+        await anyio.lowlevel.checkpoint()
+    return result
 
 
 def _use_case(name: str, arguments: Mapping[str, Any]) -> tuple[UseCaseName, Request]:

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from typing import Any
 
-from mcp import ClientSession, types
+import pytest
+from mcp import ClientSession, McpError, types
+from mcp.shared.memory import create_connected_server_and_client_session
 from pydantic import AnyUrl
-from tests.doubles.openai_server import OpenAIServer
-from tests.doubles.workspace import Workspace
+from tests.doubles.openai_server import OpenAIServer, Reply
+from tests.doubles.workspace import Workspace, eventually
 from tests.mcp_server.conftest import Door
 
+from agent_orchestrator.agents.infrastructure.modelops.authorisation import Caller
 from agent_orchestrator.agents.infrastructure.modelops.usecases.index import USE_CASES
+from agent_orchestrator.mcp_server.server import build_server
 from agent_orchestrator.mcp_server.tools import CARRY_OUT, FOLLOW, list_tools
+from agent_orchestrator.wiring.embedded import compose
 
 DEPLOY = {"agent": "code_review", "model": "acme/cicd", "override_reason": "its first"}
 
@@ -149,3 +155,35 @@ async def test_without_a_user_to_ask_the_approval_waits(
         forged = await failure(session, "deploy_model_to_agent", **DEPLOY, approval_id=approval_id)
         assert forged["error"] == "InputError"
         assert workspace.models_yaml.read_bytes() == before
+
+
+async def test_a_change_that_was_begun_is_finished(workspace: Workspace):
+    """A client may take its call back in the midst; what serves is never left half done."""
+    asked = asyncio.Event()
+
+    def answer(_body: Any) -> Reply:
+        asked.set()
+        return Reply("clean")
+
+    async def yes(_context: Any, _question: Any) -> types.ElicitResult:
+        return types.ElicitResult(action="accept", content={"approve": True})
+
+    async def identify(_context: Any) -> Caller:
+        return Caller("ada", "mcp", "admin")
+
+    async with OpenAIServer(answer) as models:
+        workspace.serve_elsewhere(code_review=models.url, cicd=models.url)
+        server = build_server(compose(workspace.settings()), identify)
+        async with create_connected_server_and_client_session(
+            server, elicitation_callback=yes
+        ) as session:
+            call = asyncio.create_task(session.call_tool("deploy_model_to_agent", DEPLOY))
+            await asked.wait()
+            taken_back = types.CancelledNotification(
+                params=types.CancelledNotificationParams(requestId=session._request_id - 1)
+            )
+            await session.send_notification(types.ClientNotification(taken_back))
+            with pytest.raises(McpError, match="cancelled"):
+                await call
+            await eventually(lambda: "weight: 20" in workspace.models_yaml.read_text())
+            await session.send_ping()  # and the session goes on
