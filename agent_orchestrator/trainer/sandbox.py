@@ -242,6 +242,8 @@ def _limit(limits: Limits) -> None:
 def _leave_namespaces() -> None:
     """Move into namespaces of our own; the caller goes on as the first process of the new one."""
     _call("unshare", _NAMESPACES)
+    # Of both, for a fork does not inherit it: whoever waits for this process may be killed, too.
+    _call("prctl", _PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     child = os.fork()
     if child:
         _, status = os.waitpid(child, 0)

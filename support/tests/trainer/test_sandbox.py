@@ -2,6 +2,9 @@
 
 import os
 import socket
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import psutil
@@ -95,6 +98,26 @@ def test_what_a_program_started_dies_with_it(tmp_path: Path):
     assert ended.ending == "passed"
     commands = (process.info["cmdline"] or [] for process in psutil.process_iter(["cmdline"]))
     assert not any(marker in command for command in commands)
+
+
+def test_what_was_started_dies_with_whoever_waits_for_it(tmp_path: Path):
+    """A killed caller leaves no command behind, though nobody is there to look at the clock."""
+    waiting = (
+        "import pathlib, sys\n"
+        "from agent_orchestrator.trainer.sandbox import Limits, run_command\n"
+        "limits = Limits(seconds=600)\n"
+        "run_command(['sh', '-c', 'touch begun; sleep 600'], pathlib.Path(sys.argv[1]), limits)\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", waiting, str(tmp_path)]) as caller:
+        deadline = time.monotonic() + 60
+        while not (tmp_path / "begun").exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        started = psutil.Process(caller.pid).children(recursive=True)
+        caller.kill()
+    _, left = psutil.wait_procs(started, timeout=60)
+    assert started
+    assert left == []
 
 
 def test_a_program_cannot_see_or_signal_our_processes():
