@@ -21,9 +21,10 @@ from typing import Any, Literal
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
+from agent_orchestrator.agents.infrastructure.modelops.authorisation import Caller
 from agent_orchestrator.api.auth import Reader
 from agent_orchestrator.api.ids import ThreadId
-from agent_orchestrator.api.services import Wired
+from agent_orchestrator.api.services import Services, Wired
 from agent_orchestrator.api.streams import EventStream, LastEventId, Sent, begun, streamed
 from agent_orchestrator.conversation.events import Event
 
@@ -67,7 +68,7 @@ async def chat(given: ChatMessage, caller: Reader, services: Wired) -> EventStre
     """Say something; hear what happens until the turn ends."""
     thread = await services.talks.open(given.thread_id, caller)
     events = services.talks.send(thread.id, given.message, caller)
-    return _stream(services, thread.id, await begun(_sent(events)))
+    return _stream(services, caller, thread.id, await begun(_sent(events)))
 
 
 @router.post(
@@ -82,7 +83,7 @@ async def resume(
     """Go on with a conversation that waits for an approval, after that was answered."""
     await services.talks.find(thread_id)
     events = services.talks.resume(thread_id, given.approval_id, caller)
-    return _stream(services, thread_id, await begun(_sent(events)))
+    return _stream(services, caller, thread_id, await begun(_sent(events)))
 
 
 @router.get(
@@ -92,22 +93,24 @@ async def resume(
     responses=streamed(_Stream),
 )
 async def events(
-    thread_id: ThreadId, _caller: Reader, services: Wired, last_event_id: LastEventId = None
+    thread_id: ThreadId, caller: Reader, services: Wired, last_event_id: LastEventId = None
 ) -> EventStream:
     """Hear a conversation from its beginning, or from ``Last-Event-ID`` on."""
     await services.talks.find(thread_id)
     heard = services.talks.listen(thread_id, last_event_id or 0)
-    return _stream(services, thread_id, _sent(heard))
+    return _stream(services, caller, thread_id, _sent(heard))
 
 
-def _stream(services: Wired, thread_id: str, sent: AsyncGenerator[Sent, None]) -> EventStream:
+def _stream(
+    services: Services, caller: Caller, thread_id: str, sent: AsyncGenerator[Sent, None]
+) -> EventStream:
     async def named() -> AsyncGenerator[Sent, None]:
         async with aclosing(sent):
             yield Sent("thread", ThreadNamed(thread_id=thread_id))
             async for one in sent:
                 yield one
 
-    return EventStream(named(), services.closing, headers={"X-Thread-Id": thread_id})
+    return services.stream(caller, named(), headers={"X-Thread-Id": thread_id})
 
 
 async def _sent(events: AsyncGenerator[Event, None]) -> AsyncGenerator[Sent, None]:

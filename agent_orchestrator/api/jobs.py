@@ -118,7 +118,7 @@ def listed(
     responses=streamed(JobEventSent),
 )
 async def events(
-    _caller: Reader,
+    caller: Reader,
     services: Wired,
     last_event_id: LastEventId = None,
     agent: str | None = None,
@@ -127,7 +127,7 @@ async def events(
 
     From ``Last-Event-ID`` on; without it, from now on.
     """
-    return EventStream(_job_events(services, last_event_id, agent), services.closing)
+    return services.stream(caller, _job_events(services, last_event_id, agent))
 
 
 async def _job_events(
@@ -170,7 +170,7 @@ async def job_events(job_id: JobId, caller: Reader, services: Wired) -> EventStr
             if report != seen:
                 yield Sent("report", report)
 
-    return EventStream(reports(), services.closing)
+    return services.stream(caller, reports())
 
 
 @router.get("/{job_id}/log", operation_id="get_job_log")

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 from dataclasses import dataclass
+from typing import TypeVar
 
 from fastapi import HTTPException
 from starlette.datastructures import MutableHeaders
@@ -13,6 +16,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 BODY_BYTES = 1024 * 1024
 """Largest body of a request."""
+STREAMS = 200
+"""Most streams that one caller may read at a time."""
 
 _HEADERS = {
     "Cache-Control": "no-store",
@@ -21,6 +26,9 @@ _HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
+
+
+T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -32,7 +40,8 @@ class _Bucket:
 class Rates:
     """A token bucket for each caller: ``per_second`` on the average, ``burst`` at once.
 
-    There are as many callers as access tokens, so that nobody can fill the memory with names.
+    Streams are counted beside it. There are as many callers as access tokens, so that nobody can
+    fill the memory with names.
     """
 
     def __init__(
@@ -42,6 +51,7 @@ class Rates:
         self._burst = burst
         self._clock = clock
         self._buckets: dict[str, _Bucket] = {}
+        self._streams: Counter[str] = Counter()
 
     def take(self, name: str) -> None:
         """Count a request. Raises HTTPException 429 that says when to ask again."""
@@ -57,6 +67,24 @@ class Rates:
                 headers={"Retry-After": str(seconds)},
             )
         bucket.left -= 1
+
+    def streaming(self, name: str, events: AsyncGenerator[T, None]) -> AsyncGenerator[T, None]:
+        """Return the events, counted as one stream for as long as they are read.
+
+        Raises HTTPException 429 for who reads too many.
+        """
+        if self._streams[name] >= STREAMS:
+            raise HTTPException(429, f"{name!r} reads {STREAMS} streams already: end one first.")
+        return self._counted(name, events)
+
+    async def _counted(self, name: str, events: AsyncGenerator[T, None]) -> AsyncGenerator[T, None]:
+        self._streams[name] += 1
+        try:
+            async with aclosing(events):
+                async for event in events:
+                    yield event
+        finally:
+            self._streams[name] -= 1
 
 
 class SecurityHeaders:

@@ -82,14 +82,12 @@ def activity(
     response_class=EventStream,
     responses=streamed(Activity),
 )
-async def events(
-    _caller: Reader, services: Wired, last_event_id: LastEventId = None
-) -> EventStream:
+async def events(caller: Reader, services: Wired, last_event_id: LastEventId = None) -> EventStream:
     """Follow what is done, as events ``activity``: whatever a page shows, this says when to look.
 
     From ``Last-Event-ID`` on; without it, from now on.
     """
-    return EventStream(_activity(services, last_event_id), services.closing)
+    return services.stream(caller, _activity(services, last_event_id))
 
 
 async def _activity(services: Services, after: int | None) -> AsyncGenerator[Sent, None]:

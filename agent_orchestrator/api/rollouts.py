@@ -89,7 +89,7 @@ def history(
     response_class=EventStream,
     responses=streamed(RolloutReport),
 )
-async def events(rollout_id: RolloutId, _caller: Reader, services: Wired) -> EventStream:
+async def events(rollout_id: RolloutId, caller: Reader, services: Wired) -> EventStream:
     """Follow a rollout: an event ``report`` whenever something has changed, until it is over."""
     first = await asyncio.to_thread(_report, services, rollout_id)
 
@@ -102,7 +102,7 @@ async def events(rollout_id: RolloutId, _caller: Reader, services: Wired) -> Eve
             if report != seen:
                 yield Sent("report", report)
 
-    return EventStream(reports(), services.closing)
+    return services.stream(caller, reports())
 
 
 def _report(services: Services, rollout_id: str) -> RolloutReport:

@@ -113,7 +113,7 @@ async def stream(
     run, events = await _begin(services, thread_id, given, caller)
     headers = {"Content-Location": f"/threads/{run.thread_id}/runs/{run.run_id}"}
     parts = _Parts(services, run, given.stream_mode)
-    return EventStream(await begun(parts.of(events)), services.closing, headers=headers)
+    return services.stream(caller, await begun(parts.of(events)), headers=headers)
 
 
 @router.post("/threads/{thread_id}/runs/wait", operation_id="wait_run")
@@ -189,7 +189,7 @@ async def join(
 async def join_stream(
     thread_id: ThreadId,
     run_id: ThreadId,
-    _caller: Reader,
+    caller: Reader,
     services: Wired,
     last_event_id: LastEventId = None,
 ) -> EventStream:
@@ -197,7 +197,7 @@ async def join_stream(
     run = services.runs.get(thread_id, run_id)
     heard = services.talks.listen(thread_id, last_event_id or run.after)
     modes: list[Mode] = ["values", "updates", "messages-tuple", "custom"]
-    return EventStream(_Parts(services, run, modes).of(heard), services.closing)
+    return services.stream(caller, _Parts(services, run, modes).of(heard))
 
 
 @router.post("/threads/{thread_id}/runs/{run_id}/cancel", operation_id="cancel_run")

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated
 
 from fastapi import Depends, Request
 
+from agent_orchestrator.agents.infrastructure.modelops.authorisation import Caller
 from agent_orchestrator.api.access import Access
 from agent_orchestrator.api.limits import Rates
 from agent_orchestrator.api.news import News
 from agent_orchestrator.api.run_records import Runs
+from agent_orchestrator.api.streams import EventStream, Sent
 from agent_orchestrator.api.talks import Talks
 from agent_orchestrator.settings import Settings
 from agent_orchestrator.wiring.embedded import Embedded
@@ -31,6 +34,17 @@ class Services:
     news: News
     closing: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the server is about to end: streams end too, and are taken up again elsewhere."""
+
+    def stream(
+        self,
+        caller: Caller,
+        events: AsyncGenerator[Sent, None],
+        *,
+        headers: Mapping[str, str] | None = None,
+    ) -> EventStream:
+        """Return events as an answer. Raises HTTPException 429 for a caller's too many streams."""
+        counted = self.rates.streaming(caller.name, events)
+        return EventStream(counted, self.closing, headers=headers)
 
     @property
     def embedded(self) -> Embedded:

@@ -6,9 +6,11 @@ from typing import Any
 
 import hypothesis.strategies as st
 import pytest
+from fastapi import HTTPException
 from hypothesis import given
 from tests.doubles.sse import SseEvent, SseReader
 
+from agent_orchestrator.api.limits import STREAMS, Rates
 from agent_orchestrator.api.news import News
 from agent_orchestrator.api.streams import EventStream, Sent, begun
 from agent_orchestrator.errors import ConflictError, StorageError
@@ -100,6 +102,26 @@ async def test_the_source_is_closed_when_the_server_closes():
     closing.set()
     await reading
     assert closed.is_set()
+
+
+async def test_one_caller_reads_so_many_streams_at_a_time():
+    """Others read theirs; a stream that has ended counts no more."""
+    rates = Rates(1.0, 1)
+
+    async def endless() -> AsyncGenerator[int, None]:
+        while True:
+            yield 1
+
+    opened = [rates.streaming("ann", endless()) for _ in range(STREAMS)]
+    for stream in opened:
+        await anext(stream)
+    with pytest.raises(HTTPException, match="ann"):
+        rates.streaming("ann", endless())
+    rates.streaming("bob", endless())
+    await opened[0].aclose()
+    rates.streaming("ann", endless())
+    for stream in opened:
+        await stream.aclose()
 
 
 async def test_news_wake_everybody_once_for_what_is_new():
