@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.modelops.world import ADA, AGENT, STABLE_MODEL, Killed, Tripwire, World
+from tests.modelops.tripwire import Killed, Tripwire
+from tests.modelops.world import ADA, AGENT, STABLE_MODEL, World
 
 from agent_orchestrator.agents.infrastructure.modelops.usecases.deployment import RollbackDeployment
 from agent_orchestrator.domain.routing import RoutingTable

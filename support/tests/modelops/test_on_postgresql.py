@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.modelops.world import AGENT, Killed, World
+from tests.modelops.tripwire import Killed
+from tests.modelops.world import AGENT, World
 
 pytestmark = pytest.mark.slow
 

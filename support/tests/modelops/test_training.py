@@ -1,8 +1,6 @@
 """From a training request to a priced plan, from a finished job to a registered version."""
 
-import json
 import shutil
-import struct
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -10,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from tests.doubles.planted_models import example
+from tests.doubles.safetensors_file import write_weights
 
 from agent_orchestrator.agents.infrastructure.modelops.authorisation import Caller
 from agent_orchestrator.agents.infrastructure.modelops.backends.fake import FakeBackend, Scenario
@@ -27,7 +24,6 @@ from agent_orchestrator.agents.infrastructure.modelops.plans import Plan
 from agent_orchestrator.agents.infrastructure.modelops.registry import ModelRegistry
 from agent_orchestrator.agents.infrastructure.modelops.training.base_models import (
     BaseModels,
-    count_parameters,
 )
 from agent_orchestrator.agents.infrastructure.modelops.training.training import Training
 from agent_orchestrator.agents.infrastructure.modelops.usecases.jobs import MonitorTrainingJob
@@ -57,22 +53,6 @@ from agent_orchestrator.stores.models_yaml import ModelsYaml
 CONFIG = Path(__file__).resolve().parents[3] / "config"
 ADA = Caller("ada", "cli", "admin")
 EXAMPLES = tuple(example(n) for n in range(200))
-
-
-def write_weights(path: Path, shapes: Mapping[str, list[int]]) -> Path:
-    """Write a safetensors file by hand: header length, header, float32 zeros."""
-    header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
-    offset = 0
-    for name, shape in shapes.items():
-        size = 4
-        for length in shape:
-            size *= length
-        header[name] = {"dtype": "F32", "shape": shape, "data_offsets": [offset, offset + size]}
-        offset += size
-    text = json.dumps(header).encode()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(struct.pack("<Q", len(text)) + text + bytes(offset))
-    return path
 
 
 @dataclass
@@ -411,6 +391,14 @@ def test_an_unknown_agent_is_refused_first(school: School):
         school.plan(agent="nobody")
 
 
+def test_an_artifact_without_weights_is_named(school: School):
+    """A folder with a config alone has no size."""
+    (school.artifacts / "acme" / "empty").mkdir(parents=True)
+    (school.artifacts / "acme" / "empty" / "config.json").write_text("{}")
+    with pytest.raises(InputError, match="holds no safetensors weights"):
+        school.plan(base_model="acme/empty")
+
+
 # -- carrying it out ------------------------------------------------------------------------------
 
 
@@ -457,58 +445,6 @@ async def test_a_job_registers_one_version_however_often_it_is_settled(school: S
         again = school.training.register(replace(job, status="running"), progress.result)
         assert again["version"] == "v1.0.0"
     assert len(school.registry.list_versions("code_review")) == 1
-
-
-# -- safetensors ----------------------------------------------------------------------------------
-
-
-@given(
-    st.dictionaries(
-        st.text("abc.", min_size=1, max_size=5), st.lists(st.integers(0, 9), max_size=3)
-    )
-)
-def test_weights_are_counted_from_the_header(
-    tmp_path_factory: pytest.TempPathFactory, shapes: dict[str, list[int]]
-):
-    """The product of each shape, summed; a scalar counts one, the metadata nothing."""
-    path = write_weights(tmp_path_factory.mktemp("w") / "model.safetensors", shapes)
-    expected = 0
-    for shape in shapes.values():
-        product = 1
-        for length in shape:
-            product *= length
-        expected += product
-    assert count_parameters(path) == expected
-
-
-@pytest.mark.parametrize(
-    "content",
-    [
-        b"",
-        b"short",
-        struct.pack("<Q", 2**63) + b"{}",
-        struct.pack("<Q", 100) + b'{"w": {"shape"',
-        struct.pack("<Q", 2) + b"[]",
-        struct.pack("<Q", 12) + b'{"w": "text"}',
-        struct.pack("<Q", 9) + b'{"w": {}}',
-        b"version https://git-lfs.github.com/spec/v1\noid sha256:0000\nsize 1\n",
-        b"\x80\x04\x95" + bytes(100),
-    ],
-)
-def test_a_file_that_is_no_safetensors_is_named(tmp_path: Path, content: bytes):
-    """Torn, empty, a pickle or a Git LFS pointer: one clear line, no huge read."""
-    path = tmp_path / "model.safetensors"
-    path.write_bytes(content)
-    with pytest.raises(InputError, match=r"model\.safetensors is not a safetensors file"):
-        count_parameters(path)
-
-
-def test_an_artifact_without_weights_is_named(school: School):
-    """A folder with a config alone has no size."""
-    (school.artifacts / "acme" / "empty").mkdir(parents=True)
-    (school.artifacts / "acme" / "empty" / "config.json").write_text("{}")
-    with pytest.raises(InputError, match="holds no safetensors weights"):
-        school.plan(base_model="acme/empty")
 
 
 # -- a demo first, and what past runs teach -------------------------------------------------------

@@ -9,7 +9,8 @@ from typing import cast
 
 import pytest
 from tests.doubles.splits import pair
-from tests.modelops.world import ADA, AGENT, STABLE_MODEL, Clock, Killed, Tripwire, World
+from tests.modelops.tripwire import Killed, Tripwire
+from tests.modelops.world import ADA, AGENT, STABLE_MODEL, Clock, World
 
 from agent_orchestrator.agents.infrastructure.modelops.plans import Plan
 from agent_orchestrator.agents.infrastructure.modelops.rollouts.desired import (
