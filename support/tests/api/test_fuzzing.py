@@ -195,6 +195,22 @@ def test_no_plan_breaks_the_server(server: Server):
     assert "Traceback" not in server.log
 
 
+def test_who_asks_for_changes_approves_none_of_them(server: Server):
+    """What needs no approval may happen; what serves stays, and nothing waiting is answered."""
+    system = compose(server.workspace.settings())
+
+    def served() -> Any:
+        models = server.workspace.models_yaml.read_bytes()
+        answered = [e for e in system.audit.tail(100_000) if e.actor == "operator"]
+        return models, [e.action for e in answered if e.action in {"approved", "rejected"}]
+
+    before = served()
+    known = {"agent": ["code_review"], "version": ["v1.0.0", "v1.1.0"]}
+    assert attack(server, server.tokens["operator"], sound, values=known) > 100
+    assert served() == before
+    assert "Traceback" not in server.log
+
+
 def test_no_nonsense_breaks_the_server(server: Server):
     """By who may do everything."""
     assert attack(server, server.tokens["admin"], sound, examples=2) > 200
