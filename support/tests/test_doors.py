@@ -280,8 +280,8 @@ def test_every_door_takes_the_fields_of_the_request():
 @pytest.mark.parametrize(
     "opener",
     [
-        doors.http,
         doors.mcp,
+        pytest.param(doors.http, marks=pytest.mark.slow),
         pytest.param(doors.command_line, marks=pytest.mark.slow),
         pytest.param(doors.chat, marks=pytest.mark.slow),
         pytest.param(doors.agent_server, marks=pytest.mark.slow),

@@ -225,6 +225,7 @@ async def played(
             yield Played(workspace, f"http://127.0.0.1:{port}" if gateways else None)
 
 
+@pytest.mark.slow
 async def test_the_commands_of_the_skill_work(tmp_path: Path) -> None:
     """One shell runs them in their order, and stops at the first that fails."""
     async with played(tmp_path, Candidate(), recommendation="deploy", gateways=True) as there:

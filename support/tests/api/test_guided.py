@@ -1,17 +1,20 @@
-"""From a complaint to a canary over HTTP: events as they come, two people, a killed server."""
+"""From a complaint to a canary over HTTP: a model really trained, two people, a killed server."""
 
 import asyncio
 import os
+import shutil
 import signal
 import socket
 import sys
 from asyncio.subprocess import Process
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from tests.doubles import workshop
 from tests.doubles.complaints import COMPLAINT, mostly_wrong
 from tests.doubles.sse import SseEvent, following
 from tests.doubles.workspace import Workspace
@@ -79,12 +82,26 @@ def told(events: list[SseEvent]) -> str:
 
 def only(events: list[SseEvent], kind: str) -> dict[str, Any]:
     """Return the one event of a kind."""
-    [found] = [event.data for event in events if event.event == kind]
-    assert isinstance(found, dict)
-    return found
+    found = [event.data for event in events if event.event == kind]
+    assert len(found) == 1, [event.data for event in events if event.event == "error"]
+    return found[0]
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """Return an installation that trains in earnest, from a tiny model."""
+    workspace = Workspace(tmp_path, {"MODELOPS_DEFAULT_BASE_MODEL": "local/tiny-code"})
+    workspace.variables |= {
+        "CHEF_TRAINER_PYTHON": str(workshop.trainer_python()),
+        "OMP_NUM_THREADS": "1",
+    }
+    base = workshop.tiny_base(tmp_path_factory.getbasetemp().parent)
+    shutil.copytree(base, workspace.state / "artifacts" / "local" / "tiny-code")
+    return workspace
 
 
 @pytest.mark.slow
+@pytest.mark.trainer
 async def test_from_a_complaint_to_a_canary(workspace: Workspace):
     """The server is killed while the approval waits; somebody else answers; the next one acts."""
     async with mostly_wrong(workspace) as examples:
@@ -96,7 +113,12 @@ async def test_from_a_complaint_to_a_canary(workspace: Workspace):
             assert "demo run, this machine" in told(built)
             assert "$0.00" in told(built)
 
+            harder = "Train feature_dev with 60 epochs, batch size 8 and learning rate 0.005, demo"
+            assert told(await said(ada, harder, "better")).endswith("Shall I?")
             demo = await said(ada, "yes", "better")
+            losses = [e.data["current_loss"] for e in demo if e.event == "progress"]
+            first, *_, last = [loss for loss in losses if loss is not None]
+            assert last < first
             assert [e.data["status"] for e in demo if e.event == "progress"][-1] == "completed"
             assert "Go on with production?" in told(demo)
             production = await said(ada, "yes, please", "better")
