@@ -82,7 +82,7 @@ def told(events: list[SseEvent]) -> str:
 
 def only(events: list[SseEvent], kind: str) -> dict[str, Any]:
     """Return the one event of a kind."""
-    found = [event.data for event in events if event.event == kind]
+    found: list[dict[str, Any]] = [event.data for event in events if event.event == kind]
     assert len(found) == 1, [event.data for event in events if event.event == "error"]
     return found[0]
 
