@@ -31,13 +31,11 @@ class ThreadEventStore:
         self._database = database
         self._clock = clock
 
-    def append(self, thread_id: str, event: Mapping[str, Any]) -> int:
-        """Keep an event and return its ``seq``: higher than that of any before it."""
-        [seq] = self.append_many([(thread_id, event)])
-        return seq
-
     def append_many(self, events: Sequence[tuple[str, Mapping[str, Any]]]) -> list[int]:
-        """Keep events of threads, all or none, in their order; return each one's ``seq``."""
+        """Keep events of threads, all or none, in their order; return each one's ``seq``.
+
+        It is higher than that of any event before it.
+        """
         at = self._clock()
         kept = []
         with self._database.write() as connection:
