@@ -7,9 +7,7 @@ order, beside two real gateways; of the others, every ``chef`` command is parsed
 import asyncio
 import os
 import re
-import secrets
 import shlex
-import socket
 import subprocess
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -18,6 +16,7 @@ from pathlib import Path
 import click
 import pytest
 from tests.doubles.openai_server import OpenAIServer, Reply
+from tests.doubles.ports import free_neighbours
 from tests.doubles.workspace import Workspace, eventually
 
 from agent_orchestrator.cli import main as tree
@@ -101,22 +100,6 @@ def parse(command: click.Command, words: list[str]) -> None:
 
 
 # -- what is run ----------------------------------------------------------------------------------
-
-
-def free_neighbours() -> int:
-    """Return a port that is free and has a free one after it.
-
-    Below those that a kernel gives to clients: one of these could be taken at any moment.
-    """
-    while True:
-        port = 20_000 + secrets.randbelow(10_000)
-        with socket.socket() as first, socket.socket() as second:
-            try:
-                first.bind(("127.0.0.1", port))
-                second.bind(("127.0.0.1", port + 1))
-            except OSError:
-                continue
-            return port
 
 
 def script_of(page: Path) -> str:

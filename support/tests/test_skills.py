@@ -17,8 +17,9 @@ import httpx
 import pytest
 from pydantic import BaseModel, ConfigDict, Field
 from tests.doubles.openai_server import OpenAIServer, Reply
+from tests.doubles.ports import free_neighbours
 from tests.doubles.workspace import Workspace, eventually
-from tests.test_docs import free_neighbours, script_of, serving
+from tests.test_docs import script_of, serving
 
 from agent_orchestrator.agents._shared.skills import Skills, skills_folder
 from agent_orchestrator.agents.infrastructure.modelops.registry import ModelRegistry

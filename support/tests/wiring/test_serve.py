@@ -15,6 +15,7 @@ import aiohttp
 import httpx
 import psutil
 import pytest
+from tests.doubles.ports import free_neighbours
 from tests.doubles.workspace import Workspace, eventually
 
 from agent_orchestrator.settings import own_python
@@ -178,16 +179,6 @@ async def test_the_api_asks_for_a_token_that_may_be_made_while_it_runs(
 def two(found: list[GatewayAddress]) -> list[GatewayAddress] | None:
     """Return them when there are two."""
     return found if len(found) == 2 else None
-
-
-def free_neighbours() -> int:
-    """Return a port that is free and has a free one after it."""
-    while True:
-        with socket.socket() as first, socket.socket() as second:
-            first.bind(("127.0.0.1", 0))
-            port: int = first.getsockname()[1]
-            if second.connect_ex(("127.0.0.1", port + 1)):
-                return port
 
 
 def test_ports_that_do_not_exist_are_refused(workspace: Workspace):
