@@ -9,7 +9,8 @@
     │   ├── ModelIdError               not a model id
     │   ├── DatasetError               a data set that cannot be used
     │   │   └── EmptyRowError              a row that asks nothing
-    │   └── NotFoundError              no such job, approval, rollout …
+    │   ├── NotFoundError              no such job, approval, rollout …
+    │   └── KeyReusedError             an idempotency key of another request
     ├── ConfigurationError         fix a file or a variable             exit 2
     │   ├── ModelsYamlError            config/agents/models.yaml
     │   ├── RegistryError              config/models/registry.json
@@ -17,7 +18,9 @@
     ├── ApprovalRequired           have it approved, then resume        exit 3
     ├── ApprovalDenied             ask again: rejected, expired, spent  exit 1
     ├── Forbidden                  ask somebody whose role allows it    exit 1
+    ├── Stopped                    say it again                     exit 1
     ├── ConflictError              finish or undo what is under way     exit 1
+    │   └── KeyInUseError              an idempotency key without an answer yet
     ├── UnavailableError           try again later                      exit 1
     │   ├── LockTimeout                another process holds the lock
     │   └── UpstreamError              a model or service did not answer
@@ -55,9 +58,16 @@ class ChefError(Exception):
 
 
 class InputError(ChefError):
-    """The request itself is wrong."""
+    """The request itself is wrong.
+
+    ``field`` is the value that is, e.g. ``overrides.seed``; empty where it is no single one.
+    """
 
     exit_code = 2
+
+    def __init__(self, message: str, *, remedy: str = "", field: str = "") -> None:
+        super().__init__(message, remedy=remedy)
+        self.field = field
 
 
 class UnknownAgentError(InputError):
@@ -85,6 +95,10 @@ class EmptyRowError(DatasetError):
 
 class NotFoundError(InputError):
     """No such job, approval, rollout or request."""
+
+
+class KeyReusedError(InputError):
+    """An idempotency key that came with another request before."""
 
 
 class ConfigurationError(ChefError):
@@ -123,8 +137,16 @@ class Forbidden(ChefError):  # noqa: N818
     """The caller's role does not allow this; nothing was done."""
 
 
+class Stopped(ChefError):  # noqa: N818
+    """Who had asked for it has stopped it."""
+
+
 class ConflictError(ChefError):
     """Something under way stands against the request (a running rollout, a finished job …)."""
+
+
+class KeyInUseError(ConflictError):
+    """An idempotency key whose request is under way, or was cut off before it was answered."""
 
 
 class UnavailableError(ChefError):

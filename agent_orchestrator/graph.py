@@ -3,7 +3,7 @@
 ::
 
     START → supervisor → infrastructure  → join → END
-                       → feature_dev     →      → approve → infrastructure
+                       → feature_dev     →      → approve → who asked for what was answered
                        → code_review …   →
 
 The Infrastructure agent is a graph of its own (``agents.infrastructure.workflows.modelops``). The
@@ -17,10 +17,11 @@ from typing import Any, Literal, Protocol
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import BaseCheckpointSaver
-from langgraph.graph import START, StateGraph
+from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import Send
 
+from agent_orchestrator.agents._shared.waiting import Waiting, after_approve
 from agent_orchestrator.agents.infrastructure.workflows.modelops.consulting import Consulting
 from agent_orchestrator.agents.infrastructure.workflows.modelops.steps import Steps
 from agent_orchestrator.agents.infrastructure.workflows.modelops.workflow import build_modelops
@@ -42,7 +43,8 @@ def build_graph(
     *,
     supervisor: Supervisor,
     steps: Steps,
-    consulting: Consulting | None = None,
+    consulting: Consulting,
+    waiting: Waiting,
     agents: Mapping[str, AgentNode],
     checkpointer: BaseCheckpointSaver[Any] | None,
 ) -> Graph:
@@ -51,7 +53,7 @@ def build_graph(
     graph.add_node("supervisor", supervisor.route)
     graph.add_node(INFRASTRUCTURE, build_modelops(steps, consulting))
     graph.add_node("join", join)
-    graph.add_node("approve", steps.approve)
+    graph.add_node("approve", waiting.approve)
     graph.add_edge(START, "supervisor")
     for name, agent in agents.items():
         graph.add_node(name, agent)
@@ -59,7 +61,8 @@ def build_graph(
     graph.add_edge(INFRASTRUCTURE, "join")
     graph.add_conditional_edges("supervisor", hand_out, [INFRASTRUCTURE, *agents, "join"])
     graph.add_conditional_edges("join", after_join)
-    graph.add_conditional_edges("approve", after_approve)
+    answered = [INFRASTRUCTURE, *agents, "approve", END]
+    graph.add_conditional_edges("approve", after_approve, answered)
     return graph.compile(checkpointer=checkpointer, name="chef")
 
 
@@ -80,12 +83,4 @@ async def join(state: State) -> State:  # noqa: ARG001 - its name is the protoco
 
 def after_join(state: State) -> Literal["approve", "__end__"]:
     """Wait for an approval that was asked for, in this turn or earlier."""
-    return "approve" if state.get("approval") else "__end__"
-
-
-def after_approve(state: State) -> Literal["infrastructure", "approve", "__end__"]:
-    """Act when approved; ask again when nothing was answered; end when it is over."""
-    approval = state.get("approval")
-    if not approval:
-        return "__end__"
-    return "infrastructure" if approval["status"] == "approved" else "approve"
+    return "approve" if state.get("approval") or state.get("paused") else "__end__"

@@ -40,6 +40,10 @@ class Settings(BaseModel):
     """The folder that agents work on; None: they have no files."""
     outcome_retention_days: float = Field(default=90.0, ge=0, alias="CHEF_OUTCOME_RETENTION_DAYS")
     """How long outcomes and feedback are kept, days; 0 for ever."""
+    thread_retention_days: float = Field(default=90.0, ge=0, alias="CHEF_THREAD_RETENTION_DAYS")
+    """How long a conversation is kept in which nothing is said, days; 0 for ever."""
+    thread_states: int = Field(default=100, ge=0, alias="CHEF_THREAD_STATES")
+    """States of a conversation that are kept to look back at, the newest; 0 for all."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         default="INFO", alias="CHEF_LOG_LEVEL"
     )

@@ -6,7 +6,7 @@ What a door knows about its caller is no part of it: that comes with every run, 
 
 from __future__ import annotations
 
-from typing import Annotated, Any, TypedDict
+from typing import Annotated, Any, NotRequired, TypedDict
 
 from langchain_core.messages import AnyMessage
 from langgraph.graph.message import add_messages
@@ -72,13 +72,15 @@ class ModelOpsState(TypedDict, total=False):
     agent: str | None
     """Whom it is about, for what a sentence leaves out."""
     wish: Wish | None
+    postponed: dict[str, Any] | None
+    """Fields of the training that was wished for and waits for its data set."""
     asked: Asked | None
     proposal: Proposal | None
     approval: PendingApproval | None
     job: FollowedJob | None
     done: Done | None
     puzzled: bool
-    """Whether the parser could make nothing of what was said."""
+    """Whether the parser could make nothing of what was said, and a model is asked."""
 
 
 class Assignment(TypedDict):
@@ -86,6 +88,23 @@ class Assignment(TypedDict):
 
     agent: str
     task: str
+    goes_on: NotRequired[str]
+    """The key of the paused work that it goes on with."""
+
+
+class PausedWork(TypedDict):
+    """A piece of work that waits for approvals of its agent's calls of tools."""
+
+    agent: str
+    task: str
+    asked_by: str
+    """Who set the agent to work: it goes on in their name, whoever wakes it up."""
+    approvals: list[str]
+    """Ids of all that it waits for."""
+    ready: bool
+    """Whether none of them was pending when they were looked up last."""
+    kept: dict[str, Any]
+    """What the agent goes on with: messages and plain JSON."""
 
 
 class Work(TypedDict):
@@ -104,12 +123,22 @@ def gathered(before: list[Work] | None, more: list[Work] | None) -> list[Work]:
     return [] if more is None else [*(before or []), *more]
 
 
+def merged(
+    before: dict[str, PausedWork] | None, more: dict[str, PausedWork | None]
+) -> dict[str, PausedWork]:
+    """Join what agents that ran at the same time wait for; None takes one away."""
+    found = {**(before or {}), **more}
+    return {key: work for key, work in found.items() if work is not None}
+
+
 class State(ModelOpsState, total=False):
     """The whole graph's state."""
 
     assignments: list[Assignment]
     """What the supervisor handed out in this turn."""
     work: Annotated[list[Work], gathered]
+    paused: Annotated[dict[str, PausedWork], merged]
+    """Work that waits, by the first approval that it waits for."""
 
 
 #: What of a long conversation a model that routes or looks up is shown, messages.

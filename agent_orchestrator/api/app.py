@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 
 from fastapi import FastAPI
 from starlette.middleware.body_limit import RequestBodyLimitMiddleware
@@ -16,25 +17,29 @@ from agent_orchestrator.api import (
     approvals,
     assistants,
     chat,
+    differences,
     document,
     feedback,
+    gateway,
     health,
     jobs,
     mcp,
     modelops,
     overview,
+    page,
     problems,
     registry,
     rollouts,
     runs,
     threads,
 )
+from agent_orchestrator.api.idempotency import REPLAYED
 from agent_orchestrator.api.limits import BODY_BYTES, SecurityHeaders
 from agent_orchestrator.api.services import Services
 
 _DOORS = (
     *(chat, threads, runs, assistants),
-    *(approvals, jobs, rollouts, registry, feedback, overview),
+    *(approvals, jobs, differences, rollouts, registry, feedback, overview, gateway),
 )
 _DESCRIPTION = """\
 The orchestrator over HTTP. Every request but `/health`, `/ready` and this document bears an access
@@ -46,7 +51,11 @@ Errors are problem details (RFC 9457): `detail` is the message, `remedy` what to
 
 
 def create_app(
-    services: Services | None, *, origins: Sequence[str] = (), hosts: Sequence[str] = ()
+    services: Services | None,
+    *,
+    origins: Sequence[str] = (),
+    hosts: Sequence[str] = (),
+    page_files: Path = page.FILES,
 ) -> FastAPI:
     """Return the API as an application that follows the access tokens while it runs.
 
@@ -55,6 +64,7 @@ def create_app(
         origins: of web pages that may read the answers; none may without.
         hosts: names by which the server may be asked, any when empty. Where no token is needed,
             this keeps a web page from asking in its visitor's name (DNS rebinding).
+        page_files: the web page at ``/``, as far as it is built.
     """
     app = FastAPI(
         title="code/chef",
@@ -68,6 +78,7 @@ def create_app(
     app.state.services = services
     problems.install(app)
     app.include_router(health.router)
+    app.include_router(page.router(page_files))
     app.include_router(modelops.router())
     app.router.routes.append(mcp.ROUTE)
     for door in _DOORS:
@@ -80,8 +91,8 @@ def create_app(
             CORSMiddleware,
             allow_origins=list(origins),
             allow_methods=["GET", "POST", "DELETE", "PATCH", "PUT"],
-            allow_headers=["Authorization", "Content-Type", "Last-Event-ID"],
-            expose_headers=["Retry-After", "X-Thread-Id"],
+            allow_headers=["Authorization", "Content-Type", "Last-Event-ID", "Idempotency-Key"],
+            expose_headers=["Retry-After", "X-Thread-Id", REPLAYED],
         )
     app.add_middleware(problems.OneForm)
     app.add_middleware(SecurityHeaders)
@@ -95,6 +106,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     watching = [
         asyncio.create_task(services.access.tokens.watch(), name="access tokens"),
         asyncio.create_task(services.news.watch(), name="news"),
+        asyncio.create_task(services.answers.care(), name="kept answers"),
     ]
     try:
         async with mcp.opened(app):

@@ -11,6 +11,7 @@ from agent_orchestrator.agents.infrastructure.modelops.authorisation import Call
 from agent_orchestrator.agents.infrastructure.modelops.usecases.approvals import ApprovalView
 from agent_orchestrator.agents.infrastructure.modelops.usecases.index import USE_CASES
 from agent_orchestrator.api.auth import Reader
+from agent_orchestrator.api.idempotency import Once
 from agent_orchestrator.api.ids import ApprovalId
 from agent_orchestrator.api.modelops import as_json
 from agent_orchestrator.api.services import Services, Wired
@@ -46,8 +47,12 @@ class Edit(Reason):
 class ShownApproval(ApprovalView):
     """An approval, for whoever looks at it."""
 
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
     may_answer: bool
     """Whether an answer of theirs would be taken now."""
+    refusal: str | None
+    """Why it would not; null where it would."""
 
 
 class Approvals(BaseModel):
@@ -73,8 +78,8 @@ def _done() -> Any:
 
 
 async def _shown(approval: ApprovalView, caller: Caller, services: Services) -> ShownApproval:
-    may = await services.embedded.coordinator.may_answer(approval.id, caller)
-    return ShownApproval(**dict(approval), may_answer=may)
+    refusal = await services.embedded.coordinator.refusal(approval.id, caller)
+    return ShownApproval(**dict(approval), may_answer=refusal is None, refusal=refusal)
 
 
 @router.get("", operation_id="list_approvals")
@@ -100,41 +105,60 @@ async def get(approval_id: ApprovalId, caller: Reader, services: Wired) -> Shown
     return await _shown(approval, caller, services)
 
 
-@router.post("/{approval_id}/answer", operation_id="answer_approval")
+@router.post("/{approval_id}/answer", operation_id="answer_approval", response_model=ApprovalView)
 async def answer(
-    approval_id: ApprovalId, given: Answer, caller: Reader, services: Wired
-) -> ApprovalView:
+    approval_id: ApprovalId, given: Answer, caller: Reader, services: Wired, once: Once
+) -> Response:
     """Approve or reject. Nothing is carried out yet: see ``resume``."""
-    return await services.embedded.coordinator.answer(
-        approval_id, caller, approve=given.approve, reason=given.reason
-    )
+    coordinator = services.embedded.coordinator
+
+    async def answered() -> Response:
+        approve, reason = given.approve, given.reason
+        return as_json(
+            await coordinator.answer(approval_id, caller, approve=approve, reason=reason)
+        )
+
+    return await once.answered(answered)
 
 
-@router.post("/{approval_id}/edit", operation_id="edit_approval")
+@router.post("/{approval_id}/edit", operation_id="edit_approval", response_model=ApprovalView)
 async def edit(
-    approval_id: ApprovalId, given: Edit, caller: Reader, services: Wired
-) -> ApprovalView:
+    approval_id: ApprovalId, given: Edit, caller: Reader, services: Wired, once: Once
+) -> Response:
     """Change what is asked for. It is priced anew and waits under a new id."""
-    return await services.embedded.coordinator.edit(
-        approval_id, given.changes, caller, reason=given.reason
-    )
+    coordinator = services.embedded.coordinator
+
+    async def edited() -> Response:
+        reason = given.reason
+        return as_json(await coordinator.edit(approval_id, given.changes, caller, reason=reason))
+
+    return await once.answered(edited)
 
 
-@router.post("/{approval_id}/cancel", operation_id="cancel_approval")
+@router.post("/{approval_id}/cancel", operation_id="cancel_approval", response_model=ApprovalView)
 async def cancel(
-    approval_id: ApprovalId, given: Reason, caller: Reader, services: Wired
-) -> ApprovalView:
+    approval_id: ApprovalId, given: Reason, caller: Reader, services: Wired, once: Once
+) -> Response:
     """Take a request back, or an approval that nobody has used."""
-    return await services.embedded.coordinator.cancel(approval_id, caller, reason=given.reason)
+    coordinator = services.embedded.coordinator
+
+    async def cancelled() -> Response:
+        return as_json(await coordinator.cancel(approval_id, caller, reason=given.reason))
+
+    return await once.answered(cancelled)
 
 
 @router.post("/{approval_id}/resume", operation_id="resume_approval", response_model=_done())
-async def resume(approval_id: ApprovalId, caller: Reader, services: Wired) -> Response:
+async def resume(approval_id: ApprovalId, caller: Reader, services: Wired, once: Once) -> Response:
     """Carry out what was approved, once; return what the use case returns."""
     coordinator = services.embedded.coordinator
-    approval = await coordinator.get_approval(approval_id)
-    result = await coordinator.resume(approval_id, caller)
-    return as_json(_Done(use_case=approval.use_case, result=result.model_dump(mode="json")))
+
+    async def resumed() -> Response:
+        approval = await coordinator.get_approval(approval_id)
+        result = await coordinator.resume(approval_id, caller)
+        return as_json(_Done(use_case=approval.use_case, result=result.model_dump(mode="json")))
+
+    return await once.answered(resumed)
 
 
 class _Done(BaseModel):

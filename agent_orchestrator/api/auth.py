@@ -29,18 +29,26 @@ def authenticated(
     """
     caller = services.access.caller(credentials.credentials if credentials else None)
     if caller is None:
-        raise HTTPException(
-            401,
-            "An access token is needed: Authorization: Bearer TOKEN.",
-            headers={"WWW-Authenticate": "Bearer"},
-        )
+        known = "This access token is nobody's, or not any more."
+        missing = "An access token is needed: Authorization: Bearer TOKEN."
+        challenge = {"WWW-Authenticate": "Bearer"}
+        raise HTTPException(401, known if credentials else missing, headers=challenge)
     origin = request.headers.get("origin")
-    if credentials is None and origin and origin not in services.settings.api_origin_list:
+    ours = {_own_origin(request), *services.settings.api_origin_list}
+    if credentials is None and origin and origin not in ours:
         # A browser sends some requests of any page, with this in their head; only the token that
         # is not needed here would keep it from acting as its visitor.
         raise HTTPException(403, f"A page of {origin!r} acts for nobody without an access token.")
     services.rates.take(caller.name)
     return caller
+
+
+def _own_origin(request: Request) -> str:
+    """Return the origin of the page that we serve, by the name that we are asked by.
+
+    Where no token is needed, only names of this machine are answered to.
+    """
+    return f"{request.url.scheme}://{request.headers.get('host', '')}"
 
 
 Authenticated = Annotated[Caller, Depends(authenticated)]

@@ -8,24 +8,27 @@ approval_required  answer it at ``/approvals``, then ``POST /chat/{thread_id}/re
 end                the turn is over
 =================  =======================================================================
 
-A turn goes on when its listener leaves. ``GET /chat/{thread_id}/events`` tells everything after
-``Last-Event-ID``, also after a restart, and then what a running turn still does.
+A turn goes on when its listener leaves; ``POST /chat/{thread_id}/stop`` ends it.
+``GET /chat/{thread_id}/events`` tells everything after ``Last-Event-ID``, also after a restart, and
+then what a running turn still does.
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from functools import partial
 from typing import Any, Literal
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from agent_orchestrator.agents.infrastructure.modelops.authorisation import Caller
 from agent_orchestrator.api.auth import Reader
+from agent_orchestrator.api.idempotency import Once
 from agent_orchestrator.api.ids import ThreadId
 from agent_orchestrator.api.services import Services, Wired
-from agent_orchestrator.api.streams import EventStream, LastEventId, Sent, begun, streamed
+from agent_orchestrator.api.streams import EventStream, LastEventId, Sent, streamed
 from agent_orchestrator.conversation.events import Event
 
 router = APIRouter(prefix="/chat", tags=["chat"])
@@ -53,6 +56,15 @@ class ChatResume(BaseModel):
     approval_id: str = Field(min_length=1, max_length=128)
 
 
+class ChatStopped(BaseModel):
+    """What became of the wish to stop."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    stopped: bool
+    """Whether a turn runs that ends now; its events tell how."""
+
+
 class ThreadNamed(BaseModel):
     """The conversation that the events are of."""
 
@@ -63,12 +75,29 @@ class ThreadNamed(BaseModel):
 _Stream: Any = Event | ThreadNamed
 
 
+class _Begun(BaseModel):
+    """Where the events of a turn begin, by which it is told again."""
+
+    thread_id: str
+    after: int
+
+
 @router.post("", operation_id="chat", response_class=EventStream, responses=streamed(_Stream))
-async def chat(given: ChatMessage, caller: Reader, services: Wired) -> EventStream:
-    """Say something; hear what happens until the turn ends."""
-    thread = await services.talks.open(given.thread_id, caller)
-    events = services.talks.send(thread.id, given.message, caller)
-    return _stream(services, caller, thread.id, await begun(_sent(events)))
+async def chat(given: ChatMessage, caller: Reader, services: Wired, once: Once) -> Response:
+    """Say something; hear what happens until the turn ends.
+
+    With an idempotency key that came before: hear that turn again, from its beginning.
+    """
+    services.rates.check_streams(caller.name)
+
+    async def said() -> tuple[Response, str]:
+        thread = await services.talks.open(given.thread_id, caller)
+        events = services.talks.send(thread.id, given.message, caller)
+        first = await anext(events)  # what was said, kept
+        begun = _Begun(thread_id=thread.id, after=first.seq - 1)
+        return _told(services, caller, begun, first, events)
+
+    return await once.streamed(said, partial(_again, services, caller))
 
 
 @router.post(
@@ -78,12 +107,59 @@ async def chat(given: ChatMessage, caller: Reader, services: Wired) -> EventStre
     responses=streamed(_Stream),
 )
 async def resume(
-    thread_id: ThreadId, given: ChatResume, caller: Reader, services: Wired
-) -> EventStream:
+    thread_id: ThreadId, given: ChatResume, caller: Reader, services: Wired, once: Once
+) -> Response:
     """Go on with a conversation that waits for an approval, after that was answered."""
-    await services.talks.find(thread_id)
-    events = services.talks.resume(thread_id, given.approval_id, caller)
-    return _stream(services, caller, thread_id, await begun(_sent(events)))
+    services.rates.check_streams(caller.name)
+
+    async def resumed() -> tuple[Response, str]:
+        await services.talks.find(thread_id)
+        begun = _Begun(thread_id=thread_id, after=await services.talks.last_event(thread_id))
+        events = services.talks.resume(thread_id, given.approval_id, caller)
+        return _told(services, caller, begun, await anext(events), events)
+
+    return await once.streamed(resumed, partial(_again, services, caller))
+
+
+@router.post("/{thread_id}/stop", operation_id="stop_chat")
+async def stop(thread_id: ThreadId, caller: Reader, services: Wired) -> ChatStopped:
+    """Stop the turn of a conversation: agents' models are cut off, tools that run are finished.
+
+    Nothing is begun after them. A job goes on without being followed.
+    """
+    return ChatStopped(stopped=await services.talks.stop(thread_id, caller))
+
+
+def _told(
+    services: Services,
+    caller: Caller,
+    begun: _Begun,
+    first: Event,
+    others: AsyncGenerator[Event, None],
+) -> tuple[Response, str]:
+    """Return a turn that has begun as a stream, and by what it is told again."""
+
+    async def whole() -> AsyncGenerator[Event, None]:
+        async with aclosing(others):
+            yield first
+            async for event in others:
+                yield event
+
+    return _stream(services, caller, begun.thread_id, _sent(whole())), begun.model_dump_json()
+
+
+async def _again(services: Services, caller: Caller, mark: str) -> Response:
+    """Return a turn that was begun before, from its beginning to its end."""
+    begun = _Begun.model_validate_json(mark)
+
+    async def heard() -> AsyncGenerator[Event, None]:
+        async with aclosing(services.talks.listen(begun.thread_id, begun.after)) as events:
+            async for event in events:
+                yield event
+                if event.type == "end":
+                    return
+
+    return _stream(services, caller, begun.thread_id, _sent(heard()))
 
 
 @router.get(

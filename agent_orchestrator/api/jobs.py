@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query
@@ -24,6 +24,8 @@ from agent_orchestrator.domain.jobs import TERMINAL, Job, JobEvent, JobKind, Job
 router = APIRouter(prefix="/jobs", tags=["jobs"])
 
 _LOOK_SECONDS = 1.0
+_LINES = 1000
+"""Of a log in one event at most."""
 
 
 class JobSummary(BaseModel):
@@ -64,9 +66,14 @@ class JobList(BaseModel):
 
 
 class JobLog(BaseModel):
-    """The end of a job's log."""
+    """Lines of a job's log."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
 
     lines: list[str]
+    end: int | None
+    """Where the next line begins: ``after`` of the next page. Null where only the end of the log
+    can be read (jobs that run elsewhere)."""
 
 
 class LossCurve(BaseModel):
@@ -79,23 +86,11 @@ class LossCurve(BaseModel):
     """Step and loss, in order."""
 
 
-class JobEventSent(BaseModel):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobEventSent(JobEvent):
     """A job has come to a status."""
 
-    model_config = ConfigDict(use_attribute_docstrings=True, from_attributes=True)
-
     type: Literal["job"] = "job"
-    seq: int
-    at: float
-    """Seconds since the epoch."""
-    job_id: str
-    kind: JobKind
-    agent: str
-    backend: str
-    requester: str
-    status: JobStatus
-    message: str
-    """The diagnosis of one that failed, the version that a training made; else empty."""
 
 
 @router.get("", operation_id="list_jobs")
@@ -142,7 +137,7 @@ async def _job_events(
 
     read = lambda seq: store.after(seq, agent=agent)  # noqa: E731
     async for event in services.news.follow(read, number, after):
-        yield Sent("job", JobEventSent.model_validate(event), event.seq)
+        yield Sent("job", JobEventSent(**asdict(event)), event.seq)
 
 
 @router.get("/{job_id}", operation_id="get_job")
@@ -178,10 +173,53 @@ def log(
     job_id: JobId,
     _caller: Reader,
     services: Wired,
-    tail: Annotated[int, Query(ge=1, le=10_000, description="The last lines.")] = 200,
+    tail: Annotated[int, Query(ge=1, le=10_000, description="How many lines.")] = 200,
+    after: Annotated[int | None, Query(ge=0, description="`end` of another page; 0 first.")] = None,
 ) -> JobLog:
-    """Read the end of a job's log."""
-    return JobLog(lines=services.embedded.job_desk.logs(job_id, tail))
+    """Read the end of a job's log, or a page of it from ``after`` on."""
+    return _log_part(services, job_id, after, tail)
+
+
+@router.get(
+    "/{job_id}/log/events",
+    operation_id="follow_job_log",
+    response_class=EventStream,
+    responses=streamed(JobLog),
+)
+async def log_events(
+    job_id: JobId,
+    caller: Reader,
+    services: Wired,
+    last_event_id: LastEventId = None,
+) -> EventStream:
+    """Follow a job's log as events ``lines``, until the job has ended.
+
+    From ``Last-Event-ID`` on, which is an ``end``; without it from the beginning.
+    """
+    start = last_event_id or 0
+    first = await asyncio.to_thread(_log_part, services, job_id, start, _LINES)
+    return services.stream(caller, _log_lines(services, job_id, first, caller))
+
+
+async def _log_lines(
+    services: Services, job_id: str, part: JobLog, caller: Reader
+) -> AsyncGenerator[Sent, None]:
+    ended = False
+    while True:
+        if part.lines:
+            yield Sent("lines", part, part.end)
+        elif ended:
+            return
+        else:
+            await asyncio.sleep(_LOOK_SECONDS)
+            # Asked first: whatever an ended job has written is then read.
+            ended = (await _report(services, job_id, caller)).status in TERMINAL
+        part = await asyncio.to_thread(_log_part, services, job_id, part.end, _LINES)
+
+
+def _log_part(services: Services, job_id: str, after: int | None, most: int) -> JobLog:
+    part = services.embedded.job_desk.log_part(job_id, after, most)
+    return JobLog(lines=list(part.lines), end=part.end)
 
 
 @router.get("/{job_id}/losses", operation_id="get_job_losses")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 import time
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -73,18 +73,29 @@ class Rates:
 
         Raises HTTPException 429 for who reads too many.
         """
-        if self._streams[name] >= STREAMS:
-            raise HTTPException(429, f"{name!r} reads {STREAMS} streams already: end one first.")
+        self.check_streams(name)
         return self._counted(name, events)
 
-    async def _counted(self, name: str, events: AsyncGenerator[T, None]) -> AsyncGenerator[T, None]:
+    @contextmanager
+    def stream(self, name: str) -> Iterator[None]:
+        """Count a stream for as long as the block takes; raises as ``streaming``."""
+        self.check_streams(name)
         self._streams[name] += 1
         try:
+            yield
+        finally:
+            self._streams[name] -= 1
+
+    def check_streams(self, name: str) -> None:
+        """Raise as ``streaming`` would, before that is begun which it would tell of."""
+        if self._streams[name] >= STREAMS:
+            raise HTTPException(429, f"{name!r} reads {STREAMS} streams already: end one first.")
+
+    async def _counted(self, name: str, events: AsyncGenerator[T, None]) -> AsyncGenerator[T, None]:
+        with self.stream(name):
             async with aclosing(events):
                 async for event in events:
                     yield event
-        finally:
-            self._streams[name] -= 1
 
 
 class SecurityHeaders:

@@ -7,6 +7,8 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 
 from fastapi import FastAPI
+from fastapi.security.utils import get_authorization_scheme_param
+from starlette.datastructures import Headers
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
@@ -16,11 +18,20 @@ from agent_orchestrator.mcp_server.http import LOOPBACK, PATH, HttpDoor
 
 
 class _Door:
-    """The door of the application that is running."""
+    """The door of the application that is running, under the API's own limits."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request. Raises HTTPException 429 for too many, or too many at a time."""
         door: HttpDoor = scope["app"].state.mcp
-        await door(scope, receive, send)
+        services: Services = scope["app"].state.services
+        scheme, token = get_authorization_scheme_param(Headers(scope=scope).get("authorization"))
+        caller = services.access.caller(token) if scheme.lower() == "bearer" and token else None
+        if caller is None:  # whom the door itself refuses
+            await door(scope, receive, send)
+            return
+        services.rates.take(caller.name)
+        with services.rates.stream(caller.name):  # every answer may be one
+            await door(scope, receive, send)
 
 
 ROUTE = Route(PATH, _Door(), include_in_schema=False)

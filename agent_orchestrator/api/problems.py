@@ -20,6 +20,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from agent_orchestrator import errors
+from agent_orchestrator.api.limits import BODY_BYTES
 from agent_orchestrator.errors import ChefError
 
 MEDIA_TYPE: Final = "application/problem+json"
@@ -35,6 +36,7 @@ _STATUS: Final[Mapping[type[ChefError], HTTPStatus]] = {
     errors.ApprovalRequired: HTTPStatus.FORBIDDEN,
     errors.ApprovalDenied: HTTPStatus.FORBIDDEN,
     errors.Forbidden: HTTPStatus.FORBIDDEN,
+    errors.Stopped: HTTPStatus.CONFLICT,
     errors.ConflictError: HTTPStatus.CONFLICT,
     errors.UnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.UpstreamError: HTTPStatus.BAD_GATEWAY,
@@ -44,6 +46,21 @@ _STATUS: Final[Mapping[type[ChefError], HTTPStatus]] = {
     ChefError: HTTPStatus.FAILED_DEPENDENCY,
 }
 _RETRY_SECONDS: Final = "5"
+
+_DOCUMENT: Final = "See /openapi.json for what there is and what it takes."
+#: What to do about what HTTP itself has a name for; the document says the rest.
+_REMEDIES: Final[Mapping[int, str]] = {
+    HTTPStatus.BAD_REQUEST: "Check the request's Host and Origin, and that its body is JSON.",
+    HTTPStatus.UNAUTHORIZED: (
+        "Ask whoever runs the server for a token: they make one on its machine, with "
+        "`chef api tokens add NAME --role ROLE`."
+    ),
+    HTTPStatus.FORBIDDEN: "Send an access token.",
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: f"Send at most {BODY_BYTES:,} bytes.",
+    HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "Send JSON, as Content-Type: application/json.",
+    HTTPStatus.TOO_MANY_REQUESTS: "Wait for the seconds that Retry-After says, or end a stream.",
+    HTTPStatus.INTERNAL_SERVER_ERROR: "See the server's log.",
+}
 
 
 class InvalidField(BaseModel):
@@ -75,7 +92,7 @@ class ProblemDetails(BaseModel):
     detail: str
     """One line for a person: names the field and its value."""
     remedy: str = ""
-    """What to do next; empty when there is nothing."""
+    """What to do next."""
     errors: list[InvalidField] = []
     """Each wrong value, when the request is not valid."""
     checklist: list[ChecklistPoint] = []
@@ -90,12 +107,14 @@ def status_of(error: ChefError) -> HTTPStatus:
 def of_error(error: ChefError) -> ProblemDetails:
     """Return an error as a problem."""
     points = error.checklist if isinstance(error, errors.GateFailed) else ()
+    field = error.field if isinstance(error, errors.InputError) else ""
     return ProblemDetails(
         type=_TYPE + _words(type(error).__name__).replace(" ", "-"),
         title=_words(type(error).__name__).capitalize(),
         status=status_of(error),
         detail=error.message,
         remedy=error.remedy,
+        errors=[InvalidField(where=f"body.{field}", message=error.message)] if field else [],
         checklist=[
             ChecklistPoint(name=name, verdict=verdict, message=message)
             for name, verdict, message in points
@@ -103,15 +122,15 @@ def of_error(error: ChefError) -> ProblemDetails:
     )
 
 
-def of_status(status: int, detail: str = "", *, remedy: str = "") -> ProblemDetails:
-    """Return a problem that HTTP itself has a name for."""
+def of_status(status: int, detail: str = "") -> ProblemDetails:
+    """Return a problem that HTTP itself has a name for, with what to do about its kind."""
     phrase = HTTPStatus(status).phrase
     return ProblemDetails(
         type=_TYPE + phrase.lower().replace(" ", "-"),
         title=phrase,
         status=status,
         detail=detail or phrase,
-        remedy=remedy,
+        remedy=_REMEDIES.get(status, _DOCUMENT),
     )
 
 
@@ -125,7 +144,7 @@ def of_invalid(found: Sequence[Any]) -> ProblemDetails:
         title="Input error",
         status=HTTPStatus.UNPROCESSABLE_ENTITY,
         detail="; ".join(f"{field.where}: {field.message}" for field in fields),
-        remedy="See /openapi.json for what it takes.",
+        remedy=_DOCUMENT,
         errors=fields,
     )
 
@@ -168,7 +187,7 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(Exception)
     async def unexpected(_request: Request, _error: Exception) -> Response:
-        return response(of_status(500, "The server failed.", remedy="See the server's log."))
+        return response(of_status(500, "The server failed."))
 
 
 class OneForm:

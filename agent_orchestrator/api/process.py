@@ -88,7 +88,7 @@ async def _serve(
     async with running(app, listening):
         port = listening.getsockname()[1]
         with announced(settings.api_dir, settings.api_host, port) as address:
-            log.info("Serving on %s", address.url)
+            log.info("Serving on %s (in a browser: the page that shows it all)", address.url)
             await stop.wait()
         log.info("Draining.")
         services.closing.set()

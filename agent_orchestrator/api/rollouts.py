@@ -78,7 +78,7 @@ def history(
         agent=state.agent,
         started_at=state.started_at,
         ended_at=state.ended_at,
-        decisions=system.rollout_reports.of(state).decisions,
+        decisions=system.rollout_reports.decisions(state),
         points=system.trajectories.of(state, points),
     )
 

@@ -12,11 +12,13 @@ from collections.abc import Coroutine, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
-from pydantic import BaseModel
+from pydantic import BaseModel, PrivateAttr
 
 from agent_orchestrator.errors import NotFoundError
 
 RunStatus = Literal["running", "error", "success", "interrupted"]
+MultitaskStrategy = Literal["enqueue", "reject"]
+"""What comes of a run while another turn of its thread runs, in whatever process."""
 
 ASSISTANT_ID: Final = str(uuid.uuid5(uuid.NAMESPACE_URL, "urn:code-chef:assistant"))
 """Of the only assistant that there is: the whole graph."""
@@ -33,9 +35,25 @@ class Run(BaseModel):
     updated_at: datetime
     status: RunStatus = "running"
     metadata: dict[str, Any] = {}
-    multitask_strategy: Literal["enqueue"] = "enqueue"
+    multitask_strategy: MultitaskStrategy = "enqueue"
     after: int = 0
     """Number of the conversation's last event before this run."""
+    _begins: asyncio.Event = PrivateAttr(default_factory=asyncio.Event)
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether its turn has come: until then ``after`` is only where it was asked for."""
+        return self._begins.is_set()
+
+    def begin(self, seq: int) -> None:
+        """Note the number of its first event; of several times the first one counts."""
+        if not self.has_begun:
+            self.after = seq - 1
+            self._begins.set()
+
+    async def begun(self) -> None:
+        """Wait until its turn has come, or it is over without."""
+        await self._begins.wait()
 
 
 class Runs:
@@ -45,8 +63,14 @@ class Runs:
         self._runs: OrderedDict[str, Run] = OrderedDict()
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def begin(self, thread_id: str, after: int, metadata: Mapping[str, Any]) -> Run:
-        """Add a run that has begun."""
+    def begin(
+        self,
+        thread_id: str,
+        after: int,
+        metadata: Mapping[str, Any],
+        multitask_strategy: MultitaskStrategy = "enqueue",
+    ) -> Run:
+        """Add a run, which begins when the turns before it are over."""
         now = datetime.now(UTC)
         run = Run(
             run_id=str(uuid.uuid4()),
@@ -54,6 +78,7 @@ class Runs:
             created_at=now,
             updated_at=now,
             metadata=dict(metadata),
+            multitask_strategy=multitask_strategy,
             after=after,
         )
         self._runs[run.run_id] = run
@@ -63,6 +88,7 @@ class Runs:
 
     def end(self, run: Run, status: RunStatus) -> None:
         """Write down how a run ended."""
+        run.begin(run.after + 1)  # nobody waits for it any more
         run.status = status
         run.updated_at = datetime.now(UTC)
 
@@ -70,7 +96,9 @@ class Runs:
         """Return a run of a thread. Raises NotFoundError."""
         run = self._runs.get(run_id)
         if run is None or run.thread_id != thread_id:
-            raise NotFoundError(f"No run {run_id!r} of {thread_id!r}.")
+            raise NotFoundError(
+                f"No run {run_id!r} of {thread_id!r}.", remedy="List the thread's runs."
+            )
         return run
 
     def of(self, thread_id: str) -> list[Run]:

@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from agent_orchestrator.agents.infrastructure.modelops.authorisation import Caller
 from agent_orchestrator.api.auth import Reader
 from agent_orchestrator.api.ids import ThreadId
-from agent_orchestrator.api.run_records import Run, RunStatus
+from agent_orchestrator.api.run_records import MultitaskStrategy, Run, RunStatus
 from agent_orchestrator.api.services import Services, Wired
 from agent_orchestrator.api.streams import EventStream, LastEventId, Sent, begun, streamed
 from agent_orchestrator.conversation.events import Event
@@ -76,6 +76,8 @@ class RunGiven(BaseModel):
     stream_mode: list[Mode] = ["values"]
     metadata: dict[str, Any] = {}
     if_not_exists: Literal["create", "reject"] = "reject"
+    multitask_strategy: MultitaskStrategy = "enqueue"
+    """While another turn of the thread runs, in whatever process: wait for it, or answer 409."""
     checkpoint: None = None
     checkpoint_id: None = None
     interrupt_before: None = None
@@ -110,6 +112,7 @@ async def stream(
     thread_id: ThreadId, given: RunGiven, caller: Reader, services: Wired
 ) -> EventStream:
     """Run a turn and stream what happens."""
+    services.rates.check_streams(caller.name)
     run, events = await _begin(services, thread_id, given, caller)
     headers = {"Content-Location": f"/threads/{run.thread_id}/runs/{run.run_id}"}
     parts = _Parts(services, run, given.stream_mode)
@@ -158,13 +161,13 @@ async def create(thread_id: ThreadId, given: RunGiven, caller: Reader, services:
 async def listed(thread_id: ThreadId, _caller: Reader, services: Wired) -> list[Run]:
     """List a thread's runs since this server began, newest first."""
     await services.talks.find(thread_id)
-    return services.runs.of(thread_id)
+    return [await _settled(services, run) for run in services.runs.of(thread_id)]
 
 
 @router.get("/threads/{thread_id}/runs/{run_id}", operation_id="get_run")
 async def get(thread_id: ThreadId, run_id: ThreadId, _caller: Reader, services: Wired) -> Run:
     """Return a run."""
-    return services.runs.get(thread_id, run_id)
+    return await _settled(services, services.runs.get(thread_id, run_id))
 
 
 @router.get("/threads/{thread_id}/runs/{run_id}/join", operation_id="join_run")
@@ -173,7 +176,7 @@ async def join(
 ) -> dict[str, Any]:
     """Wait for a run; return the thread's state then."""
     run = services.runs.get(thread_id, run_id)
-    async with aclosing(services.talks.listen(thread_id, run.after)) as events:
+    async with aclosing(_heard(services, run)) as events:
         async for event in events:
             if event.type == "end":
                 break
@@ -195,18 +198,18 @@ async def join_stream(
 ) -> EventStream:
     """Stream a run's events, from its beginning or from ``Last-Event-ID`` on."""
     run = services.runs.get(thread_id, run_id)
-    heard = services.talks.listen(thread_id, last_event_id or run.after)
     modes: list[Mode] = ["values", "updates", "messages-tuple", "custom"]
-    return services.stream(caller, _Parts(services, run, modes).of(heard))
+    parts = _Parts(services, run, modes)
+    return services.stream(caller, parts.of(_heard(services, run, last_event_id)))
 
 
 @router.post("/threads/{thread_id}/runs/{run_id}/cancel", operation_id="cancel_run")
 async def cancel(thread_id: ThreadId, run_id: ThreadId, caller: Reader, services: Wired) -> Run:
-    """Stop following a job, which goes on. What a turn has begun otherwise is finished."""
-    run = services.runs.get(thread_id, run_id)
+    """Stop a turn, as ``POST /chat/{thread_id}/stop`` does."""
+    run = await _settled(services, services.runs.get(thread_id, run_id))
     services.talks.check_owner(await services.talks.find(thread_id), caller)
     if run.status == "running":
-        services.talks.let_go(thread_id)
+        await services.talks.stop(thread_id, caller)
     return run
 
 
@@ -222,13 +225,64 @@ async def _begin(
     if given.if_not_exists == "create":
         await talks.open(thread_id, caller)
     thread = await talks.find(thread_id)
+    wait = given.multitask_strategy == "enqueue"
     if given.command is not None:
-        events = talks.resume(thread_id, given.command.resume.approval_id, caller)
+        events = talks.resume(thread_id, given.command.resume.approval_id, caller, wait=wait)
     else:
         talks.check_owner(thread, caller)
-        events = talks.send(thread_id, given.message(), caller)
+        events = talks.send(thread_id, given.message(), caller, wait=wait)
     after = await talks.last_event(thread_id)
-    return services.runs.begin(thread_id, after, given.metadata), events
+    if not wait:
+        events = await begun(events)  # who is refused is told so by the answer's status
+    run = services.runs.begin(thread_id, after, given.metadata, given.multitask_strategy)
+    return run, _beginning(services, run, events)
+
+
+async def _beginning(
+    services: Services, run: Run, events: AsyncGenerator[Event, None]
+) -> AsyncGenerator[Event, None]:
+    """Yield the events of a run that begins with them, and does not when they are not heard."""
+    try:
+        async with aclosing(events):
+            async for event in events:
+                if event.type != "token":
+                    run.begin(event.seq)
+                yield event
+    finally:
+        if not run.has_begun:
+            services.runs.end(run, "error")
+
+
+async def _heard(
+    services: Services, run: Run, last_event_id: int | None = None
+) -> AsyncGenerator[Event, None]:
+    """Yield a run's events, from its first one or a later one on, once its turn has come."""
+    await run.begun()
+    async with aclosing(services.talks.listen(run.thread_id, last_event_id or run.after)) as events:
+        async for event in events:
+            yield event
+
+
+async def _settled(services: Services, run: Run) -> Run:
+    """Return a run with how it ended, also where nobody listened to its end.
+
+    Its turn goes on when its listener leaves.
+    """
+    if run.status != "running" or not run.has_begun:
+        return run
+    goes_on = await services.talks.is_busy(run.thread_id)  # looked at before what is kept
+    failed = False
+    async with aclosing(services.talks.kept(run.thread_id, run.after)) as events:
+        async for event in events:
+            failed = failed or event.type == "error"
+            if event.type == "end":
+                waits = event.waiting == "approval"
+                ended: RunStatus = "error" if failed else "interrupted" if waits else "success"
+                services.runs.end(run, ended)
+                return run
+    if not goes_on:
+        services.runs.end(run, "error")
+    return run
 
 
 async def _waited(
@@ -252,26 +306,20 @@ class _Parts:
         self._run = run
         self._modes = modes
         self._written: dict[str, str] = {}
-        self._status: RunStatus = "success"
 
     async def of(self, events: AsyncGenerator[Event, None]) -> AsyncGenerator[Sent, None]:
         """Yield the parts of a turn's events, up to its end."""
         yield Sent("metadata", {"run_id": self._run.run_id, "attempt": 1})
-        try:
-            async with aclosing(events):
-                async for event in events:
-                    for part in self._parts(event):
-                        yield part
-                    if event.type == "end":
-                        break
-            state = await self._services.talks.snapshots.now(self._run.thread_id)
-            for part in self._last(state):
-                yield part
-        except BaseException:
-            self._services.runs.end(self._run, "error")
-            raise
-        self._services.runs.end(self._run, self._status)
-        yield Sent("end", {"run_id": self._run.run_id, "status": self._status})
+        async with aclosing(events):
+            async for event in events:
+                for part in self._parts(event):
+                    yield part
+                if event.type == "end":
+                    break
+        for part in self._last(await self._services.talks.snapshots.now(self._run.thread_id)):
+            yield part
+        ended = await _settled(self._services, self._run)
+        yield Sent("end", {"run_id": ended.run_id, "status": ended.status})
 
     def _parts(self, event: Event) -> Iterator[Sent]:
         number = None if event.type == "token" else event.seq
@@ -282,7 +330,6 @@ class _Parts:
         elif event.type == "message":
             yield from self._message(event.agent, event.message_id, event.text, number)
         elif event.type == "error":
-            self._status = "error"
             told = {"error": event.error, "message": event.message, "remedy": event.remedy}
             yield Sent("error", told, number)
 
@@ -306,10 +353,8 @@ class _Parts:
             yield Sent("updates", {agent: {"messages": [message]}}, number)
 
     def _last(self, state: Snapshot) -> Iterator[Sent]:
-        if state.interrupts:
-            self._status = "interrupted" if self._status == "success" else self._status
-            if "updates" in self._modes:
-                yield Sent("updates", {"__interrupt__": state.interrupts})
+        if state.interrupts and "updates" in self._modes:
+            yield Sent("updates", {"__interrupt__": state.interrupts})
         if "values" in self._modes:
             yield Sent("values", _values(state))
 

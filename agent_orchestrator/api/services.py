@@ -11,12 +11,14 @@ from fastapi import Depends, Request
 
 from agent_orchestrator.agents.infrastructure.modelops.authorisation import Caller
 from agent_orchestrator.api.access import Access
+from agent_orchestrator.api.answers import Answers
 from agent_orchestrator.api.limits import Rates
 from agent_orchestrator.api.news import News
 from agent_orchestrator.api.run_records import Runs
 from agent_orchestrator.api.streams import EventStream, Sent
 from agent_orchestrator.api.talks import Talks
 from agent_orchestrator.settings import Settings
+from agent_orchestrator.stores.kept_answers import KeptAnswerStore
 from agent_orchestrator.wiring.embedded import Embedded
 from agent_orchestrator.wiring.orchestrator import Orchestrator
 
@@ -32,6 +34,7 @@ class Services:
     access: Access
     rates: Rates
     news: News
+    answers: Answers
     closing: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the server is about to end: streams end too, and are taken up again elsewhere."""
 
@@ -66,6 +69,7 @@ def compose_services(
         rates=rates,
         # Whatever is followed by its number.
         news=News(lambda: (system.job_events.last(), system.audit.last())),
+        answers=Answers(KeptAnswerStore(orchestrator.database)),
     )
 
 

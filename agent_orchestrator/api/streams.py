@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
-from typing import Annotated, Any, Final, Self
+from typing import Annotated, Any, Final, Self, TypeVar
 
 from fastapi import Header
 from fastapi.responses import StreamingResponse
@@ -24,6 +24,9 @@ from agent_orchestrator.errors import ChefError
 HEARTBEAT_SECONDS: Final = 15.0
 _RETRY: Final = b"retry: 1000\n\n"
 _ALIVE: Final = b": alive\n\n"
+_AHEAD: Final = 64
+
+T = TypeVar("T")
 
 LastEventId = Annotated[
     int | None,
@@ -72,11 +75,11 @@ class EventStream(StreamingResponse):
         super().__init__(_encoded(events, closing, heartbeat), status_code, every)
 
 
-async def begun(events: AsyncGenerator[Sent, None]) -> AsyncGenerator[Sent, None]:
+async def begun(events: AsyncGenerator[T, None]) -> AsyncGenerator[T, None]:
     """Return the events once there is a first one; what they raise before it is raised here."""
     first = await anext(events, None)
 
-    async def whole() -> AsyncGenerator[Sent, None]:
+    async def whole() -> AsyncGenerator[T, None]:
         async with aclosing(events):
             if first is not None:
                 yield first
@@ -89,45 +92,57 @@ async def begun(events: AsyncGenerator[Sent, None]) -> AsyncGenerator[Sent, None
 async def _encoded(
     events: AsyncGenerator[Sent, None], closing: asyncio.Event, heartbeat: float
 ) -> AsyncIterator[bytes]:
+    """Yield what goes over the wire; what has come since the last time is one piece."""
     yield _RETRY
-    async with aclosing(events), _Waiting(events, closing) as waiting:
-        try:
-            while (sent := await waiting.next(heartbeat)) is not None:
-                yield sent.encode() if isinstance(sent, Sent) else sent
-        except ChefError as error:
-            yield Sent("error", problems.of_error(error)).encode()
+    async with _Ahead(events, closing) as ahead:
+        while True:
+            try:
+                async with asyncio.timeout(heartbeat):
+                    piece = await ahead.next()
+            except TimeoutError:
+                yield _ALIVE
+                continue
+            if not piece:
+                return
+            yield piece
 
 
-class _Waiting:
-    """Waits for the next event, for the server's end, or until it is time for a heartbeat."""
+class _Ahead:
+    """Reads ahead of the client, a few events: who reads slowly holds up the rest."""
 
-    def __init__(self, events: AsyncIterator[Sent], closing: asyncio.Event) -> None:
+    def __init__(self, events: AsyncGenerator[Sent, None], closing: asyncio.Event) -> None:
         self._events = events
-        self._closes = asyncio.create_task(closing.wait())
-        self._coming: asyncio.Task[Sent | None] | None = None
+        self._closing = closing
+        self._encoded: asyncio.Queue[bytes] = asyncio.Queue(_AHEAD)
 
     async def __aenter__(self) -> Self:
+        self._reading = asyncio.create_task(self._read())
+        self._closes = asyncio.create_task(self._closing.wait())
+        self._closes.add_done_callback(lambda _: self._reading.cancel())
         return self
 
     async def __aexit__(self, *_error: object) -> None:
-        for task in (self._closes, self._coming):
-            if task is not None:
-                task.cancel()
-                with suppress(asyncio.CancelledError):
-                    await task
+        for task in (self._closes, self._reading):
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
 
-    async def next(self, heartbeat: float) -> Sent | bytes | None:
-        """Return the next event, a heartbeat, or None at the end; raises what the events raise."""
-        if self._coming is None:
-            self._coming = asyncio.create_task(_next(self._events))
-        done, _ = await asyncio.wait(
-            {self._coming, self._closes}, timeout=heartbeat, return_when=asyncio.FIRST_COMPLETED
-        )
-        if self._coming in done:
-            task, self._coming = self._coming, None
-            return task.result()
-        return None if done else _ALIVE
+    async def next(self) -> bytes:
+        """Wait for events; return all that are there, nothing at the end."""
+        if self._reading.done() and self._encoded.empty():
+            return b""
+        pieces = [await self._encoded.get()]
+        while not self._encoded.empty():
+            pieces.append(self._encoded.get_nowait())
+        return b"".join(pieces)
 
-
-async def _next(events: AsyncIterator[Sent]) -> Sent | None:
-    return await anext(events, None)
+    async def _read(self) -> None:
+        try:
+            async with aclosing(self._events):
+                async for sent in self._events:
+                    await self._encoded.put(sent.encode())
+        except ChefError as error:
+            await self._encoded.put(Sent("error", problems.of_error(error)).encode())
+        finally:
+            if self._encoded.empty():
+                self._encoded.put_nowait(b"")  # the end, for who waits

@@ -17,7 +17,7 @@ from agent_orchestrator.agents.infrastructure.modelops.authorisation import Call
 from agent_orchestrator.conversation.events import Event
 from agent_orchestrator.conversation.snapshots import Snapshots
 from agent_orchestrator.domain.roles import may
-from agent_orchestrator.errors import Forbidden, NotFoundError
+from agent_orchestrator.errors import ConflictError, Forbidden, NotFoundError
 from agent_orchestrator.stores.threads import Thread
 from agent_orchestrator.wiring.orchestrator import Orchestrator
 
@@ -73,31 +73,48 @@ class Talks:
                 remedy="Begin one of your own.",
             )
 
-    def send(self, thread_id: str, text: str, caller: Caller) -> AsyncGenerator[Event, None]:
+    def send(
+        self, thread_id: str, text: str, caller: Caller, *, wait: bool = True
+    ) -> AsyncGenerator[Event, None]:
         """See ``Conversation.send``."""
-        return self._conversation.send(thread_id, text, caller)
+        return self._conversation.send(thread_id, text, caller, wait=wait)
 
     def resume(
-        self, thread_id: str, approval_id: str, caller: Caller
+        self, thread_id: str, approval_id: str, caller: Caller, *, wait: bool = True
     ) -> AsyncGenerator[Event, None]:
         """See ``Conversation.resume``."""
-        return self._conversation.resume(thread_id, approval_id, caller)
+        return self._conversation.resume(thread_id, approval_id, caller, wait=wait)
 
     def listen(self, thread_id: str, after: int) -> AsyncGenerator[Event, None]:
         """See ``Conversation.listen``."""
         return self._conversation.listen(thread_id, after)
 
-    def is_busy(self, thread_id: str) -> bool:
-        """Return whether a turn runs in this process."""
-        return self._conversation.is_busy(thread_id)
+    def kept(self, thread_id: str, after: int) -> AsyncGenerator[Event, None]:
+        """See ``Conversation.kept``."""
+        return self._conversation.kept(thread_id, after)
+
+    async def is_busy(self, thread_id: str) -> bool:
+        """See ``Conversation.is_busy``."""
+        return await self._conversation.is_busy(thread_id)
 
     async def last_event(self, thread_id: str) -> int:
         """Return the number of a conversation's newest event, 0 without any."""
         return await anyio.to_thread.run_sync(self._events.last, thread_id)
 
-    def let_go(self, thread_id: str) -> None:
-        """See ``Conversation.let_go``."""
-        self._conversation.let_go(thread_id)
+    async def stop(self, thread_id: str, caller: Caller) -> bool:
+        """See ``Conversation.stop``; return whether a turn runs.
+
+        Raises NotFoundError, Forbidden as ``open`` does, and ConflictError when the turn runs in
+        another process.
+        """
+        self.check_owner(await self.find(thread_id), caller)
+        stopped = self._conversation.stop(thread_id, caller.name)
+        if not stopped and await self.is_busy(thread_id):
+            raise ConflictError(
+                f"The turn of conversation {thread_id!r} runs in another process.",
+                remedy="Stop it where it was begun: at another server, or at a terminal.",
+            )
+        return stopped
 
     async def forget(self, thread: Thread) -> None:
         """Remove a conversation and everything that was said in it."""

@@ -45,7 +45,7 @@ class ThreadSearch(BaseModel):
 
     metadata: dict[str, Any] = {}
     status: ThreadStatus | None = None
-    ids: list[str] | None = None
+    ids: Annotated[list[Annotated[str, Field(pattern=WORD)]], Field(max_length=1000)] | None = None
     limit: int = Field(default=10, ge=1, le=100)
     offset: int = Field(default=0, ge=0, le=100_000)
 
@@ -85,7 +85,7 @@ class ThreadShown(BaseModel):
 
 async def _shown(services: Services, thread: store.Thread) -> ThreadShown:
     state = await services.talks.snapshots.now(thread.id)
-    busy = services.talks.is_busy(thread.id)
+    busy = await services.talks.is_busy(thread.id)
     return ThreadShown(
         thread_id=thread.id,
         created_at=datetime.fromtimestamp(thread.created_at, UTC),
@@ -115,13 +115,22 @@ async def create(given: ThreadCreate, caller: Reader, services: Wired) -> Thread
 @router.post("/search", operation_id="search_threads")
 async def search(given: ThreadSearch, _caller: Reader, services: Wired) -> list[ThreadShown]:
     """Return threads, the last changed first."""
-    talks = services.talks
-    found = await anyio.to_thread.run_sync(
-        lambda: talks.threads.newest(notes=given.metadata, limit=given.limit, offset=given.offset)
+    asked = given.status is not None  # which ones have it shows when each is looked at
+    limit, offset = (None, 0) if asked else (given.limit, given.offset)
+    threads = await anyio.to_thread.run_sync(
+        lambda: services.talks.threads.newest(
+            notes=given.metadata, ids=given.ids, limit=limit, offset=offset
+        )
     )
-    wanted = [one for one in found if given.ids is None or one.id in given.ids]
-    shown = [await _shown(services, thread) for thread in wanted]
-    return [one for one in shown if given.status in {None, one.status}]
+    if not asked:
+        return [await _shown(services, thread) for thread in threads]
+    found: list[ThreadShown] = []
+    for thread in threads:
+        if len(found) == given.offset + given.limit:
+            break
+        shown = await _shown(services, thread)
+        found += [shown] if shown.status == given.status else []
+    return found[given.offset :]
 
 
 @router.get("/{thread_id}", operation_id="get_thread")
@@ -149,7 +158,7 @@ async def delete(thread_id: ThreadId, caller: Reader, services: Wired) -> Respon
     talks = services.talks
     thread = await talks.find(thread_id)
     talks.check_owner(thread, caller)
-    if talks.is_busy(thread_id):
+    if await talks.is_busy(thread_id):
         raise ConflictError(f"A turn of {thread_id!r} runs.", remedy="Wait for its end.")
     await talks.forget(thread)
     return Response(status_code=204)

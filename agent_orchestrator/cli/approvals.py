@@ -95,7 +95,10 @@ def cancel(approval_id: str, reason: str, as_json: bool) -> None:
 @options.wait
 @click.option("--only", is_flag=True, help="Approve, but let whoever asked carry it out.")
 def approve(approval_id: str, reason: str, as_json: bool, wait: bool, only: bool) -> None:
-    """Approve a request and carry it out. An approval can be used once."""
+    """Approve a request and carry it out. An approval can be used once.
+
+    An agent's tool call is carried out in its conversation, when that goes on.
+    """
     coordinator = session.embedded().coordinator
 
     async def main() -> None:
@@ -103,7 +106,7 @@ def approve(approval_id: str, reason: str, as_json: bool, wait: bool, only: bool
         approval = await coordinator.get_approval(approval_id)
         if approval.status != "approved":
             approval = await coordinator.answer(approval_id, who, approve=True, reason=reason)
-        if only:
+        if only or approval.tool_call is not None:
             _answered(approval, as_json=as_json)
             return
         result = await coordinator.resume(approval_id, who)
@@ -130,8 +133,10 @@ def reject(approval_id: str, reason: str, as_json: bool) -> None:
 def _answered(approval: ApprovalView, *, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({"approval_id": approval.id, "status": approval.status}))
-    else:
-        click.echo(f"{approval.id} is {approval.status}.")
+        return
+    click.echo(f"{approval.id} is {approval.status}.")
+    if (call := approval.tool_call) is not None:
+        click.echo(f"The agent goes on in its conversation: `chef chat --thread {call.thread_id}`.")
 
 
 def _shown(approval: ApprovalView, *, as_json: bool) -> None:

@@ -37,8 +37,8 @@ def chat(sentence: tuple[str, ...], thread: str | None, new: bool, as_json: bool
     """Talk to the agents: train, compare and deploy step by step.
 
     With a sentence there is one turn, else one for each line that you write. A conversation is
-    kept: `chef chat "yes"` answers what was proposed last. Ctrl-C stops following a job, which
-    goes on.
+    kept: `chef chat "yes"` answers what was proposed last. Ctrl-C stops a turn: a tool
+    that runs is finished, a job goes on without being followed.
     """
     if new and thread:
         raise InputError("--new and --thread contradict each other.", remedy="Give one of them.")
@@ -100,7 +100,7 @@ class _Talk:
         """Show a turn; return the approval that it waits for."""
         asked: ApprovalNeeded | None = None
         self._problem = None
-        with self._screen, self._interrupt_lets_go():
+        with self._screen, self._interrupt_stops():
             async for event in events:
                 self._screen.show(event)
                 if event.type == "approval_required":
@@ -116,11 +116,11 @@ class _Talk:
         return asked
 
     @contextmanager
-    def _interrupt_lets_go(self) -> Iterator[None]:
-        """Let Ctrl-C end the following of a job, not the turn in its midst."""
+    def _interrupt_stops(self) -> Iterator[None]:
+        """Let Ctrl-C stop the turn, not the program."""
         loop = asyncio.get_running_loop()
-        let_go = self._orchestrator.conversation.let_go
-        loop.add_signal_handler(signal.SIGINT, let_go, self._thread_id)
+        stop = self._orchestrator.conversation.stop
+        loop.add_signal_handler(signal.SIGINT, stop, self._thread_id, self._who.name)
         try:
             yield
         finally:
@@ -132,7 +132,7 @@ class _Talk:
         approval = await coordinator.get_approval(asked.approval_id)
         if approval.status != "pending":
             return True
-        answer = await self._screen.ask_approval(asked)
+        answer = await self._screen.ask_approval(approval)
         if answer is None:
             return False
         try:

@@ -12,7 +12,7 @@ import importlib
 import logging
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import click
@@ -32,6 +32,7 @@ COMMANDS: Mapping[str, tuple[str, str, str]] = {
         "chat",
         "Talk to the agents: train, compare and deploy step by step.",
     ),
+    "threads": ("threads", "threads", "See the conversations; remove what nobody needs of them."),
     "build-dataset": ("usecase", "build_dataset", "Build a data set for an agent."),
     "dataset": ("usecase", "dataset", "Look into data before any money is spent."),
     "train": ("usecase", "train_subagent_model", "Fine-tune a model for an agent."),
@@ -139,12 +140,16 @@ def cli(verbose: bool) -> None:
     )
 
 
-def main() -> None:
-    """Run ``chef``; a ChefError becomes one line on stderr and its exit code."""
-    as_json = "--json" in sys.argv
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run ``chef``; a ChefError becomes one line on stderr and its exit code.
+
+    ``arguments`` are those of the process when left out.
+    """
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    as_json = "--json" in given
     try:
         # Without standalone mode, what --help and --version end with is returned.
-        sys.exit(cli.main(prog_name="chef", standalone_mode=False))
+        sys.exit(cli.main(given, prog_name="chef", standalone_mode=False))
     except ChefError as error:
         failures.show(error, as_json=as_json)
         sys.exit(error.exit_code)

@@ -37,7 +37,7 @@ def read_pairs(name: str, texts: Iterable[str]) -> dict[str, Any]:
                 f"{name}: {text!r} is not KEY=VALUE.",
                 remedy="Write e.g. num_epochs=2, or name a YAML file of such.",
             )
-        pairs[key.strip()] = _value(value)
+        pairs[key.strip()] = read_value(value)
     return pairs
 
 
@@ -61,7 +61,7 @@ def _read_file(name: str, path: Path) -> dict[str, Any]:
     return found
 
 
-def _value(text: str) -> Any:
+def read_value(text: str) -> Any:
     """Return what JSON reads; ``NaN`` and the infinities, which it should not, stay text."""
     try:
         return json.loads(text, parse_constant=str)

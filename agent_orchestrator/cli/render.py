@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import click
 
+from agent_orchestrator.agents.infrastructure.modelops.usecases import sentences
 from agent_orchestrator.agents.infrastructure.modelops.usecases.base import PlannedChange, Result
 from agent_orchestrator.agents.infrastructure.modelops.usecases.conversion import (
     ConversionResult,
@@ -24,7 +25,10 @@ from agent_orchestrator.agents.infrastructure.modelops.usecases.deployment impor
     RolledBack,
 )
 from agent_orchestrator.agents.infrastructure.modelops.usecases.endpoints import EndpointList
-from agent_orchestrator.agents.infrastructure.modelops.usecases.evaluation import EvaluationResult
+from agent_orchestrator.agents.infrastructure.modelops.usecases.evaluation import (
+    EvaluationResult,
+    EvaluationStarted,
+)
 from agent_orchestrator.agents.infrastructure.modelops.usecases.experiments import ExperimentStarted
 from agent_orchestrator.agents.infrastructure.modelops.usecases.jobs import JobReport
 from agent_orchestrator.agents.infrastructure.modelops.usecases.models import AgentModels
@@ -42,16 +46,12 @@ from agent_orchestrator.cli.showing.datasets import (
 )
 from agent_orchestrator.cli.showing.evaluation import (
     show_evaluation_result,
-    show_experiment_started,
     show_run_scores,
 )
 from agent_orchestrator.cli.showing.jobs import (
     show_conversion_result,
-    show_conversion_started,
     show_cost_report,
     show_job_report,
-    show_search_started,
-    show_training_started,
 )
 from agent_orchestrator.cli.showing.models import (
     show_agent_models,
@@ -83,10 +83,28 @@ def _show_fields(result: Result) -> None:
 
 def _show_planned(result: PlannedChange) -> None:
     click.echo(f"Would: {result.summary}")
-    click.echo(f"Cost: ${result.estimated_cost_usd:.2f}")
+    per_hour = " an hour" if result.cost_is_per_hour else ""
+    click.echo(f"Cost: ${result.estimated_cost_usd:.2f}{per_hour}")
     click.echo(f"Approval: {'needed' if result.approval_needed else 'not needed'}")
+    if result.afterwards:
+        click.echo(f"Afterwards: {result.afterwards}")
+    if result.objection:
+        click.echo(f"Not yet: {result.objection}")
     for name, value in result.details.items():
         click.echo(f"{name.replace('_', ' ')}: {value}")
+
+
+_STARTED: Final[Mapping[type[Result], Callable[[Any], str]]] = {
+    TrainingStarted: sentences.training_started,
+    SearchStarted: sentences.search_started,
+    EvaluationStarted: sentences.evaluation_started,
+    ExperimentStarted: sentences.experiment_started,
+    ConversionStarted: sentences.conversion_started,
+}
+
+
+def _said(sentence: Callable[[Any], str]) -> Callable[[Any], None]:
+    return lambda result: click.echo(sentence(result))
 
 
 _SHOWN: Final[Mapping[type[Result], Callable[[Any], None]]] = {
@@ -95,12 +113,9 @@ _SHOWN: Final[Mapping[type[Result], Callable[[Any], None]]] = {
     DatasetReport: show_dataset_report,
     DatasetList: show_dataset_list,
     DatasetExported: show_dataset_exported,
-    TrainingStarted: show_training_started,
     JobReport: show_job_report,
-    ConversionStarted: show_conversion_started,
     ConversionResult: show_conversion_result,
     EvaluationResult: show_evaluation_result,
-    ExperimentStarted: show_experiment_started,
     RunScores: show_run_scores,
     Deployed: show_deployed,
     RolloutReport: show_rollout_report,
@@ -110,5 +125,5 @@ _SHOWN: Final[Mapping[type[Result], Callable[[Any], None]]] = {
     SpaceReport: show_space_report,
     EndpointList: show_endpoint_list,
     CostReport: show_cost_report,
-    SearchStarted: show_search_started,
+    **{kind: _said(sentence) for kind, sentence in _STARTED.items()},
 }

@@ -41,7 +41,7 @@ def serve(
 
     Clients need the token of CHEF_GATEWAY_TOKEN, or a key of their own (chef gateway keys). Without
     either, at a terminal, a token is made for this run and shown once. The API's users need an
-    access token (chef api tokens).
+    access token (chef api tokens), also on the web page that it serves.
     """
     given = {"gateway_host": host, "gateway_port": port, "gateways": gateways, "api_port": api_port}
     settings = session.settings()

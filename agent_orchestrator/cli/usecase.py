@@ -141,7 +141,11 @@ def _parameter(use_case: UseCaseName, field: str, info: FieldInfo) -> click.Para
         else info.description
     )
     return click.Option(
-        [flag, field], help=shown, required=info.is_required(), metavar=_metavar(info.annotation)
+        [flag, field],
+        help=shown,
+        required=info.is_required(),
+        metavar=_metavar(info.annotation),
+        callback=_number if _takes_number(info.annotation) else None,
     )
 
 
@@ -149,6 +153,11 @@ def _takes_pairs(annotation: Any) -> bool:
     """Return whether a field is a mapping, or a model that is written as one."""
     is_model = isinstance(annotation, type) and issubclass(annotation, BaseModel)
     return is_model or typing.get_origin(annotation) is dict
+
+
+def _takes_number(annotation: Any) -> bool:
+    """Return whether a field is a number, which other doors hand over as one."""
+    return annotation in (int, float) or any(map(_takes_number, typing.get_args(annotation)))
 
 
 def _saved(path: Path, result: Result) -> Result:
@@ -170,6 +179,11 @@ def _metavar(annotation: Any) -> str:
     parts = (annotation, *typing.get_args(annotation))
     literals = next((p for p in parts if typing.get_origin(p) is typing.Literal), None)
     return f"[{'|'.join(typing.get_args(literals))}]" if literals else "VALUE"
+
+
+def _number(_ctx: click.Context, _param: click.Parameter, value: str | None) -> Any:
+    """Return what was typed as a number where it is one; the request says what is wrong else."""
+    return value if value is None else options.read_value(value)
 
 
 def _pairs(

@@ -1,17 +1,20 @@
 """The events of a conversation. Every door that streams (HTTP, terminal) shows exactly these.
 
 ``seq`` rises within a thread; events can be read again from one (``stores.thread_events``). A
-``token`` is passing: it is not kept and has the ``seq`` of the event before it. What an agent says
-last comes again, whole, in a ``message`` of the same ``message_id``.
+``token`` is passing: it is not kept and has the ``seq`` of the event before it; those that come
+together are one. What an agent says last comes again, whole, in a ``message`` of the same
+``message_id``.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from itertools import groupby
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
-from agent_orchestrator.domain.approvals import UseCaseName
+from agent_orchestrator.domain.approvals import Subject, UseCaseName
 from agent_orchestrator.domain.jobs import JobKind, JobStatus
 
 
@@ -82,7 +85,7 @@ class ApprovalNeeded(_Event):
 
     type: Literal["approval_required"] = "approval_required"
     approval_id: str
-    use_case: UseCaseName
+    use_case: Subject
     summary: str
     price_usd: float
     """Dollars at most."""
@@ -115,6 +118,8 @@ class End(_Event):
     type: Literal["end"] = "end"
     waiting: Literal["approval", "answer"] | None = None
     """What the thread waits for: an approval, or the answer to a question or proposal."""
+    replies: list[Literal["yes", "no"]] = []
+    """Words that would be an answer by themselves, beside any other that a person may give."""
 
 
 Event = Annotated[
@@ -122,3 +127,18 @@ Event = Annotated[
     Field(discriminator="type"),
 ]
 EVENT: TypeAdapter[Event] = TypeAdapter(Event)
+
+
+def joined(events: Iterable[Event]) -> Iterator[Event]:
+    """Yield events; tokens of the same message that follow each other are one."""
+    for message, group in groupby(events, _written_by):
+        several = list(group)
+        if message is None:
+            yield from several
+        else:
+            text = "".join(one.text for one in several if isinstance(one, Token))
+            yield several[0].model_copy(update={"text": text})
+
+
+def _written_by(event: Event) -> tuple[str, str, int] | None:
+    return (event.agent, event.message_id, event.seq) if isinstance(event, Token) else None

@@ -74,7 +74,10 @@ class Snapshots:
         """Return the state at a checkpoint. Raises NotFoundError."""
         state = await self._graph.aget_state(_config(thread_id, checkpoint_id))
         if state.created_at is None:
-            raise NotFoundError(f"No checkpoint {checkpoint_id!r} of {thread_id!r}.")
+            raise NotFoundError(
+                f"No checkpoint {checkpoint_id!r} of {thread_id!r}.",
+                remedy="Read the thread's history.",
+            )
         return _snapshot(thread_id, state)
 
     async def history(self, thread_id: str, limit: int, before: str | None) -> list[Snapshot]:

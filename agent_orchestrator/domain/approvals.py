@@ -35,13 +35,20 @@ _ByName = Literal[
 UseCaseName = UseCase | _ByName
 """Every use case: those that a sentence can mean, and those that are asked for by name only."""
 
+ToolCallName = Literal["agent_tool_call"]
+TOOL_CALL: Final[ToolCallName] = "agent_tool_call"
+"""An agent's call of a tool that changes something outside its workspace."""
+
+Subject = UseCaseName | ToolCallName
+"""What an approval can be about."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Approval:
     """One approval. Times are seconds since the epoch."""
 
     id: str
-    use_case: UseCaseName
+    use_case: Subject
     request: Mapping[str, Any]
     """The whole request, JSON."""
     request_hash: str
@@ -211,12 +218,12 @@ def _check_standing(approval: Approval, wanted: tuple[ApprovalStatus, ...], now:
     if approval.replaced_by is not None:
         raise ApprovalDenied(
             f"Approval {approval.id} was edited: {approval.replaced_by} stands in its place.",
-            remedy=f"See `chef approvals show {approval.replaced_by}`.",
+            remedy=f"See what took its place (`chef approvals show {approval.replaced_by}`).",
         )
     if status == "pending":
         raise ApprovalDenied(
             f"Approval {approval.id} is pending, not approved.",
-            remedy=f"Approve it with `chef approve {approval.id}`.",
+            remedy=f"An approver answers it, at any door (`chef approve {approval.id}`).",
         )
     already = " already" if wanted == ("pending",) else ""
     raise ApprovalDenied(f"Approval {approval.id} is {status}{already}.", remedy="Ask again.")

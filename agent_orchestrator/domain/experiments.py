@@ -230,7 +230,9 @@ def _preferences(run: ArmRun) -> Paired | None:
     means = {e: math.fsum(v) / len(v) for e, v in run.preferences.items() if v}
     if not means:
         return None
-    return Paired([m - INDIFFERENT for m in means.values()], [groups[e] for e in means])
+    return Paired(
+        [m - INDIFFERENT for m in means.values()], [groups[e] for e in means], INDIFFERENT
+    )
 
 
 def estimate(values: Sequence[float], clusters: Sequence[str]) -> Estimate:

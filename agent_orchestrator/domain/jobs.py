@@ -28,6 +28,16 @@ FailureKind = Literal[
 
 TERMINAL: frozenset[JobStatus] = frozenset({"completed", "failed", "cancelled"})
 
+_REGISTER = frozenset({"training", "search", "conversion"})
+
+
+def registers(kind: str) -> bool:
+    """Tell whether the version of such a job is one that it made.
+
+    An evaluation's is its candidate's, which was registered before.
+    """
+    return kind in _REGISTER
+
 
 @dataclass(frozen=True, slots=True)
 class Failure:
@@ -75,6 +85,15 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True)
+class LogPart:
+    """Some lines of a job's log."""
+
+    lines: tuple[str, ...]
+    end: int | None
+    """Where the line after them begins; None where a log can only be read at its end."""
+
+
+@dataclass(frozen=True, slots=True)
 class Job:
     """One job as the store keeps it. Times are seconds since the epoch."""
 
@@ -102,10 +121,12 @@ class Job:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobEvent:
-    """A job has come to a status. ``seq`` rises with every event; ``at`` is in epoch seconds."""
+    """A job has come to a status."""
 
     seq: int
+    """Rises with every event."""
     at: float
+    """Seconds since the epoch."""
     job_id: str
     kind: JobKind
     agent: str
@@ -113,4 +134,4 @@ class JobEvent:
     requester: str
     status: JobStatus
     message: str
-    """The diagnosis of one that failed, the version that a training made; else empty."""
+    """The diagnosis of one that failed, the version that a job made; else empty."""

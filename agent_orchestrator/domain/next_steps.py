@@ -77,11 +77,13 @@ def without_dataset(agent: str, *, langsmith: bool) -> Proposal:
     """Return the offer to build the data set that a training lacks.
 
     ``langsmith`` is whether the agent's own traces can be had; without them examples for
-    code_review can be made here, for the others a source has to be named.
+    code_review can be made here, for the others a source has to be named. It is not limited to the
+    size that the training shall have: some of it is held out.
     """
     none = f"There is no data set for {agent} yet."
     if langsmith:
-        values, question = {}, f"{none} Shall I build one from its data in LangSmith? {_OTHERS}"
+        values = {"source": "langsmith"}
+        question = f"{none} Shall I build one from its data in LangSmith? {_OTHERS}"
     elif agent == "code_review":
         values = {"source": "stdlib-defects"}
         question = f"{none} Shall I plant defects in Python's standard library for one? {_OTHERS}"
@@ -94,13 +96,26 @@ _SOURCES: Final = "Name a .jsonl, .csv or .parquet file, langsmith:<data set> or
 _OTHERS: Final = f"(Or another source? {_SOURCES})"
 
 
-def with_dataset(agent: str, dataset: str) -> Proposal:
-    """Return the offer of a demo training on a data set that was just built."""
-    return Proposal(
-        "train_subagent_model",
-        {"agent": agent, "dataset": dataset, "mode": "demo"},
-        f"Shall I try a demo training of {agent} on {dataset}?",
-    )
+def with_dataset(agent: str, dataset: str, wished: Mapping[str, Any]) -> Proposal:
+    """Return the offer of a training on a data set that was just built.
+
+    ``wished`` are the fields of the training that lacked it, none when there was none; a demo run
+    unless it says else.
+    """
+    kept = {name: value for name, value in wished.items() if name != "dry_run"}
+    values = {"mode": "demo", **kept, "agent": agent, "dataset": dataset}
+    what = "try a demo training of" if values["mode"] == "demo" else "train"
+    return Proposal("train_subagent_model", values, f"Shall I {what} {agent} on {dataset}?")
+
+
+def instead(use_case: UseCaseName, values: Mapping[str, Any]) -> Proposal | None:
+    """Return what may be done of something that stands against the rules as it is; None: nothing.
+
+    A production training that no demo proved begins with the demo.
+    """
+    if use_case != "train_subagent_model":
+        return None
+    return Proposal(use_case, {**values, "mode": "demo"}, "Shall I make the demo run first, then?")
 
 
 def _again(job: EndedJob) -> Proposal | None:

@@ -78,6 +78,8 @@ class Judged:
     score: float
     at: float
     kind: FeedbackKind = "quality"
+    after_outcome: int = 0
+    """Place of the last outcome, of any rollout, that was there when it came."""
 
 
 @dataclass(frozen=True, slots=True)

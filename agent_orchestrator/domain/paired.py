@@ -6,6 +6,8 @@ rests on the cluster-robust standard error.
 Sources:
     Miller, Adding Error Bars to Evals (2411.00640).
     Holm, A Simple Sequentially Rejective Multiple Test Procedure (1979).
+    Newcombe, Improved confidence intervals for the difference between binomial proportions based
+    on paired data (1998): of an interval that overshoots what is possible, and of cutting it.
 """
 
 from __future__ import annotations
@@ -57,7 +59,11 @@ class PairedDifference:
 
 
 def paired_difference(
-    differences: Sequence[float], clusters: Sequence[Hashable], confidence: float = 0.95
+    differences: Sequence[float],
+    clusters: Sequence[Hashable],
+    confidence: float = 0.95,
+    *,
+    largest: float = math.inf,
 ) -> PairedDifference:
     """Return the mean of ``differences`` with a t interval that is robust to clusters.
 
@@ -65,6 +71,9 @@ def paired_difference(
     Miller's clustered one, √(Σ_clusters (Σ_i (d_i − mean))²) / n, times √(G / (G − 1)) for G
     clusters; the t distribution has G − 1 degrees of freedom. A single cluster, or clusters that do
     not vary at all, give no interval: the data do not tell how sure one may be.
+
+    No difference is greater than ``largest``, so the interval is cut there: the true mean lies
+    inside, and is covered as often as before.
 
     Raises InputError for no differences, a difference that is not finite, lengths that differ, or
     a confidence outside 0..1.
@@ -90,7 +99,8 @@ def paired_difference(
         return PairedDifference(mean, 0.0, None, n, groups, None)
     half = t_quantile(0.5 + confidence / 2.0, groups - 1) * se
     needed = None if abs(mean) > half else _examples_needed(mean, se, n, groups, confidence)
-    return PairedDifference(mean, se, (mean - half, mean + half), n, groups, needed)
+    interval = max(-largest, mean - half), min(largest, mean + half)
+    return PairedDifference(mean, se, interval, n, groups, needed)
 
 
 def _examples_needed(mean: float, se: float, n: int, groups: int, confidence: float) -> int | None:
@@ -154,10 +164,12 @@ class Paired:
 
     differences: Sequence[float]
     clusters: Sequence[Hashable]
+    largest: float = 1.0
+    """How great a difference can be; of scores in 0..1 it is 1."""
 
     def test(self, confidence: float = 0.95) -> PairedDifference:
         """Return their mean and its interval. Raises as ``paired_difference``."""
-        return paired_difference(self.differences, self.clusters, confidence)
+        return paired_difference(self.differences, self.clusters, confidence, largest=self.largest)
 
 
 def corrected(

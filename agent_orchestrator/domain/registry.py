@@ -104,7 +104,8 @@ class AgentRecord:
                 fault = "is not in the history" if parent not in by_version else "closes a circle"
                 raise RegistryError(
                     f"agents.{self.agent_name}: parent_version {parent!r} of "
-                    f"{chain[-1].version!r} {fault}."
+                    f"{chain[-1].version!r} {fault}.",
+                    remedy="Mend config/models/registry.json, or restore a backup of it.",
                 )
             chain.append(by_version[parent])
         return tuple(chain)

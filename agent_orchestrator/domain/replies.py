@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, cast, get_args
+from typing import Any, Literal, cast, get_args
 
 from agent_orchestrator.domain.approvals import UseCaseName
 from agent_orchestrator.domain.intents import Intent, parse
@@ -106,6 +106,18 @@ def read_reply(
     if topic.job_id is not None and len(parts) == 1 and _NEWS.fullmatch(parts[0]):
         return Wish("monitor_training_job", {"job_id": topic.job_id})
     return Unclear(agreed=bool(parts) and all(map(_agrees, parts)))
+
+
+def short_answers(
+    proposal: Proposal | None = None, asked: Intent | None = None
+) -> tuple[Literal["yes", "no"], ...]:
+    """Return the words that are an answer by themselves; "yes" only where there is enough to do."""
+    if proposal is not None:
+        where_from = proposal.use_case == "build_dataset" and "source" not in proposal.values
+        return ("no",) if where_from else ("yes", "no")
+    if asked is not None and asked.about is not None:
+        return ("yes", "no") if _question_is_whole(asked) else ("no",)
+    return ()
 
 
 def _to_proposal(text: str, parts: list[str], proposal: Proposal) -> Reply | None:

@@ -129,7 +129,7 @@ def promote(
     if name not in {candidate.name for candidate in state.racing}:
         raise InputError(
             f"{name!r} is no candidate of rollout {state.id!r} any more.",
-            remedy=f"See `chef rollout {state.agent}`.",
+            remedy=f"See how it stands (`chef rollout {state.agent}`).",
         )
     return _carry_out(state, strategies.of(state.strategy).promote(state, percent, name), now)
 

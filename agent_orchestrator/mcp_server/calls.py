@@ -101,7 +101,7 @@ class Calls:
 
     async def _approved(self, context: Context, needed: ApprovalRequired, caller: Caller) -> Result:
         """Have a pending approval answered by the client's user; raise it where that cannot be."""
-        if not await self._coordinator.may_answer(needed.approval_id, caller):
+        if await self._coordinator.refusal(needed.approval_id, caller) is not None:
             raise needed
         approval = await self._coordinator.get_approval(needed.approval_id)
         answer = await _ask(context, approval)

@@ -38,7 +38,13 @@ from langchain_core.tools import BaseTool
 from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import Field
 
-from agent_orchestrator.serving.langchain_messages import served_metadata, to_chunk, to_message
+from agent_orchestrator.serving.langchain_messages import (
+    SentCalls,
+    as_sent,
+    served_metadata,
+    to_chunk,
+    to_message,
+)
 from agent_orchestrator.serving.langchain_runs import langchain_run
 from agent_orchestrator.serving.router import Router
 from agent_orchestrator.serving.tracing import traced_under
@@ -92,13 +98,13 @@ class RoutedChatModel(BaseChatModel):
         self, input: LanguageModelInput, config: RunnableConfig | None = None, **kwargs: Any
     ) -> AIMessage:
         """Answer; see the class for the task and the errors."""
-        return super().invoke(input, config, **_with_task(config, kwargs))
+        return as_sent(super().invoke(input, config, **_with_task(config, kwargs)))
 
     async def ainvoke(
         self, input: LanguageModelInput, config: RunnableConfig | None = None, **kwargs: Any
     ) -> AIMessage:
         """Answer; see the class for the task and the errors."""
-        return await super().ainvoke(input, config, **_with_task(config, kwargs))
+        return as_sent(await super().ainvoke(input, config, **_with_task(config, kwargs)))
 
     def stream(
         self, input: LanguageModelInput, config: RunnableConfig | None = None, **kwargs: Any
@@ -166,10 +172,14 @@ class RoutedChatModel(BaseChatModel):
             )
         async with stream:
             metadata = served_metadata(stream.served)
+            calls = SentCalls()
             async for chunk in stream:
                 if chunk.data is not None:
                     yield ChatGenerationChunk(message=to_chunk(chunk.data, metadata))
                     metadata = {}  # once: LangChain adds the chunks' metadata up
+                    calls.add(chunk.data)
+            for last in calls.chunks():
+                yield ChatGenerationChunk(message=last)
 
     def _generate(
         self,

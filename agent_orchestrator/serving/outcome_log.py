@@ -185,7 +185,9 @@ class OutcomeLog:
                 f"{counted(len(self._outcomes), '[outcome is|outcomes are]')} lost: {self._failure}"
             )
         while self._judgements:
-            self._judgements.popleft().settle(StorageError("The outcome log has ended."))
+            self._judgements.popleft().settle(
+                StorageError("The outcome log has ended.", remedy="Send it again.")
+            )
             self.feedback_dropped += 1
 
     def _check_open(self) -> None:

@@ -257,7 +257,7 @@ class Upstream:
                 raise UpstreamFailure(
                     f"Model {endpoint.model!r} is local, but there is no local model server.",
                     kind="connection",
-                    remedy="Start it with 'chef serve'.",
+                    remedy="Start the serving processes (`chef serve`).",
                 )
             return self._local, (_LOCAL_URL,)
         if endpoint.provider == "openrouter":

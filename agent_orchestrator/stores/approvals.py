@@ -179,7 +179,9 @@ def _get(connection: Connection, approval_id: str) -> Approval:
     query = select(_APPROVALS).where(_APPROVALS.c.id == approval_id)
     row = connection.execute(query).mappings().first()
     if row is None:
-        raise NotFoundError(f"No approval {approval_id!r}.", remedy="See `chef approvals`.")
+        raise NotFoundError(
+            f"No approval {approval_id!r}.", remedy="See what waits (`chef approvals`)."
+        )
     return _approval(row)
 
 

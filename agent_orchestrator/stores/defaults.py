@@ -15,13 +15,13 @@ from pydantic import (
     ValidationError,
     model_validator,
 )
-from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from agent_orchestrator.domain.cost import HardwareTier
 from agent_orchestrator.domain.models import TrainingMode
 from agent_orchestrator.domain.rollout import RolloutPolicy
 from agent_orchestrator.errors import InputError, SettingsError
+from agent_orchestrator.stores.yaml_text import load_yaml
 
 Positive = Annotated[float, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -92,6 +92,7 @@ class Hyperparameters(_Strict):
                 raise InputError(
                     f"{source}: there is no setting {key!r}.",
                     remedy=f"{hint}Known settings: {', '.join(known)}.",
+                    field=f"{source}.{key}",
                 )
             if key in {"lora_rank", "lora_alpha"}:
                 lora = merged["lora"] or LoraDefaults().model_dump()
@@ -105,6 +106,7 @@ class Hyperparameters(_Strict):
             raise InputError(
                 f"{source}: {key}: {message}.",
                 remedy="config/modelops/training_defaults.yaml shows values that work.",
+                field=f"{source}.{key}",
             ) from None
 
 
@@ -206,7 +208,10 @@ class TrainingDefaults(_Strict):
             return Mode.model_validate(mode.model_dump() | changes)
         except ValidationError as error:
             key, message = _first(error)
-            raise InputError(f"modes.{name}.{key}: {message}.") from None
+            raise InputError(
+                f"modes.{name}.{key}: {message}.",
+                remedy=f"Mend the preset of {base_model} in training_defaults.yaml.",
+            ) from None
 
 
 class SandboxDefaults(_Strict):
@@ -346,7 +351,7 @@ def load_rollout_policy(config_dir: Path, changes: Mapping[str, Any]) -> Rollout
 def load_document(path: Path, kind: type[Document]) -> Document:
     """Read a YAML file as a ``kind``; SettingsError names the file, the line or the key."""
     try:
-        data = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+        data = load_yaml(path.read_text(encoding="utf-8"))
         return TypeAdapter(kind).validate_python(data)
     except FileNotFoundError:
         raise SettingsError(

@@ -23,6 +23,7 @@ class GatewayAddress:
     port: int
     host: str
     pid: int
+    asks_for_key: bool = True
 
     @property
     def process(self) -> str:
@@ -45,12 +46,14 @@ _ADDRESS: TypeAdapter[GatewayAddress] = TypeAdapter(GatewayAddress)
 
 
 @contextmanager
-def announced(folder: Path, host: str, port: int) -> Iterator[GatewayAddress]:
+def announced(
+    folder: Path, host: str, port: int, *, asks_for_key: bool = True
+) -> Iterator[GatewayAddress]:
     """Let others know that this process listens there; take it back at the end.
 
     Raises StorageError when the folder cannot be written.
     """
-    address = GatewayAddress(port, host, os.getpid())
+    address = GatewayAddress(port, host, os.getpid(), asks_for_key)
     with kept_alive(folder, _ADDRESS.dump_json(address)):
         yield address
 

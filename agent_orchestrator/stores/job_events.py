@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pydantic import TypeAdapter
 from sqlalchemy import Column, Connection, Float, Index, String, Table, func, select
 
-from agent_orchestrator.domain.jobs import Job, JobEvent
+from agent_orchestrator.domain.jobs import Job, JobEvent, registers
 from agent_orchestrator.stores.database import SEQUENCE, Database, metadata
 
 _EVENTS = Table(
@@ -52,7 +52,7 @@ def _message(job: Job) -> str:
     if job.failure is not None:
         return f"{job.failure.kind}: {job.failure.message} {job.failure.remedy}".strip()
     version = (job.result or {}).get("version")
-    return f"registered as {version}" if version and job.kind == "training" else ""
+    return f"registered as {version}" if version and registers(job.kind) else ""
 
 
 class JobEventStore:

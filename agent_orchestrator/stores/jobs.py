@@ -64,7 +64,9 @@ class JobStore:
                 admit(_changed(connection, since))
             found = connection.execute(select(_JOBS.c.id).where(_JOBS.c.id == job.id)).first()
             if found is not None:
-                raise ConflictError(f"Job {job.id} exists already.")
+                raise ConflictError(
+                    f"Job {job.id} exists already.", remedy="Ask again: ids are random."
+                )
             connection.execute(_JOBS.insert().values(_JOB.dump_python(job, mode="json")))
             job_events.record(connection, job)
 
@@ -73,7 +75,7 @@ class JobStore:
         with self._database.read() as connection:
             row = connection.execute(select(_JOBS).where(_JOBS.c.id == job_id)).mappings().first()
         if row is None:
-            raise NotFoundError(f"No job {job_id!r}.", remedy="See `chef jobs`.")
+            raise NotFoundError(f"No job {job_id!r}.", remedy="See the list of jobs (`chef jobs`).")
         return _job(row)
 
     def update(
@@ -112,9 +114,11 @@ class JobStore:
             if row is not None and row["status"] != before:
                 job_events.record(connection, _job(row))
         if row is None:
-            raise NotFoundError(f"No job {job_id!r}.", remedy="See `chef jobs`.")
+            raise NotFoundError(f"No job {job_id!r}.", remedy="See the list of jobs (`chef jobs`).")
         if not changed:
-            raise ConflictError(f"Job {job_id} has ended already: {row['status']}.")
+            raise ConflictError(
+                f"Job {job_id} has ended already: {row['status']}.", remedy="Look how it ended."
+            )
         return _job(row)
 
     def reopen(
@@ -135,10 +139,15 @@ class JobStore:
         with self._database.write() as connection:
             row = connection.execute(select(_JOBS).where(one)).mappings().first()
             if row is None:
-                raise NotFoundError(f"No job {job_id!r}.", remedy="See `chef jobs`.")
+                raise NotFoundError(
+                    f"No job {job_id!r}.", remedy="See the list of jobs (`chef jobs`)."
+                )
             job = _job(row)
             if job.status not in ("failed", "cancelled"):
-                raise ConflictError(f"Job {job_id} is {job.status}: there is nothing to resume.")
+                raise ConflictError(
+                    f"Job {job_id} is {job.status}: there is nothing to resume.",
+                    remedy="Only what failed or was cancelled goes on.",
+                )
             request = admit(job, _changed(connection, since)) if admit else job.request
             nothing = dict.fromkeys(("failure", "finished_at", "actual_cost_usd"))
             connection.execute(

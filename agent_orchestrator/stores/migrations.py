@@ -37,5 +37,15 @@ def approvals_can_be_edited(connection: Connection) -> None:
     )
 
 
-MIGRATIONS: Final[tuple[Callable[[Connection], None], ...]] = (approvals_can_be_edited,)
+def feedback_says_when_it_came(connection: Connection) -> None:
+    """Let feedback name the last outcome before it; what is there came after what it judges."""
+    _add_columns(connection, "feedback", ("after_outcome INTEGER DEFAULT 0 NOT NULL",))
+    if inspect(connection).has_table("feedback"):
+        connection.exec_driver_sql("UPDATE feedback SET after_outcome = outcome_seq")
+
+
+MIGRATIONS: Final[tuple[Callable[[Connection], None], ...]] = (
+    approvals_can_be_edited,
+    feedback_says_when_it_came,
+)
 """The first makes version ``FIRST_VERSION + 1`` of ``FIRST_VERSION``, and so on."""

@@ -27,6 +27,7 @@ from sqlalchemy import (
     func,
     or_,
     select,
+    text,
 )
 
 from agent_orchestrator.domain.latencies import QUANTILES, Latencies, rank
@@ -73,13 +74,14 @@ _FEEDBACK = Table(
     Column("rollout_id", String),
     Column("arm", String, nullable=False),
     Column("version", String),
+    Column("after_outcome", Integer, nullable=False, server_default=text("0")),
     UniqueConstraint(*_JUDGED_ONCE),
     Index("feedback_by_rollout", "rollout_id", "seq"),
     sqlite_autoincrement=True,
 )
 _JUDGEMENT = (
     *("request_id", "source", "score", "at", "kind"),
-    *("outcome_seq", "rollout_id", "arm", "version"),
+    *("outcome_seq", "rollout_id", "arm", "version", "after_outcome"),
 )
 _FIELDS = tuple(field.name for field in fields(Outcome))
 _VALUES = attrgetter(*_FIELDS)
@@ -150,6 +152,7 @@ class OutcomeStore:
             ids = {feedback.request_id for feedback in sound}
             answers = _answers(connection, ids)
             given = _judged(connection, ids)
+            last = connection.execute(select(func.max(_OUTCOMES.c.seq))).scalar() or 0
             rows = []
             for place, feedback in enumerate(judgements):
                 if refused[place] is not None:
@@ -164,11 +167,12 @@ class OutcomeStore:
                 key = (feedback.request_id, feedback.source, answer.arm)
                 if key in given:
                     refused[place] = ConflictError(
-                        f"{feedback.source!r} has judged request {feedback.request_id!r} already."
+                        f"{feedback.source!r} has judged request {feedback.request_id!r} already.",
+                        remedy="The first judgement counts.",
                     )
                     continue
                 given.add(key)
-                rows.append(_judgement(feedback, answer))
+                rows.append((*_judgement(feedback, answer), last))
             self._database.insert_new(connection, _FEEDBACK, _JUDGED_ONCE, Rows(_JUDGEMENT, rows))
         return refused
 
@@ -332,7 +336,7 @@ def _judged(connection: Connection, request_ids: Collection[str]) -> set[tuple[s
 
 
 def _judgement(feedback: Feedback, answer: _Answer) -> tuple[Any, ...]:
-    """Return a row of ``_JUDGEMENT``."""
+    """Return a row of ``_JUDGEMENT``, but for when it came."""
     about = (answer.seq, answer.rollout_id, answer.arm, answer.version)
     given = (feedback.request_id, feedback.source, feedback.score, feedback.at, feedback.kind)
     return given + about

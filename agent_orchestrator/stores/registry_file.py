@@ -64,6 +64,9 @@ def decode(data: bytes) -> Registry:
     return check_registry(registry)
 
 
+_NOTHING_CHANGED: Final = "Nothing was changed: ask for something else."
+
+
 def _decode_slowly(data: bytes) -> Registry:
     """Migrate an old file, or find out what is wrong with a broken one."""
     try:
@@ -216,7 +219,10 @@ class RegistryFile:
                 return Registry(schema_version=SCHEMA_VERSION, created_at=now, updated_at=now), b""
             raise self._broken(RegistryError("missing, though its backups are there.")) from None
         except OSError as error:
-            raise RegistryError(f"Cannot read {str(self.path)!r}: {error.strerror}.") from error
+            raise RegistryError(
+                f"Cannot read {str(self.path)!r}: {error.strerror}.",
+                remedy="Look at its permissions.",
+            ) from error
         try:
             return decode(data), data
         except RegistryError as error:
@@ -244,9 +250,13 @@ def _check_new(changed: Registry, before: Registry) -> None:
                 if id(version) not in known:
                     _VERSION.validate_json(_VERSION.dump_json(version), strict=True)
     except RegistryError as error:
-        raise RegistryError(f"The update contradicts itself: {error.message}") from None
+        raise RegistryError(
+            f"The update contradicts itself: {error.message}", remedy=_NOTHING_CHANGED
+        ) from None
     except ValidationError as error:
-        raise RegistryError(f"The update would break the registry: {_said(error)}") from None
+        raise RegistryError(
+            f"The update would break the registry: {_said(error)}", remedy=_NOTHING_CHANGED
+        ) from None
 
 
 def _is_whole(backup: Path) -> bool:

@@ -103,7 +103,7 @@ class RolloutStore:
         """Return a rollout. Raises NotFoundError."""
         state = self.find(rollout_id)
         if state is None:
-            raise NotFoundError(f"No rollout {rollout_id!r}.")
+            raise NotFoundError(f"No rollout {rollout_id!r}.", remedy="List the agent's rollouts.")
         return state
 
     def running(self, agent: str) -> RolloutState | None:

@@ -14,7 +14,6 @@ from urllib.parse import urlsplit
 from annotated_types import Ge, Le, MinLen
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 from pydantic_core import ErrorDetails
-from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from agent_orchestrator.domain.models import check_model_id
@@ -31,6 +30,7 @@ from agent_orchestrator.domain.routing import (
 )
 from agent_orchestrator.domain.semver import SemVer
 from agent_orchestrator.errors import InputError, ModelsYamlError
+from agent_orchestrator.stores.yaml_text import load_yaml
 from agent_orchestrator.stores.yaml_tree import Path, parse_tree
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
@@ -161,7 +161,7 @@ def _plain_arm(arm: Arm) -> dict[str, Any]:
 def _load(text: str, source: str) -> Any:
     """Return the data of the text's one document."""
     try:
-        return YAML(typ="safe", pure=True).load(text)
+        return load_yaml(text)
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = f", line {mark.line + 1}" if mark else ""

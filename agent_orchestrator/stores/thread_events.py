@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Column, Float, Index, String, Table, func, select
 
@@ -24,6 +24,15 @@ _EVENTS = Table(
 )
 
 
+class LastEvent(NamedTuple):
+    """The newest event of a thread."""
+
+    thread_id: str
+    at: float
+    """Seconds since the epoch."""
+    event: dict[str, Any]
+
+
 class ThreadEventStore:
     """Appends and reads. Methods block and raise LockTimeout, StorageError or UnavailableError."""
 
@@ -36,16 +45,16 @@ class ThreadEventStore:
 
         It is higher than that of any event before it.
         """
+        if not events:
+            return []
         at = self._clock()
-        kept = []
+        rows = [{"thread_id": thread, "at": at, "event": dict(event)} for thread, event in events]
         with self._database.write() as connection:
-            for thread_id, event in events:
-                values = {"thread_id": thread_id, "at": at, "event": dict(event)}
-                key = connection.execute(_EVENTS.insert().values(values)).inserted_primary_key
-                if key is None:
-                    raise TypeError("The database returned no key.")
-                kept.append(int(key[0]))
-        return kept
+            before = connection.execute(select(func.max(_EVENTS.c.seq))).scalar() or 0
+            connection.execute(_EVENTS.insert(), rows)
+            # There is one writer at a time: what is higher now is ours, in the order of the rows.
+            query = select(_EVENTS.c.seq).where(_EVENTS.c.seq > before).order_by(_EVENTS.c.seq)
+            return list(connection.execute(query).scalars())
 
     def after(self, thread_id: str, seq: int = 0, limit: int = 1000) -> Sequence[dict[str, Any]]:
         """Return a thread's events after ``seq``, oldest first, each with its ``seq``."""
@@ -64,6 +73,35 @@ class ThreadEventStore:
         with self._database.read() as connection:
             found: int | None = connection.execute(query).scalar()
         return found or 0
+
+    def recent(self, thread_id: str, limit: int) -> list[dict[str, Any]]:
+        """Return a thread's last events, newest first."""
+        query = (
+            select(_EVENTS.c.event)
+            .where(_EVENTS.c.thread_id == thread_id)
+            .order_by(_EVENTS.c.seq.desc())
+            .limit(limit)
+        )
+        with self._database.read() as connection:
+            return list(connection.execute(query).scalars())
+
+    def lasts(
+        self, *, thread_id: str | None = None, before: float | None = None, limit: int | None = None
+    ) -> list[LastEvent]:
+        """Return the newest event of each thread or of one, newest first.
+
+        With ``before`` only of threads in which nothing has happened since.
+        """
+        newest = select(func.max(_EVENTS.c.seq)).group_by(_EVENTS.c.thread_id)
+        if thread_id is not None:
+            newest = newest.where(_EVENTS.c.thread_id == thread_id)
+        columns = (_EVENTS.c.thread_id, _EVENTS.c.at, _EVENTS.c.event)
+        query = select(*columns).where(_EVENTS.c.seq.in_(newest))
+        if before is not None:
+            query = query.where(_EVENTS.c.at < before)
+        query = query.order_by(_EVENTS.c.seq.desc()).limit(limit)
+        with self._database.read() as connection:
+            return [LastEvent(*row) for row in connection.execute(query)]
 
     def delete(self, thread_id: str) -> int:
         """Forget a thread's events; return how many there were."""

@@ -5,7 +5,7 @@ What was said lies in ``thread_events`` and in the graph's checkpoints.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,7 +65,7 @@ class ThreadStore:
         with self._database.read() as connection:
             found = _find(connection, thread_id)
         if found is None:
-            raise NotFoundError(f"No conversation {thread_id!r}.")
+            raise NotFoundError(f"No conversation {thread_id!r}.", remedy="Begin one.")
         return found
 
     def note(self, thread_id: str, notes: Mapping[str, Any], now: float) -> Thread:
@@ -73,21 +73,32 @@ class ThreadStore:
         with self._database.write() as connection:
             found = _find(connection, thread_id)
             if found is None:
-                raise NotFoundError(f"No conversation {thread_id!r}.")
+                raise NotFoundError(f"No conversation {thread_id!r}.", remedy="Begin one.")
             one = _THREADS.c.id == thread_id
             merged = {**found.notes, **notes}
             connection.execute(_THREADS.update().where(one).values(notes=merged, updated_at=now))
         return self.get(thread_id)
 
     def newest(
-        self, *, notes: Mapping[str, Any] | None = None, limit: int = 100, offset: int = 0
+        self,
+        *,
+        notes: Mapping[str, Any] | None = None,
+        ids: Sequence[str] | None = None,
+        limit: int | None = 100,
+        offset: int = 0,
     ) -> list[Thread]:
-        """Return threads, the last changed first: all, or those that have these notes."""
+        """Return threads, the last changed first: all, or those of these notes and ids.
+
+        ``limit`` None: as many as there are.
+        """
         wanted = dict(notes or {})
         found: list[Thread] = []
         query = select(_THREADS).order_by(_THREADS.c.updated_at.desc(), _THREADS.c.seq.desc())
+        if ids is not None:
+            query = query.where(_THREADS.c.id.in_(ids))
         page = 0
-        while len(found) < offset + limit:
+        end = None if limit is None else offset + limit
+        while end is None or len(found) < end:
             with self._database.read() as connection:
                 rows = connection.execute(query.limit(_PAGE).offset(page)).mappings().all()
             threads = [_thread(row) for row in rows]
@@ -95,14 +106,20 @@ class ThreadStore:
             if len(rows) < _PAGE:
                 break
             page += _PAGE
-        return found[offset : offset + limit]
+        return found[offset:end]
+
+    def untouched_since(self, before: float) -> list[str]:
+        """Return the threads of which nothing was noted since; events are no notes."""
+        query = select(_THREADS.c.id).where(_THREADS.c.updated_at < before)
+        with self._database.read() as connection:
+            return list(connection.execute(query).scalars())
 
     def delete(self, thread_id: str) -> None:
         """Forget a thread. Raises NotFoundError."""
         with self._database.write() as connection:
             gone = connection.execute(_THREADS.delete().where(_THREADS.c.id == thread_id))
         if not gone.rowcount:
-            raise NotFoundError(f"No conversation {thread_id!r}.")
+            raise NotFoundError(f"No conversation {thread_id!r}.", remedy="Begin one.")
 
 
 def _find(connection: Connection, thread_id: str) -> Thread | None:

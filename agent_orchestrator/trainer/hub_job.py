@@ -185,8 +185,14 @@ def work(
     started = clock()
     printer, carrier = ProgressPrinter(job_dir), CheckpointCarrier(job_dir, repository)
     worker = subprocess.Popen(command)  # noqa: S603 - our own interpreter and module
-    signal.signal(signal.SIGTERM, lambda _signal, _frame: worker.terminate())
-    time_is_up = False
+    cancelled = time_is_up = False
+
+    def cancel(_signal: int, _frame: object) -> None:
+        nonlocal cancelled
+        cancelled = True
+        worker.terminate()
+
+    signal.signal(signal.SIGTERM, cancel)
     while worker.poll() is None:
         if any(event["event"] == "checkpoint" for event in printer.look()):
             carrier.carry()
@@ -196,17 +202,16 @@ def work(
             worker.terminate()
         time.sleep(_LOOK_SECONDS)
     printer.look()
-    _conclude(job_dir, repository, carrier, worker.returncode)
+    was_asked_to = cancelled or time_is_up
+    if worker.returncode < 0 and not was_asked_to and not (job_dir / "failure.json").exists():
+        _write_post_mortem(job_dir, -worker.returncode)
+    _conclude(job_dir, repository, carrier)
     cut_off = time_is_up and not (job_dir / "manifest.json").exists()
     return TIME_IS_UP if cut_off else _status(worker.returncode)
 
 
-def _conclude(
-    job_dir: Path, repository: Repository, carrier: CheckpointCarrier, returncode: int
-) -> None:
+def _conclude(job_dir: Path, repository: Repository, carrier: CheckpointCarrier) -> None:
     """Write down in the repository how the worker ended."""
-    if returncode < 0 and not (job_dir / "failure.json").exists():
-        _write_post_mortem(job_dir, -returncode)
     outcome = next(
         (name for name in ("manifest.json", "failure.json") if (job_dir / name).exists()), None
     )
@@ -215,7 +220,8 @@ def _conclude(
         return
     carrier.stop()
     events = job_dir / "tensorboard"
-    files = {name: job_dir / name for name in ("progress.jsonl", outcome)}
+    told = [name for name in ("progress.jsonl", outcome) if (job_dir / name).exists()]
+    files = {name: job_dir / name for name in told}
     files |= {
         path.relative_to(job_dir).as_posix(): path
         for path in sorted(events.rglob("*"))

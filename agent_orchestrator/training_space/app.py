@@ -200,7 +200,9 @@ class SpaceApp:
             raise NotFoundError(f"Job {job_id!r} has made no model.", remedy="Wait for its end.")
         folder = Path(manifest["output_dir"])
         if not folder.is_dir():
-            raise NotFoundError(f"The model of job {job_id!r} was removed.")
+            raise NotFoundError(
+                f"The model of job {job_id!r} was removed.", remedy="Train it again."
+            )
         files = ARTIFACT_FILES.validate_python(manifest["files"])
         return folder, [f for f in files if is_artifact_path(f.path)]
 

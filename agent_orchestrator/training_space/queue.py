@@ -183,7 +183,9 @@ class Queue:
     def event_file(self, job_id: str, path: str) -> Path:
         """Return one of a job's TensorBoard files. Raises InputError, NotFoundError."""
         if path not in [file.path for file in self.job(job_id).event_files]:
-            raise NotFoundError(f"Job {job_id!r} has no event file {path!r}.")
+            raise NotFoundError(
+                f"Job {job_id!r} has no event file {path!r}.", remedy="Ask when it has begun."
+            )
         return self._backend.folder(job_id).path / TENSORBOARD / path
 
     def running_ids(self) -> list[str]:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
+from agent_orchestrator.agents._shared.asked_calls import Approvals, AskedCalls
 from agent_orchestrator.agents._shared.base_agent import BaseAgent, Turn
 from agent_orchestrator.agents._shared.commands import Commands, WorkspaceRules, load_rules
 from agent_orchestrator.agents._shared.mcp_mapping import load_mapping
@@ -42,17 +43,24 @@ class Team:
     """Held by whoever works in it: the diff of one piece of work must be that of one."""
 
     def agent(
-        self, name: str, root: Path | None = None, *, answer: type[BaseModel] | None = None
+        self,
+        name: str,
+        root: Path | None = None,
+        *,
+        answer: type[BaseModel] | None = None,
+        approvals: Approvals | None = None,
     ) -> BaseAgent:
         """Return an agent that works in ``root``, by default in the configured workspace.
 
-        Those of the configured workspace take turns; who names ``root`` sees to that. Raises
-        SettingsError for a broken tools.yaml, ConfigurationError for a workspace that is
-        none or overlaps with what governs agents.
+        Without ``approvals`` it has no tool whose calls a person would have to approve. Those of
+        the configured workspace take turns; who names ``root`` sees to that. Raises SettingsError
+        for a broken tools.yaml, ConfigurationError for a workspace that is none or overlaps with
+        what governs agents.
         """
         profile = load_profile(name)
         place = root or self.root
-        tools, notes = self.mcp.of(name)
+        outside = self.mcp.of(name, can_ask=approvals is not None)
+        tools = list(outside.tools)
         if place is None:
             profile = replace(profile, prompt=f"{profile.prompt}\n\n{_NO_WORKSPACE}")
         else:
@@ -61,7 +69,16 @@ class Team:
             tools = [*workspace_tools(workspace, commands, self._built_in(profile)), *tools]
         model = self.models.model(name)
         turn = self.turn if root is None and place else None
-        return BaseAgent(profile, model, tools, answer=answer, notes=notes, turn=turn)
+        asking = AskedCalls(name, outside.outward, approvals) if approvals else None
+        return BaseAgent(
+            profile,
+            model,
+            tools,
+            answer=answer,
+            asking=asking if outside.outward else None,
+            notes=outside.missing,
+            turn=turn,
+        )
 
     def _built_in(self, profile: AgentProfile) -> list[str]:
         """Return the built-in tools that an agent names; the others are its MCP servers'."""
@@ -81,12 +98,13 @@ class Team:
         root: Path,
         *,
         developer: str = "feature_dev",
+        approvals: Approvals | None = None,
         tell: Callable[[str, str], None] = lambda _agent, _task: None,
     ) -> ReviewLoop:
         """Return the loop in which ``developer`` works and code_review decides."""
         return ReviewLoop(
-            self.agent(developer, root),
-            self.agent("code_review", root, answer=Review),
+            self.agent(developer, root, approvals=approvals),
+            self.agent("code_review", root, answer=Review, approvals=approvals),
             Commands(self._workspace(root), self.rules),
             send_backs=self.rules.send_backs,
             judge=self.models.judge,

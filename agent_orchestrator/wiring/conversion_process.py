@@ -132,7 +132,8 @@ async def _follow(worker: asyncio.subprocess.Process, job: JobFolder, log: JobLo
     said = ""
     while worker.returncode is None:
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(worker.wait(), _LOOK_SECONDS)
+            async with asyncio.timeout(_LOOK_SECONDS):
+                await worker.wait()
         message = job.progress().message
         if message not in {said, "completed"}:
             said = message
@@ -146,7 +147,8 @@ async def _stop(worker: asyncio.subprocess.Process) -> None:
     with contextlib.suppress(ProcessLookupError):
         worker.terminate()
         try:
-            await asyncio.wait_for(worker.wait(), _STOP_SECONDS)
+            async with asyncio.timeout(_STOP_SECONDS):
+                await worker.wait()
         except TimeoutError:
             worker.kill()
             await worker.wait()

@@ -84,7 +84,12 @@ async def serve(
             port = runner.addresses[0][1]
             process = process_name(os.getpid())
             async with on_the_boards(router, database, process, on_end=stop.set):
-                with announced(settings.gateways_dir, settings.gateway_host, port) as address:
+                with announced(
+                    settings.gateways_dir,
+                    settings.gateway_host,
+                    port,
+                    asks_for_key=token is not None or keys is not None,
+                ) as address:
                     log.info("Serving on %s/v1", address.url)
                     await stop.wait()
                 log.info("Draining.")

@@ -62,7 +62,8 @@ async def _report_serving(router: Router, board: ServingBoard, process: str) -> 
             except ChefError as error:
                 log.warning("The serving board: %s", error)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(news.wait(), _REPORT_SECONDS)
+                async with asyncio.timeout(_REPORT_SECONDS):
+                    await news.wait()
     finally:
         with anyio.CancelScope(shield=True), contextlib.suppress(ChefError):
             await anyio.to_thread.run_sync(board.leave, process)

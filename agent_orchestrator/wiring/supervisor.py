@@ -192,7 +192,8 @@ class _Keeper:
                 pause = patience.first_pause
             self._say(f"{self._service.name}: ended with {how}; again in {pause:g} s")
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self.stop.wait(), pause)
+                async with asyncio.timeout(pause):
+                    await self.stop.wait()
                 return
             pause = min(2 * pause, patience.longest_pause)
 
@@ -219,7 +220,8 @@ class _Keeper:
         with contextlib.suppress(ProcessLookupError):
             process.terminate()
         try:
-            return await asyncio.wait_for(process.wait(), self._patience.stop)
+            async with asyncio.timeout(self._patience.stop):
+                return await process.wait()
         except TimeoutError:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)

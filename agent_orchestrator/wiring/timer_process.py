@@ -19,6 +19,7 @@ from contextlib import closing
 from agent_orchestrator.errors import ChefError, ConfigurationError, LockTimeout, UnavailableError
 from agent_orchestrator.settings import Settings, load_settings
 from agent_orchestrator.stores.database import Database
+from agent_orchestrator.wiring.conversations import open_retention, retention_policy
 from agent_orchestrator.wiring.embedded import Embedded, compose
 from agent_orchestrator.wiring.mlflow import compose_mirror
 from agent_orchestrator.wiring.process import argument_parser, start_logging, when_parent_ends
@@ -29,6 +30,7 @@ log = logging.getLogger("chef.timer")
 
 _LEASE_WAIT_SECONDS = 1.0
 _CARE_SECONDS = 60.0
+_TIDY_SECONDS = 600.0
 _MIRROR_SECONDS = 5.0
 _FEEDBACK_SECONDS = 30.0
 
@@ -73,11 +75,12 @@ def _tick_until(stop: threading.Event, settings: Settings, check_lease: Callable
     threading.Thread(target=_every, args=(ended, _CARE_SECONDS, *care), daemon=True).start()
     jobs = (ended, settings.timer_seconds, embedded.job_desk.refresh_all)
     threading.Thread(target=_every, args=jobs, daemon=True).start()
-    far_away = (
+    slow = (
+        (_TIDY_SECONDS, _tidy(settings)),
         (_MIRROR_SECONDS, _mirror(settings, embedded)),
         (_FEEDBACK_SECONDS, compose_feedback(settings)),
     )
-    for seconds, task in far_away:
+    for seconds, task in slow:
         if task is not None:
             threading.Thread(target=_every, args=(ended, seconds, task), daemon=True).start()
     try:
@@ -86,6 +89,16 @@ def _tick_until(stop: threading.Event, settings: Settings, check_lease: Callable
             _do(embedded.timer.tick)
     finally:
         ended.set()
+
+
+def _tidy(settings: Settings) -> Callable[[], None]:
+    """Return the tick that removes what nobody needs of conversations."""
+
+    def tick() -> None:
+        with open_retention(settings) as retention:
+            retention.prune(retention_policy(settings), "timer")
+
+    return tick
 
 
 def _mirror(settings: Settings, embedded: Embedded) -> Callable[[], None] | None:

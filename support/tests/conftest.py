@@ -6,6 +6,7 @@ in the environment never make the ordinary tests spend or send anything.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 
 import hypothesis
@@ -31,6 +32,22 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items[:] = [item for item in items if item not in live]
     if live:
         config.hook.pytest_deselected(items=live)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """Run a test marked ``untraced`` without measuring its coverage.
+
+    pytest-cov's ``no_cover`` does nothing in xdist's processes: it pauses one of two measurements.
+    """
+    tracer = sys.gettrace() if item.get_closest_marker("untraced") else None
+    if tracer:
+        sys.settrace(None)
+    try:
+        return (yield)
+    finally:
+        if tracer:
+            sys.settrace(tracer)
 
 
 @pytest.fixture

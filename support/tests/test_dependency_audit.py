@@ -2,7 +2,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from audit_dependencies import conclude
+import pytest
+from audit_dependencies import conclude, conclude_npm
 
 CLEAN = {"name": "click", "version": "8.2.0", "vulns": []}
 SKIPPED = {"name": "torch", "skip_reason": "Dependency not found on PyPI and could not be audited"}
@@ -40,3 +41,25 @@ def test_a_clean_audit_says_how_much_it_covered() -> None:
         True,
         "1 of 2 packages audited, no known vulnerability",
     )
+
+
+def test_an_advisory_on_a_package_of_the_front_ends_fails_and_names_it() -> None:
+    """With the range of versions that it concerns."""
+    found = {"left-pad": {"severity": "high", "range": "<1.3.0"}}
+    passed, text = conclude_npm({"vulnerabilities": found, "metadata": {}})
+    assert not passed
+    assert text.splitlines()[1] == "  left-pad <1.3.0: high"
+
+
+@pytest.mark.parametrize(
+    ("message", "passed"),
+    [
+        ("405 Method Not Allowed - POST https://r.test/-/npm/v1/security/advisories/bulk", True),
+        ("This command requires an existing lockfile.", False),
+    ],
+)
+def test_a_registry_without_advisories_is_out_of_reach_and_other_errors_fail(
+    message: str, passed: bool
+) -> None:
+    """Nothing that was not looked up is called clean."""
+    assert conclude_npm({"message": message})[0] is passed

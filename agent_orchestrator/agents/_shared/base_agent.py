@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict
 from uuid import uuid4
 
 from langchain.agents import create_agent
@@ -26,20 +26,36 @@ from mcp import McpError
 from pydantic import BaseModel
 
 from agent_orchestrator.agents._shared.answer_log import Answer, AnswerLog
+from agent_orchestrator.agents._shared.asked_calls import AskedCalls, unanswered
 from agent_orchestrator.agents._shared.model_calls import ModelCall
+from agent_orchestrator.agents._shared.odd_answers import OddAnswers
 from agent_orchestrator.agents._shared.profile import AgentProfile
+from agent_orchestrator.agents._shared.stopping import Stopping
 from agent_orchestrator.agents._shared.tool_choice import ToolChoice
 from agent_orchestrator.agents._shared.tool_news import ToolNews
 from agent_orchestrator.errors import ChefError, UnavailableError
 
 Turn = AbstractAsyncContextManager[Any]
 """Entered again and again; an ``asyncio.Lock`` is one."""
-Ending = Literal["finished", "out_of_calls"]
-"""The model had nothing left to do, or it had no call left."""
+Ending = Literal["finished", "out_of_calls", "waits"]
+"""The model had nothing left to do, it had no call left, or calls of tools wait for approvals."""
 
 _KEPT_SHARE = 3
 """A third of a long conversation stays as it is, so that it is not summed up at every call."""
 _RETRIES = 2
+
+
+class PausedRun(TypedDict):
+    """A run that waits for approvals, as it is kept: messages and plain JSON."""
+
+    messages: list[AnyMessage]
+    """The whole conversation; the last one makes calls."""
+    given: list[str]
+    """Ids of the messages that the run began with."""
+    answers: list[Answer]
+    asked: dict[str, str]
+    """As in ``AskedState``."""
+    unaskable: dict[str, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +72,8 @@ class AgentResult:
     """The answer in the form that was asked for, where one was."""
     notes: tuple[str, ...] = ()
     """What a person should know of how it worked: a server of tools that could not be reached."""
+    paused: PausedRun | None = None
+    """What the run goes on with once its approvals are answered, where it waits for them."""
 
     @property
     def text(self) -> str:
@@ -74,7 +92,8 @@ class BaseAgent:
         model: its model; ``serving.chat_model.RoutedChatModel`` in earnest.
         tools: all that it may use; which of them a request offers, its profile's strategy decides.
         answer: the form of its last answer, None for text.
-        middleware: further middleware, outermost.
+        middleware: further middleware, outermost but for ``asking`` and ``Stopping``.
+        asking: asks about tools that a person approves every call of; None: it has none.
         notes: what it has to do without, e.g. tools that could not be had; it is told, too.
         turn: held while it works, by agents that must not work at the same time.
     """
@@ -87,17 +106,20 @@ class BaseAgent:
         *,
         answer: type[BaseModel] | None = None,
         middleware: Sequence[AgentMiddleware[Any, Any]] = (),
+        asking: AskedCalls | None = None,
         notes: Sequence[str] = (),
         turn: Turn | None = None,
     ) -> None:
         self.profile = profile
         self.notes = tuple(notes)
         self._turn: Turn = turn or nullcontext()
+        self._asks = asking is not None
+        outermost: list[AgentMiddleware[Any, Any]] = [Stopping(), *([asking] if asking else [])]
         self.graph: Any = create_agent(
             model,
             tools,
             system_prompt="\n\n".join([profile.prompt, *notes]),
-            middleware=[*middleware, *_middleware(profile, model, tools)],
+            middleware=[*outermost, *middleware, *_middleware(profile, model, tools)],
             response_format=ToolStrategy(answer) if answer else None,
         )
         """The compiled graph, for whoever wants it as a subgraph."""
@@ -110,27 +132,58 @@ class BaseAgent:
     async def run(
         self, messages: Sequence[AnyMessage], config: RunnableConfig | None = None
     ) -> AgentResult:
-        """Work on the last message of a conversation until it is done or calls run out.
+        """Work on the last message of a conversation until it is done, waits or calls run out.
 
-        Raises what the model raises (see RoutedChatModel); errors of tools are told to the model.
+        Raises what the model raises (see RoutedChatModel), FailedError when none of its answers can
+        be used; errors of tools are told to the model.
         """
         given = [_with_id(message) for message in messages]
+        return await self._ran({"messages": given}, [str(m.id) for m in given], config)
+
+    async def go_on(self, paused: PausedRun, config: RunnableConfig | None = None) -> AgentResult:
+        """Go on with a run whose approvals are answered, with as many calls left as a new one."""
+        kept: dict[str, Any] = {name: value for name, value in paused.items() if name != "given"}
+        last = paused["messages"][-1]
+        if not self._asks and isinstance(last, AIMessage):
+            gone = [unanswered(c, "Its tool is not there any more.") for c in last.tool_calls]
+            kept["messages"] = [*paused["messages"], *gone]
+        return await self._ran(kept, paused["given"], config)
+
+    async def _ran(
+        self, begun: dict[str, Any], given: list[str], config: RunnableConfig | None
+    ) -> AgentResult:
         async with self._turn:
-            state = await self.graph.ainvoke({"messages": given}, config)
-        known = {message.id for message in given}
+            state = await self.graph.ainvoke(begun, config)
         answers: list[Answer] = state.get("answers", [])
         added = [m for m in state["messages"] if isinstance(m, AIMessage | ToolMessage)]
         structured = state.get("structured_response")
+        paused = _paused(state, given)
         # The middleware that ends a run says so in a message that no model wrote.
         done = structured is not None or bool(answers and added[-1].id == answers[-1]["message_id"])
         return AgentResult(
             agent=self.name,
-            messages=tuple(message for message in added if message.id not in known),
+            messages=tuple(message for message in added if message.id not in given),
             calls=tuple(ModelCall(**answer["call"]) for answer in answers if answer["call"]),
-            outcome="finished" if done else "out_of_calls",
+            outcome="waits" if paused else "finished" if done else "out_of_calls",
             structured=structured,
             notes=self.notes,
+            paused=paused,
         )
+
+
+def _paused(state: dict[str, Any], given: list[str]) -> PausedRun | None:
+    """Return what a run goes on with whose last message makes calls that wait."""
+    last, asked = state["messages"][-1], state.get("asked", {})
+    calls = last.tool_calls if isinstance(last, AIMessage) else []
+    if not any(call["id"] in asked for call in calls):
+        return None
+    return PausedRun(
+        messages=state["messages"],
+        given=given,
+        answers=state.get("answers", []),
+        asked=asked,
+        unaskable=state.get("unaskable", {}),
+    )
 
 
 def _with_id(message: AnyMessage) -> AnyMessage:
@@ -142,6 +195,7 @@ def _middleware(
 ) -> list[AgentMiddleware[Any, Any]]:
     """Return what every agent's calls pass through; failover to other models is the router's."""
     return [
+        OddAnswers(profile.name),
         AnswerLog(),
         ToolNews(profile.name),
         ModelCallLimitMiddleware(run_limit=profile.tools.model_calls),

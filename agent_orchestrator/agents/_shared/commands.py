@@ -128,7 +128,9 @@ class Commands:
         """Run the tests, or only those that are named. Raises InputError for an option."""
         options = [name for name in only if name.startswith("-")]
         if options:
-            raise InputError(f"{options[0]!r} names no test.")
+            raise InputError(
+                f"{options[0]!r} names no test.", remedy="Name files, folders or tests, no options."
+            )
         return _check("tests", self.run([*self._rules.tests, *only]), says_nothing=_NO_TESTS)
 
     def linter(self) -> Check:
@@ -142,7 +144,10 @@ class Commands:
         """
         done = self.run(["sh", "-c", _DIFF], output_bytes=_DIFF_BYTES)
         if done.ending != "passed":
-            raise FailedError(f"git cannot show the changes: {done.output.strip()[-500:]}")
+            raise FailedError(
+                f"git cannot show the changes: {done.output.strip()[-500:]}",
+                remedy="Look whether the workspace is a git repository that is whole.",
+            )
         return done.output
 
 

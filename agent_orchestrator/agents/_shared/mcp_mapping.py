@@ -40,13 +40,23 @@ ServerName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,24}$")]
 Server = Annotated[StdioServer | HttpServer, Field(discriminator="transport")]
 
 
+Leave = Literal["withhold", "ask", "allow"]
+"""Whether an agent gets a tool that changes something outside its workspace: not at all, with a
+person's approval of every call, or as it likes."""
+
+
 class Allowed(_Strict):
     """What an agent may use of a server."""
 
     tools: tuple[str, ...] = (ALL,)
     """Names; ``*`` stands for all."""
-    may_change: tuple[str, ...] = ()
-    """Those that may be used although the server does not mark them as reading only."""
+    changing: Mapping[str, Leave] = {}
+    """For tools that the server does not mark as reading only, by name; ``*`` stands for all others
+    (``ask`` when left out). Where nobody can be asked, ``ask`` withholds."""
+
+    def leave(self, tool: str) -> Leave:
+        """Return how a tool is given that changes something."""
+        return self.changing.get(tool, self.changing.get(ALL, "ask"))
 
 
 class McpMapping(_Strict):

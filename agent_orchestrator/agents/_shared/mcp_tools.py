@@ -9,15 +9,18 @@ carried out.
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import json
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any, Final, cast
+from typing import Any, Final, Literal, cast
 
 import anyio
 from langchain_core.tools import BaseTool
+from langchain_core.utils.function_calling import convert_to_openai_tool
 from langchain_mcp_adapters.sessions import Connection, create_session
 from langchain_mcp_adapters.tools import load_mcp_tools
 from mcp import ClientSession, McpError
@@ -79,7 +82,10 @@ class KeptSession:
     async def _through(self, call: Callable[[ClientSession], Any]) -> Any:
         session = self._session
         if session is None:
-            raise UpstreamError(f"The MCP server {self.name!r} cannot be reached: {self.reason}.")
+            raise UpstreamError(
+                f"The MCP server {self.name!r} cannot be reached: {self.reason}.",
+                remedy="Look at its entry in config/mcp-agent-tool-mapping.yaml.",
+            )
         try:
             return await call(session)
         except (*_BROKEN, McpError) as error:
@@ -125,15 +131,42 @@ class KeptSession:
 
 
 @dataclass(frozen=True, slots=True)
+class OutwardTool:
+    """A tool every call of which a person approves."""
+
+    server: str
+    name: str
+    """As the server names it."""
+    fingerprint: str
+    """SHA-256 of the server's entry in the mapping and the tool as models are shown it."""
+
+
+@dataclass(frozen=True, slots=True)
+class AgentTools:
+    """An agent's tools of MCP servers."""
+
+    tools: tuple[BaseTool, ...] = ()
+    outward: Mapping[str, OutwardTool] = field(default_factory=dict)
+    """Those that are asked about, by the names of ``tools``."""
+    missing: tuple[str, ...] = ()
+    """What the agent has to do without, in words."""
+
+
+@dataclass(frozen=True, slots=True)
 class McpTools:
     """The servers of a mapping."""
 
     mapping: McpMapping
     sessions: Mapping[str, KeptSession]
 
-    def of(self, agent: str) -> tuple[list[BaseTool], list[str]]:
-        """Return an agent's tools, and what it has to do without, in words."""
-        tools, missing = [], []
+    def of(self, agent: str, *, can_ask: bool = False) -> AgentTools:
+        """Return an agent's tools; ``can_ask`` says whether it works where a person can be asked.
+
+        Of tools of the same name, the first is had.
+        """
+        tools: dict[str, BaseTool] = {}
+        outward: dict[str, OutwardTool] = {}
+        missing: list[str] = []
         for name, allowed in self.mapping.agents.get(agent, {}).items():
             session = self.sessions[name]
             if not session.tools:
@@ -141,16 +174,27 @@ class McpTools:
                     f"The MCP server {name!r} cannot be reached: {session.reason}. Its tools are "
                     "missing."
                 )
-            found = [tool for tool in session.tools if _is_allowed(tool, name, allowed)]
-            tools += found
+            found = {tool.name for tool in session.tools if _leave(tool, name, allowed, can_ask)}
+            for tool in session.tools:
+                if tool.name in found and tool.name not in tools:
+                    tools[tool.name] = tool
+                    if _leave(tool, name, allowed, can_ask) == "ask":
+                        outward[tool.name] = self._outward(name, tool)
             wanted = {f"{name}_{tool}" for tool in allowed.tools if tool != ALL}
-            lost = sorted(wanted - {tool.name for tool in found}) if session.tools else []
+            lost = sorted(wanted - found) if session.tools else []
             if lost:
                 missing.append(
                     f"Not to be used: {', '.join(lost)} (unknown to its server, or it changes "
-                    "something and may_change does not name it)."
+                    "something and is withheld)."
                 )
-        return tools, missing
+        return AgentTools(tuple(tools.values()), outward, tuple(missing))
+
+    def _outward(self, server: str, tool: BaseTool) -> OutwardTool:
+        entry = self.mapping.servers[server].model_dump(mode="json")
+        seen = json.dumps([entry, convert_to_openai_tool(tool)], sort_keys=True)
+        return OutwardTool(
+            server, tool.name.removeprefix(f"{server}_"), hashlib.sha256(seen.encode()).hexdigest()
+        )
 
 
 @asynccontextmanager
@@ -197,13 +241,19 @@ def _connection(server: Server, secret: Callable[[str], str | None]) -> Connecti
     return {"transport": "streamable_http", "url": server.url, "headers": headers}
 
 
-def _is_allowed(tool: BaseTool, server: str, allowed: Allowed) -> bool:
-    """Return whether an agent may use a tool: it is named, and reads only or may change."""
+def _leave(
+    tool: BaseTool, server: str, allowed: Allowed, can_ask: bool
+) -> Literal["ask", "allow"] | None:
+    """Return how an agent gets a tool, None when it does not."""
     name = tool.name.removeprefix(f"{server}_")
     if ALL not in allowed.tools and name not in allowed.tools:
-        return False
-    reads_only = (tool.metadata or {}).get("readOnlyHint") is True
-    return reads_only or name in allowed.may_change
+        return None
+    if (tool.metadata or {}).get("readOnlyHint") is True:
+        return "allow"
+    leave = allowed.leave(name)
+    if leave == "withhold" or (leave == "ask" and not can_ask):
+        return None
+    return leave
 
 
 def _reason(error: BaseException) -> str:

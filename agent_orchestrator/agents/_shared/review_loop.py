@@ -6,6 +6,9 @@
                        ↑                 ↓
                        └── send back ←───┘  at most N times; without a change, check → settle
 
+Where an agent's calls of tools wait for approvals, the loop ends with its state, and is entered
+again at that agent once they are answered.
+
 What the tests and the linter say is measured here, in the sandbox; no model is believed on it. A
 change is accepted when the tests pass, the linter has nothing to say, and the reviewer accepts it.
 The outcome is a judgement on the arm of the model that made the change.
@@ -25,7 +28,7 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.graph.message import add_messages
 from pydantic import BaseModel, Field
 
-from agent_orchestrator.agents._shared.base_agent import AgentResult, BaseAgent, Turn
+from agent_orchestrator.agents._shared.base_agent import AgentResult, BaseAgent, PausedRun, Turn
 from agent_orchestrator.agents._shared.commands import Check, Commands
 from agent_orchestrator.agents._shared.model_calls import ModelCall
 from agent_orchestrator.domain.verdict import Verdict
@@ -78,6 +81,9 @@ class ReviewState(TypedDict, total=False):
     """None: nothing was changed."""
     review: dict[str, Any] | None
     """A Review; None: the reviewer came to no verdict."""
+    paused: PausedRun | None
+    """The run that waits for approvals, of the developer or of the reviewer."""
+    paused_in: Literal["develop", "review"]
     sent_back: int
     verdict: str | None
 
@@ -115,6 +121,14 @@ class ReviewedWork:
         return "\n".join(
             [*lines, *(_said(f) for f in (self.review.findings if self.review else []))]
         )
+
+
+@dataclass(frozen=True, slots=True)
+class PausedReview:
+    """Work that waits for approvals."""
+
+    kept: ReviewState
+    """What ``ReviewLoop.go_on`` takes."""
 
 
 class ReviewLoop:
@@ -155,9 +169,9 @@ class ReviewLoop:
         graph.add_node("review", self.review)
         graph.add_node("send_back", self.send_back)
         graph.add_node("settle", self.settle)
-        graph.add_edge(START, "begin")
+        graph.add_conditional_edges(START, _entering)
         graph.add_edge("begin", "develop")
-        graph.add_edge("develop", "check")
+        graph.add_conditional_edges("develop", _after_develop)
         graph.add_conditional_edges("check", _after_check)
         graph.add_conditional_edges("review", self._after_review)
         graph.add_edge("send_back", "develop")
@@ -172,11 +186,25 @@ class ReviewLoop:
 
     async def run(
         self, messages: list[AnyMessage], config: RunnableConfig | None = None
-    ) -> ReviewedWork:
+    ) -> ReviewedWork | PausedReview:
         """Work on the last message; raises as ``BaseAgent.run`` and ``Commands`` do."""
-        begun = {"messages": messages, "task": messages[-1].text, "sent_back": 0}
+        return await self._ran(
+            {"messages": messages, "task": messages[-1].text, "sent_back": 0}, config
+        )
+
+    async def go_on(
+        self, paused: ReviewState, config: RunnableConfig | None = None
+    ) -> ReviewedWork | PausedReview:
+        """Go on with work whose approvals are answered; raises as ``run``."""
+        return await self._ran(paused, config)
+
+    async def _ran(
+        self, begun: ReviewState, config: RunnableConfig | None
+    ) -> ReviewedWork | PausedReview:
         async with self._turn:
             ended = cast(ReviewState, await self.graph.ainvoke(begun, config))
+        if ended.get("paused"):
+            return PausedReview(ended)
         change, review, call = ended.get("change"), ended.get("review"), ended.get("last_call")
         return ReviewedWork(
             verdict=Verdict(ended.get("verdict") or Verdict.INCONCLUSIVE),
@@ -196,8 +224,14 @@ class ReviewLoop:
     async def develop(self, state: ReviewState, config: RunnableConfig) -> ReviewState:
         """Let the developer work, on the task or on what the review found."""
         self._tell(self._developer.name, state["messages"][-1].text)
-        result = await self._developer.run(state["messages"], config)
-        return {"messages": list(result.messages), "last_call": _last_call(result)}
+        result = await _worked(self._developer, state, state["messages"], config)
+        if result.paused:
+            return {"paused": result.paused, "paused_in": "develop"}
+        return {
+            "messages": list(result.messages),
+            "last_call": _last_call(result),
+            "paused": None,
+        }
 
     async def check(self, state: ReviewState) -> ReviewState:
         """Measure what was handed in."""
@@ -213,9 +247,12 @@ class ReviewLoop:
         change = cast(CheckedChange, state["change"])  # the edge leads here with one only
         handed_in = HumanMessage(_handed_in(state["task"], change))
         self._tell(self._reviewer.name, state["task"])
-        result = await self._reviewer.run([handed_in], config)
+        result = await _worked(self._reviewer, state, [handed_in], config)
+        if result.paused:
+            return {"paused": result.paused, "paused_in": "review"}
         review = result.structured
-        return {"review": review.model_dump() if isinstance(review, Review) else None}
+        kept = review.model_dump() if isinstance(review, Review) else None
+        return {"review": kept, "paused": None}
 
     async def send_back(self, state: ReviewState) -> ReviewState:
         """Hand the findings to the developer."""
@@ -236,7 +273,9 @@ class ReviewLoop:
             self._judge(ModelCall(**call), source=source, score=float(verdict is Verdict.PASS))
         return {"verdict": verdict.value}
 
-    def _after_review(self, state: ReviewState) -> Literal["send_back", "settle"]:
+    def _after_review(self, state: ReviewState) -> Literal["send_back", "settle", "__end__"]:
+        if state.get("paused"):
+            return "__end__"
         verdict, _ = judged(state)
         left = state["sent_back"] < self._send_backs
         return "send_back" if verdict is Verdict.FAIL and left else "settle"
@@ -259,6 +298,25 @@ def judged(state: ReviewState) -> tuple[Verdict, str]:
     if change["tests"]["ending"] == "not_run":
         return Verdict.INCONCLUSIVE, "tests"
     return Verdict.PASS, "review"
+
+
+async def _worked(
+    agent: BaseAgent,
+    state: ReviewState,
+    messages: list[AnyMessage],
+    config: RunnableConfig,
+) -> AgentResult:
+    """Let an agent begin, or go on where it waited."""
+    paused = state.get("paused")
+    return await (agent.go_on(paused, config) if paused else agent.run(messages, config))
+
+
+def _entering(state: ReviewState) -> Literal["begin", "develop", "review"]:
+    return state["paused_in"] if state.get("paused") else "begin"
+
+
+def _after_develop(state: ReviewState) -> Literal["check", "__end__"]:
+    return "__end__" if state.get("paused") else "check"
 
 
 def _after_check(state: ReviewState) -> Literal["review", "settle"]:

@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from agent_orchestrator.agents.infrastructure.modelops.usecases.base import Request
 from agent_orchestrator.agents.infrastructure.modelops.usecases.requests import validated
 from agent_orchestrator.errors import NotFoundError, SettingsError
+from agent_orchestrator.stores.yaml_text import load_yaml
 
 LOAD_SKILL: Final = "load_skill"
 """The name of the tool."""
@@ -109,9 +109,7 @@ def skills_folder() -> Path:
 def _read(page: Path) -> Skill:
     match = _FRONT.match(page.read_text(encoding="utf-8"))
     try:
-        front = _FrontMatter.model_validate(
-            YAML(typ="safe", pure=True).load(match[1] if match else "")
-        )
+        front = _FrontMatter.model_validate(load_yaml(match[1] if match else ""))
     except (ValidationError, YAMLError) as error:
         raise SettingsError(
             f"{page} has no front matter with name and description: {error}",

@@ -104,7 +104,10 @@ class Workspace:
             options.log_errors = False
             expression: Any = re2.compile(pattern, options)
         except re2.error as error:
-            raise InputError(f"{pattern!r} is no regular expression: {error}.") from None
+            raise InputError(
+                f"{pattern!r} is no regular expression: {error}.",
+                remedy="Write it as Python's re takes it.",
+            ) from None
         for path, name, folder in self._walk(within):
             try:
                 text = _text(path, os.open(name, _READ, dir_fd=folder))
@@ -163,10 +166,17 @@ def _said(path: str) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in {errno.ELOOP, errno.EMLINK}:
-            raise InputError(f"{path!r} is a symbolic link: they are not followed.") from None
+            raise InputError(
+                f"{path!r} is a symbolic link: they are not followed.",
+                remedy="Name the file that it leads to.",
+            ) from None
         if error.errno in {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG}:
-            raise InputError(f"{path!r}: {os.strerror(error.errno)}.") from None
-        raise StorageError(f"{path!r}: {error.strerror}.") from error
+            raise InputError(
+                f"{path!r}: {os.strerror(error.errno)}.", remedy="List the folder."
+            ) from None
+        raise StorageError(
+            f"{path!r}: {error.strerror}.", remedy="Make room, or look at its permissions."
+        ) from error
 
 
 def _text(path: str, descriptor: int) -> str:
@@ -174,11 +184,14 @@ def _text(path: str, descriptor: int) -> str:
     with os.fdopen(descriptor, "rb") as file:
         status = os.fstat(file.fileno())
         if not stat.S_ISREG(status.st_mode) or status.st_size > _MOST_BYTES:
-            raise InputError(f"{path!r} is no file of at most {_MOST_BYTES:,} bytes.")
+            raise InputError(
+                f"{path!r} is no file of at most {_MOST_BYTES:,} bytes.",
+                remedy="Name a smaller file.",
+            )
         try:
             return file.read(_MOST_BYTES).decode()
         except UnicodeDecodeError:
-            raise InputError(f"{path!r} is no text in UTF-8.") from None
+            raise InputError(f"{path!r} is no text in UTF-8.", remedy="Name a text file.") from None
 
 
 def _mode(folder: int, name: str) -> int:

@@ -88,9 +88,11 @@ class _Tools:
         try:
             words = shlex.split(command)
         except ValueError as error:
-            raise InputError(f"{command!r} is no command: {error}.") from None
+            raise InputError(
+                f"{command!r} is no command: {error}.", remedy="Quote it as a shell does."
+            ) from None
         if not words:
-            raise InputError("The command is empty.")
+            raise InputError("The command is empty.", remedy="Name a program.")
         done = await _in_thread(lambda: self._commands.run(words))
         how = "time was up" if done.status is None else f"exit status {done.status}"
         return f"({how})\n{done.output}".strip()

@@ -6,19 +6,23 @@ agent without asking a model, so that no model can turn a no into a yes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import SystemMessage
-from langchain_core.runnables import RunnableConfig
+from langchain_core.runnables import Runnable, RunnableConfig
 from pydantic import BaseModel, Field
 
+from agent_orchestrator.agents._shared.stopping import stop_sign_of
 from agent_orchestrator.agents._shared.telling import say, say_error
 from agent_orchestrator.agents.infrastructure.workflows.modelops.steps import read
-from agent_orchestrator.agents.infrastructure.workflows.modelops.wording import EXAMPLES
-from agent_orchestrator.domain.replies import Unclear
+from agent_orchestrator.agents.infrastructure.workflows.modelops.wording import (
+    EXAMPLES,
+    still_waits,
+)
+from agent_orchestrator.domain.replies import Declined, Unclear
 from agent_orchestrator.errors import ChefError
 from agent_orchestrator.state import Assignment, State, recent
 
@@ -42,16 +46,30 @@ class Route(BaseModel):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Roster:
+    """Who can work now."""
+
+    obstacle: str | None
+    """Why the supervisor's own model cannot answer; None: it can."""
+    agents: Mapping[str, str]
+    """Those that can work → what they are good at."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Supervisor:
     """Hands work out."""
 
-    model: BaseChatModel | None = None
-    """None: only ModelOps is served."""
-    obstacle: str = ""
-    """Why there is no model, for people."""
-    prompt: str = ""
-    agents: Mapping[str, str] = field(default_factory=dict)
-    """Those that can work → what they are good at."""
+    model: BaseChatModel
+    prompt: str
+    roster: Callable[[], Roster]
+    """Looked at in every turn: models come and go while conversations last."""
+    _routing: Runnable[Any, Any] = field(init=False)
+    """The model, bound to ``Route``: that takes longer than most answers' other parts."""
+
+    def __post_init__(self) -> None:
+        """Bind the model, once."""
+        bound = self.model.with_structured_output(Route, include_raw=True)
+        object.__setattr__(self, "_routing", bound)
 
     async def route(self, state: State, config: RunnableConfig) -> State:
         """Return the assignments of this turn; without any, an answer."""
@@ -62,45 +80,59 @@ class Supervisor:
             # Whatever became of it meanwhile: it is looked up before anything is carried out.
             "approval": {**approval, "status": "pending"} if approval else None,
         }
-        if self._concerns_models(state):
+        roster = self.roster()
+        waits = [one for work in state.get("paused", {}).values() for one in work["approvals"]]
+        if waits and _answers_nothing_else(state):
+            return {**fresh, "messages": [say(NAME, still_waits(waits[0]))]}
+        if self._concerns_models(state, roster):
             return {**fresh, "assignments": [{"agent": INFRASTRUCTURE, "task": ""}]}
-        if self.model is None:
-            return {**fresh, "messages": [say(NAME, self._needs_a_model())]}
+        if roster.obstacle is not None:
+            return {**fresh, "messages": [say(NAME, _needs_a_model(roster.obstacle))]}
         try:
-            return {**fresh, **await self._asked(self.model, state, config)}
+            return {**fresh, **await self._asked(roster.agents, state, config)}
         except ChefError as error:
             return {**fresh, "messages": [say_error(NAME, error)]}
 
-    def _concerns_models(self, state: State) -> bool:
+    def _concerns_models(self, state: State, roster: Roster) -> bool:
         """Return whether the conversation itself says that it is the Infrastructure agent's."""
         reply = read(state)
         if not isinstance(reply, Unclear) or reply.agreed:
             return True
         waits = bool(state.get("approval") or state.get("proposal") or state.get("asked"))
         job = state.get("job")
-        return self.model is None and (waits or (job is not None and not job["ended"]))
+        return roster.obstacle is not None and (waits or (job is not None and not job["ended"]))
 
-    async def _asked(self, model: BaseChatModel, state: State, config: RunnableConfig) -> State:
+    async def _asked(
+        self, agents: Mapping[str, str], state: State, config: RunnableConfig
+    ) -> State:
         """Let the model route."""
-        routing = model.with_structured_output(Route, include_raw=True)
-        roster = "\n".join(f"- {name}: {what}" for name, what in self.agents.items())
+        roster = "\n".join(f"- {name}: {what}" for name, what in agents.items())
         system = SystemMessage(f"{self.prompt}\n\nThe agents:\n{roster}")
-        found: Any = await routing.ainvoke([system, *recent(state)], config)
+        asking = self._routing.ainvoke([system, *recent(state)], config)
+        found: Any = await stop_sign_of(config).unless(asking)
         route, raw = found["parsed"], found["raw"]
         if not isinstance(route, Route):  # it wrote a sentence instead
             return {"messages": [say(NAME, raw.text or NOBODY, message_id=raw.id)]}
         assignments: list[Assignment] = [
             {"agent": piece.agent, "task": piece.task}
             for piece in route.pieces
-            if piece.agent in self.agents
+            if piece.agent in agents
         ]
         if assignments:
             return {"assignments": assignments}
         return {"messages": [say(NAME, route.answer or NOBODY)]}
 
-    def _needs_a_model(self) -> str:
-        why = f" {self.obstacle}" if self.obstacle else ""
-        return (
-            f"That needs a language model, and none is configured.{why} Without one I look after "
-            f"the agents' models. Say, for example, {EXAMPLES}."
-        )
+
+def _answers_nothing_else(state: State) -> bool:
+    """Return whether a yes or no was said, and nothing but an agent's call waits for one."""
+    if state.get("approval") or state.get("proposal") or state.get("asked"):
+        return False
+    reply = read(state)
+    return isinstance(reply, Declined) or (isinstance(reply, Unclear) and reply.agreed)
+
+
+def _needs_a_model(obstacle: str) -> str:
+    return (
+        f"That needs a language model, and none is configured. {obstacle} Without one I look after "
+        f"the agents' models. Say, for example, {EXAMPLES}."
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from types import TracebackType
 from typing import Self
@@ -9,6 +10,7 @@ from typing import Self
 import anyio.to_thread
 import click
 
+from agent_orchestrator.agents.infrastructure.modelops.usecases.approvals import ApprovalView
 from agent_orchestrator.agents.infrastructure.modelops.usecases.jobs import JobReport
 from agent_orchestrator.cli.progress import JobProgress
 from agent_orchestrator.cli.tables import clock
@@ -81,11 +83,16 @@ class Screen:
         """Show an error that is no event."""
         click.secho(f"Error: {error}", fg="red", err=True)
 
-    async def ask_approval(self, asked: ApprovalNeeded) -> bool | None:
+    async def ask_approval(self, asked: ApprovalView) -> bool | None:
         """Ask a person; None where there is none, or who leaves it waiting."""
         if not self.is_terminal:
             return None
-        click.echo(f"{asked.summary} Up to ${asked.price_usd:.2f}.", err=True)
+        if (call := asked.tool_call) is not None:
+            click.echo(f"{call.agent} wants to call a tool.", err=True)
+            for name in ("server", "tool", "arguments"):
+                click.echo(f"  {name:10} {json.dumps(getattr(call, name))}", err=True)
+        else:
+            click.echo(f"{asked.summary} Up to ${asked.price_ceiling_usd:.2f}.", err=True)
         click.secho(
             "Approve? [y: yes, n: reject, Enter: leave it waiting] ", nl=False, bold=True, err=True
         )

@@ -5,11 +5,11 @@ from __future__ import annotations
 import click
 
 from agent_orchestrator.agents.infrastructure.modelops.reports.wording import plural
+from agent_orchestrator.agents.infrastructure.modelops.usecases import sentences
 from agent_orchestrator.agents.infrastructure.modelops.usecases.evaluation import EvaluationResult
 from agent_orchestrator.agents.infrastructure.modelops.usecases.experiments import (
     ArmContrast,
     ExperimentResult,
-    ExperimentStarted,
 )
 from agent_orchestrator.agents.infrastructure.modelops.usecases.run_scores import RunScores
 from agent_orchestrator.cli.tables import number, table
@@ -33,11 +33,7 @@ def show_evaluation_result(result: EvaluationResult) -> None:
             for change in result.changes
         ],
     )
-    improvement = result.improvement_pct
-    click.echo(
-        f"Recommendation: {result.recommendation}"
-        + ("" if improvement is None else f" (weighted improvement {improvement:+.1f} %)")
-    )
+    click.echo(sentences.recommended(result))
     for reason in result.reasons:
         click.echo(f"- {reason}")
     kept = [f"{count} of the {side}'s" for side, count in result.cached_calls.items() if count]
@@ -49,18 +45,8 @@ def show_evaluation_result(result: EvaluationResult) -> None:
     _show_places(result)
 
 
-def show_experiment_started(result: ExperimentStarted) -> None:
-    click.echo(
-        f"Experiment {result.experiment}, {plural(len(result.arms), 'arm')} on "
-        f"{plural(result.n_examples, 'example')}, {plural(result.runs, 'run')}: "
-        f"job {result.job_id}, at most ${result.estimated_cost_usd:.2f}."
-    )
-    if result.uploads_to:
-        click.echo(f"Examples and answers go to LangSmith ({result.uploads_to}).")
-
-
 def show_experiment_result(result: ExperimentResult) -> None:
-    about = result.contrasts[0].metric if result.contrasts else "accuracy"
+    about = sentences.about(result)
     found = {c.arm: c for c in result.contrasts if c.metric == about}
     table(
         f"{result.experiment}: {counted(result.n_examples, 'example[s]')}, "
@@ -106,20 +92,8 @@ def show_run_scores(result: RunScores) -> None:
             for score in result.scores
         ],
     )
-    if result.avg_latency_s is not None:
-        click.echo(f"mean latency: {result.avg_latency_s:.2f} s")
-    if result.avg_tokens is not None:
-        click.echo(f"mean tokens: {result.avg_tokens:.0f}")
-    if result.failed_runs:
-        click.echo(f"{plural(result.failed_runs, 'run')} failed.")
-    if result.unfinished_runs:
-        click.echo(f"{plural(result.unfinished_runs, 'run')} not finished: left out.")
-    if result.other_runs:
-        click.echo(f"{counted(result.other_runs, 'run[s]')} of other agents: left out.")
-    if result.more_runs:
-        click.echo("There are older ones: see --max-runs.")
-    for problem in result.problems:
-        click.echo(f"Not scored: {problem}")
+    for note in sentences.run_notes(result):
+        click.echo(note)
 
 
 def _show_places(result: EvaluationResult | ExperimentResult) -> None:
@@ -141,8 +115,4 @@ def _contrast(found: ArmContrast | None) -> str | None:
 
 
 def _settled(found: ArmContrast | None) -> str | None:
-    if found is None or found.supported is None:
-        return None
-    if found.supported:
-        return "better" if found.difference > 0 else "worse"
-    return f"no: {found.examples_needed} more" if found.examples_needed else "no"
+    return None if found is None else sentences.settled(found)

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import click
 
-from agent_orchestrator.agents.infrastructure.modelops.usecases.conversion import (
-    ConversionResult,
-    ConversionStarted,
-)
+from agent_orchestrator.agents.infrastructure.modelops.usecases import sentences
+from agent_orchestrator.agents.infrastructure.modelops.usecases.conversion import ConversionResult
 from agent_orchestrator.agents.infrastructure.modelops.usecases.costs import CostReport
 from agent_orchestrator.agents.infrastructure.modelops.usecases.jobs import JobReport
-from agent_orchestrator.agents.infrastructure.modelops.usecases.search import SearchStarted
-from agent_orchestrator.agents.infrastructure.modelops.usecases.training import TrainingStarted
 from agent_orchestrator.cli.showing.evaluation import (
     show_evaluation_result,
     show_experiment_result,
@@ -19,29 +15,10 @@ from agent_orchestrator.cli.showing.evaluation import (
 from agent_orchestrator.cli.tables import table
 
 
-def show_training_started(result: TrainingStarted) -> None:
-    click.echo(
-        f"Training {result.hub_repo} from {result.base_model} on {result.dataset}: "
-        f"job {result.job_id}."
-    )
-    click.echo(
-        f"Estimate: {result.estimated_minutes:.1f} min, ${result.estimated_cost_usd:.2f}; "
-        f"approval {result.approval}."
-    )
-
-
 def show_job_report(result: JobReport) -> None:
-    whose = ", ".join(filter(None, (result.kind, result.agent)))
-    parts = [f"Job {result.job_id} ({whose}): {result.status}"]
-    if result.progress_pct is not None and result.status == "running":
-        parts.append(f"{result.progress_pct:.0f} %")
-    if result.current_loss is not None:
-        parts.append(f"loss {result.current_loss:.4f}")
-    if result.version:
-        parts.append(f"registered as {result.version}")
-    click.echo(", ".join(parts) + ".")
+    click.echo(sentences.standing(result))
     if result.error:
-        click.echo(f"{result.error.kind}: {result.error.message} {result.error.remedy}".rstrip())
+        click.echo(sentences.failed(result))
     for note in result.notes:
         click.echo(f"- {note}")
     if result.conversion:
@@ -66,14 +43,6 @@ def show_job_report(result: JobReport) -> None:
                 for trial in result.trials
             ],
         )
-
-
-def show_conversion_started(result: ConversionStarted) -> None:
-    on = f"evaluated on {result.evaluated_on}" if result.evaluated_on else result.not_evaluated
-    click.echo(
-        f"Converting {result.source} to {result.model} ({result.quantization}), {on}: "
-        f"job {result.job_id}."
-    )
 
 
 def show_conversion_result(result: ConversionResult) -> None:
@@ -121,17 +90,6 @@ def show_cost_report(result: CostReport) -> None:
         f"{result.month}: ${result.spent_usd:.2f} of ${result.limit_usd:.2f} and "
         f"{result.spent_hours:.1f} of {result.limit_hours:g} rented hours spent or reserved; "
         f"${result.left_usd:.2f} and {result.left_hours:.1f} hours are left."
-    )
-
-
-def show_search_started(result: SearchStarted) -> None:
-    click.echo(
-        f"Search with {result.trials} settings, {result.trainings} trainings of "
-        f"{result.base_model} on {result.dataset}: job {result.job_id}."
-    )
-    click.echo(
-        f"Compared by {result.metric}; about {result.estimated_minutes:.1f} min, at most "
-        f"${result.max_cost_usd:.2f}; approval {result.approval}."
     )
 
 

@@ -55,9 +55,7 @@ def show_rollout_report(result: RolloutReport) -> None:
 
 
 def _steps(result: RolloutReport) -> str:
-    if result.strategy not in ("canary", "shadow"):
-        return ""
-    return f", steps {' → '.join(map(str, result.steps))}"
+    return f", steps {' → '.join(map(str, result.steps))}" if result.steps else ""
 
 
 def _show_arms(result: RolloutReport) -> None:

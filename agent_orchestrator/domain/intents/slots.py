@@ -38,6 +38,7 @@ READERS: Final[Mapping[UseCase, Mapping[str, Reader]]] = {
         "base_model": names.base_model_of,
         "method": values.method_of,
         "mode": values.mode_of,
+        "max_examples": values.trained_examples_of,
         "overrides": values.overrides_of,
         "backend": values.backend_of,
     },
@@ -51,6 +52,7 @@ READERS: Final[Mapping[UseCase, Mapping[str, Reader]]] = {
         "base_model": names.base_model_of,
         "method": values.method_of,
         "mode": values.mode_of,
+        "max_examples": values.trained_examples_of,
         "backend": values.backend_of,
     },
     "evaluate_model_vs_baseline": {
@@ -59,6 +61,7 @@ READERS: Final[Mapping[UseCase, Mapping[str, Reader]]] = {
         "baseline": names.baseline_of,
         "dataset": names.dataset_of,
         "metrics": values.metrics_of,
+        "max_examples": values.examples_of,
         "judge": names.judge_of,
     },
     "run_experiment": {

@@ -243,16 +243,39 @@ def repetitions_of(region: Region) -> int | float | None:
     return _counted_before(region, words("repetition repetitions repeats times"))
 
 
+_EXAMPLES: Final = words("example examples samples pairs traces riddles tasks")
+
+
 def examples_of(region: Region) -> int | float | None:
-    """Return the number of examples."""
-    return _counted_before(region, words("example examples riddles tasks"))
+    """Return the most examples to take; "at least 200" names no most, so it takes all."""
+    return _counted_before(region, _EXAMPLES, most=True)
 
 
-def _counted_before(region: Region, nouns: frozenset[str]) -> int | float | None:
+def trained_examples_of(region: Region) -> int | float | None:
+    """Return the most examples to train on; "at least 200" are 200 where a demo would take less."""
+    whole_run = mode_of(region) == "production"
+    return _counted_before(region, _EXAMPLES, most=whole_run)
+
+
+def _counted_before(
+    region: Region, nouns: frozenset[str], *, most: bool = False
+) -> int | float | None:
+    """Return the number before a noun; ``most`` leaves out those that are a least."""
     for before, noun in pairwise(region.tokens):
         if noun.is_word(nouns) and before.kind is Kind.NUMBER:
-            return whole(before.number)
+            return None if most and _is_least(region, before) else whole(before.number)
     return None
+
+
+_LEAST: Final = re.compile(r".*\b(at least|minimum( of)?|more than|over|not? (fewer|less) than)")
+
+
+def _is_least(region: Region, number: Token) -> bool:
+    """Return whether a number may be exceeded: "at least 200", "200 or more"."""
+    place = next(i for i, token in enumerate(region.tokens) if token is number)
+    norms = [token.norm for token in region.tokens]
+    said = " ".join(norms[max(0, place - 3) : place])
+    return bool(_LEAST.fullmatch(said)) or norms[place + 1 : place + 3] == ["or", "more"]
 
 
 def no_cache_of(region: Region) -> bool | None:
@@ -288,7 +311,7 @@ def filters_of(region: Region) -> dict[str, Scalar] | None:
             found["days"] = whole(value * units[0])
         elif before & {"feedback", "score", "scores", "rating"}:
             found["feedback_score"] = whole(value)
-        elif not {"examples", "traces", "samples", "pairs"}.isdisjoint(after):
+        elif {"examples", "traces", "samples", "pairs"} & {*after} and not _is_least(region, token):
             found["limit"] = whole(value)
     return found or None
 

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import uvicorn
 from langchain_core.tools import BaseTool
 from tests.doubles import mcp_tracker
 from tests.doubles.workspace import eventually
 
 from agent_orchestrator.agents._shared.mcp_mapping import McpMapping, load_mapping
-from agent_orchestrator.agents._shared.mcp_tools import open_mcp_tools
+from agent_orchestrator.agents._shared.mcp_tools import AgentTools, open_mcp_tools
 from agent_orchestrator.errors import FailedError, SettingsError, UpstreamError
 
 ROOT = Path(__file__).parents[3]
@@ -37,33 +35,26 @@ def mapping(server: dict[str, Any], **allowed: Any) -> McpMapping:
 @pytest.fixture
 async def url() -> AsyncIterator[str]:
     """Serve the tracker over HTTP."""
-    app = mcp_tracker.tracker().streamable_http_app()
-    config = uvicorn.Config(app, port=0, log_level="error", lifespan="on")
-    server = uvicorn.Server(config)
-    serving = asyncio.create_task(server.serve())
-    await eventually(lambda: server.started)
-    port = server.servers[0].sockets[0].getsockname()[1]
-    yield f"http://127.0.0.1:{port}/mcp"
-    server.should_exit = True
-    await serving
+    async with mcp_tracker.served() as url:
+        yield url
 
 
-def named(tools: list[BaseTool]) -> dict[str, BaseTool]:
+def named(found: AgentTools) -> dict[str, BaseTool]:
     """Return the tools by name."""
-    return {tool.name: tool for tool in tools}
+    return {tool.name: tool for tool in found.tools}
 
 
 async def test_a_program_is_started_once_and_started_again_when_it_dies():
     """Its session is kept; the call that broke it is not repeated, the next one is served."""
     async with open_mcp_tools(mapping(STDIO), SECRETS.get) as servers:
-        tools, missing = servers.of("cicd")
-        assert missing == []
-        find = named(tools)["tracker_find_issue"]
+        found = servers.of("cicd")
+        assert found.missing == ()
+        find = named(found)["tracker_find_issue"]
         said = [await find.ainvoke({"number": number}) for number in (1, 2)]
         assert "Issue 2: t-1" in str(said[1])
         session = servers.sessions["tracker"]
         with pytest.raises(FailedError, match="may have been carried out"):
-            await named(tools)["tracker_crash"].ainvoke({})
+            await named(found)["tracker_crash"].ainvoke({})
         with pytest.raises(UpstreamError, match="'tracker' cannot be reached: its connection"):
             await find.ainvoke({"number": 3})
         await eventually(lambda: session.connected)
@@ -74,32 +65,38 @@ async def test_over_http_tools_are_called_and_their_errors_told(url: str):
     """A tool's own error is an answer for the model, not a failure of the agent."""
     server = {"transport": "http", "url": url, "token_env": "TRACKER_TOKEN"}
     async with open_mcp_tools(mapping(server), SECRETS.get) as servers:
-        tools, _ = servers.of("cicd")
-        find = named(tools)["tracker_find_issue"]
+        find = named(servers.of("cicd"))["tracker_find_issue"]
         assert "Issue 7" in str(await find.ainvoke({"number": 7}))
         assert "no such issue" in str(await find.ainvoke({"number": -1}))
-        assert servers.of("documentation") == ([], [])
+        assert servers.of("documentation") == AgentTools()
 
 
 @pytest.mark.parametrize(
-    ("allowed", "names", "missing"),
+    ("allowed", "given", "asked"),
     [
-        ({}, ["crash", "find_issue"], 0),
-        ({"tools": ["find_issue"]}, ["find_issue"], 0),
-        ({"may_change": ["create_issue"]}, ["crash", "create_issue", "find_issue"], 0),
-        ({"tools": ["create_issue", "fly"]}, [], 1),
-        ({"tools": ["create_issue"], "may_change": ["create_issue"]}, ["create_issue"], 0),
+        ({}, "crash find_issue", "create_issue"),
+        ({"tools": ["find_issue"]}, "find_issue", ""),
+        ({"tools": ["create_issue", "fly"]}, "", "create_issue"),
+        ({"changing": {"create_issue": "allow"}}, "crash create_issue find_issue", ""),
+        ({"changing": {"create_issue": "withhold"}}, "crash find_issue", ""),
+        ({"changing": {"*": "allow"}}, "crash create_issue find_issue", ""),
+        ({"changing": {"*": "allow", "create_issue": "ask"}}, "crash find_issue", "create_issue"),
     ],
 )
-async def test_what_leaves_the_workspace_must_be_allowed_by_name(
-    url: str, allowed: dict[str, Any], names: list[str], missing: int
+async def test_what_leaves_the_workspace_is_asked_about_unless_configured_otherwise(
+    url: str, allowed: dict[str, Any], given: str, asked: str
 ):
-    """A tool that is not marked as reading only is had when the mapping says that it may change."""
+    """Where nobody can be asked, what would be asked about is withheld."""
     server = {"transport": "http", "url": url}
     async with open_mcp_tools(mapping(server, **allowed), SECRETS.get) as servers:
-        tools, said = servers.of("cicd")
-    assert sorted(named(tools)) == [f"tracker_{name}" for name in names]
-    assert len(said) == missing
+        found = servers.of("cicd", can_ask=True)
+        alone = servers.of("cicd")
+    assert [tool.name for tool in found.outward.values()] == asked.split()
+    assert sorted(named(found)) == [f"tracker_{n}" for n in sorted((given + " " + asked).split())]
+    assert sorted(named(alone)) == [f"tracker_{n}" for n in given.split()]
+    assert alone.outward == {}
+    wanted = {n for n in allowed.get("tools", []) if n != "*"}
+    assert len(alone.missing) == bool(wanted - set(given.split()))
 
 
 async def test_a_broken_server_takes_nobody_down_and_is_said(url: str):
@@ -115,9 +112,9 @@ async def test_a_broken_server_takes_nobody_down_and_is_said(url: str):
         }
     )
     async with open_mcp_tools(both, SECRETS.get) as servers:
-        tools, missing = servers.of("cicd")
-    assert "tracker_find_issue" in named(tools)
-    [said] = missing
+        found = servers.of("cicd")
+    assert "tracker_find_issue" in named(found)
+    [said] = found.missing
     assert "'broken' cannot be reached: FileNotFoundError" in said
     assert set(servers.sessions) == {"tracker", "broken"}
 
@@ -126,7 +123,7 @@ async def test_a_slow_server_is_not_waited_for_longer_than_patience_allows():
     """Agents start without it."""
     slow = {"transport": "stdio", "command": ["sleep", "60"]}
     async with open_mcp_tools(mapping(slow), SECRETS.get, patience=0.2) as servers:
-        _, [said] = servers.of("cicd")
+        [said] = servers.of("cicd").missing
     assert "it has not answered yet" in said
 
 

@@ -1,6 +1,7 @@
 """@chef over HTTP: streamed, resumed, taken up again, and answered by other people."""
 
 from collections.abc import AsyncIterator
+from contextlib import ExitStack
 
 import httpx
 import pytest
@@ -9,6 +10,7 @@ from tests.doubles.sse import SseEvent, following
 from tests.doubles.workspace import Workspace
 
 from agent_orchestrator.agents.infrastructure.modelops.registry import ModelRegistry
+from agent_orchestrator.api.limits import STREAMS
 
 DEPLOY = "Deploy v1.1.0 to code_review immediately"
 
@@ -56,6 +58,17 @@ async def test_a_turn_is_told_from_its_thread_to_its_end(api: Api, url: str):
     own = (await api["viewer"].post("/modelops/list_agent_models", json=asked)).json()
     assert (result["use_case"], result["result"]) == ("list_agent_models", own)
     assert all(event.data["type"] == event.event for event in events)
+
+
+async def test_a_conversation_is_stopped_by_who_speaks_in_it(api: Api, url: str):
+    """Others are refused; where no turn runs the answer says so."""
+    async with client(api, url, "viewer") as http:
+        events = await said(http, "list the models of code_review")
+    path = f"/chat/{events[0].data['thread_id']}/stop"
+    assert (await api["viewer"].post(path)).json() == {"stopped": False}
+    assert (await api["operator"].post(path)).status_code == 403
+    assert (await api["admin"].post(path)).json() == {"stopped": False}
+    assert (await api["admin"].post("/chat/none/stop")).status_code == 404
 
 
 async def test_what_was_missed_is_told_after_the_last_number(api: Api, url: str):
@@ -144,6 +157,23 @@ async def test_a_viewers_words_change_nothing(api: Api, url: str):
 async def test_a_message_that_is_none_is_refused(api: Api, given: dict[str, str]):
     """As a problem, before anything is kept."""
     assert (await api["admin"].post("/chat", json=given)).status_code == 422
+
+
+async def test_who_reads_too_many_streams_already_begins_no_turn(api: Api):
+    """Nothing is said, so that it may be said again, by the same key too."""
+    given = {"message": "list the models of cicd", "thread_id": "full"}
+    run = {"input": {"messages": {"content": given["message"]}}, "if_not_exists": "create"}
+    key = {"Idempotency-Key": "k1"}
+    with ExitStack() as held:
+        for _ in range(STREAMS):
+            held.enter_context(api.services.rates.stream("operator"))
+        asked = [
+            await api["operator"].post("/chat", json=given, headers=key),
+            await api["operator"].post("/threads/full/runs/stream", json=run),
+        ]
+    assert [answer.status_code for answer in asked] == [429, 429]
+    assert (await api["operator"].get("/threads/full")).status_code == 404
+    assert (await api["operator"].post("/chat", json=given, headers=key)).status_code == 200
 
 
 async def test_an_unknown_conversation_has_no_events(api: Api):

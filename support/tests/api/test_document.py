@@ -1,12 +1,15 @@
 """The OpenAPI document and the reference made from it."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import api_reference
 import pytest
 from tests.cli.conftest import Chef, chef, workspace  # noqa: F401 - fixtures
 from tests.doubles.api_client import usual_app
+
+_EXTENSION = Path(__file__).parents[3] / "extensions" / "vscode-codechef" / "package.json"
 
 
 @pytest.fixture(scope="module")
@@ -45,3 +48,36 @@ def test_every_reference_in_the_document_leads_somewhere(document: Any):
 def test_the_document_is_printed_without_a_server(chef: Chef, document: Any):  # noqa: F811
     """For those who generate clients from it."""
     assert chef("api", "openapi").json == document
+
+
+def test_fields_that_every_answer_has_are_required_there_and_optional_where_they_are_received(
+    document: Any,
+):
+    """A generated client need not handle missing fields of answers, nor send what has a default."""
+    schemas = document["components"]["schemas"]
+    assert set(schemas["JobReport"]["required"]) == set(schemas["JobReport"]["properties"])
+    assert schemas["TrainSubagentModel"]["required"] == ["agent"]
+
+
+def test_the_editors_tools_are_current(document: Any):
+    """`make client` writes them: every use case with its fields, and what carries out."""
+    tools = json.loads(_EXTENSION.read_text(encoding="utf-8"))["contributes"]["languageModelTools"]
+    offered = {tool["name"].removeprefix("codechef_"): tool for tool in tools}
+    use_cases = {
+        path.removeprefix("/modelops/"): methods["post"]
+        for path, methods in document["paths"].items()
+        if path.startswith("/modelops/")
+    }
+    assert offered.keys() - use_cases.keys() == {"carry_out_approved"}
+    for name, operation in use_cases.items():
+        assert ("changes" in offered[name]["tags"]) == ("202" in operation["responses"])
+        reference = operation["requestBody"]["content"]["application/json"]["schema"]["$ref"]
+        taken = document["components"]["schemas"][reference.rpartition("/")[2]]
+        shown = offered[name]["inputSchema"]
+        assert _said(shown["properties"]) == _said(taken["properties"])
+        assert shown.get("required") == taken.get("required")
+
+
+def _said(properties: Any) -> dict[str, str | None]:
+    """Return what each field's description says."""
+    return {name: field.get("description") for name, field in properties.items()}

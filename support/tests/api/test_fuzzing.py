@@ -7,11 +7,9 @@ have no end are left as soon as they have begun.
 from __future__ import annotations
 
 import copy
-import subprocess
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import requests
@@ -27,12 +25,10 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 from tests.api.test_chat import register
+from tests.doubles.api_process import ApiProcess
 from tests.doubles.workspace import Workspace
 
 from agent_orchestrator.domain.roles import Role
-from agent_orchestrator.settings import own_python
-from agent_orchestrator.stores.access_tokens import AccessTokens
-from agent_orchestrator.stores.gateways import running_gateways
 from agent_orchestrator.wiring.embedded import compose
 
 pytestmark = pytest.mark.slow
@@ -48,49 +44,39 @@ SECONDS = 60
 
 @dataclass
 class Server:
-    """The API in a process of its own."""
+    """The API in a process of its own, and who may ask it."""
 
-    workspace: Workspace
-    url: str
+    process: ApiProcess
     tokens: dict[Role, str]
     document: dict[str, Any]
 
     @property
+    def workspace(self) -> Workspace:
+        """What it serves."""
+        return self.process.workspace
+
+    @property
     def log(self) -> str:
         """What it logged."""
-        return (self.workspace.folder / "api.log").read_text()
+        return self.process.log
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """Run the API over an installation with data, two versions and nothing outside of it."""
-    tmp_path = tmp_path_factory.mktemp("api")
     variables = {
         "OPENROUTER_BASE_URL": "https://openrouter.ai/api/v1",
         "HF_ENDPOINT": NOWHERE,
         "LANGSMITH_ENDPOINT": NOWHERE,
-        "CHEF_API_PORT": "0",
         "CHEF_API_RATE": "1000000",
     }
-    workspace = Workspace(tmp_path, variables)
+    workspace = Workspace(tmp_path_factory.mktemp("api"), variables)
     register(workspace)
-    found = workspace.settings()
-    tokens = AccessTokens(found.api_tokens_file)
-    roles: tuple[Role, ...] = ("viewer", "operator", "approver", "admin")
-    bearers = {role: tokens.add(role, role, 0.0) for role in roles}
-    command = (own_python(), "-m", "agent_orchestrator.api.process")
-    with (tmp_path / "api.log").open("wb") as log:
-        process = subprocess.Popen(command, env=workspace.variables, stderr=log, cwd=tmp_path)
-    try:
-        while not (listening := running_gateways(found.api_dir)):
-            assert process.poll() is None, (tmp_path / "api.log").read_text()
-            time.sleep(0.05)
-        url = listening[0].url
-        document = requests.get(f"{url}/openapi.json", timeout=SECONDS).json()
-        yield Server(workspace, url, bearers, document)
-    finally:
-        process.terminate()
-        process.wait(60)
+    api = ApiProcess(workspace)
+    bearers = {role: api.token(role, role) for role in get_args(Role)}
+    with api.running():
+        document = requests.get(f"{api.url}/openapi.json", timeout=SECONDS).json()
+        yield Server(api, bearers, document)
 
 
 def pointed(document: dict[str, Any], values: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
@@ -138,7 +124,7 @@ def attack(
             def send(case: Any) -> None:
                 nonlocal sent
                 sent += 1
-                asked = case.as_transport_kwargs(base_url=server.url, headers=headers)
+                asked = case.as_transport_kwargs(base_url=server.process.url, headers=headers)
                 with requests.request(**asked, timeout=SECONDS, stream=True) as answer:
                     if not answer.headers["Content-Type"].startswith("text/event-stream"):
                         assert answer.content is not None

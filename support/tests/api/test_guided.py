@@ -1,66 +1,28 @@
 """From a complaint to a canary over HTTP: a model really trained, two people, a killed server."""
 
-import asyncio
-import os
 import shutil
-import signal
-import socket
-import sys
-from asyncio.subprocess import Process
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from tests.doubles import workshop
+from tests.doubles.api_process import ApiProcess
 from tests.doubles.complaints import COMPLAINT, mostly_wrong
 from tests.doubles.sse import SseEvent, following
 from tests.doubles.workspace import Workspace
 
 from agent_orchestrator.domain.roles import Role
-from agent_orchestrator.stores.access_tokens import AccessTokens
 from agent_orchestrator.stores.models_yaml import ModelsYaml
 
 
-class Server:
-    """The API in a process of its own, over a workspace that outlives it."""
+class Server(ApiProcess):
+    """The API in a process of its own, for an operator and an approver."""
 
     def __init__(self, workspace: Workspace) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port: int = free.getsockname()[1]
-        self.workspace = workspace
-        self.url = f"http://127.0.0.1:{self.port}"
-        tokens = AccessTokens(workspace.settings().api_tokens_file)
+        super().__init__(workspace)
         people: dict[str, Role] = {"ada": "operator", "bob": "approver"}
-        self._bearers = {name: tokens.add(name, role, 0.0) for name, role in people.items()}
-
-    @asynccontextmanager
-    async def running(self) -> AsyncIterator[Process]:
-        """Run it until the block ends; then kill it as SIGKILL does."""
-        variables = {**self.workspace.variables, "CHEF_API_PORT": str(self.port)}
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "agent_orchestrator.api.process", env=variables
-        )
-        try:
-            await self._ready(process)
-            yield process
-        finally:
-            if process.returncode is None:
-                os.kill(process.pid, signal.SIGKILL)
-            await process.wait()
-
-    async def _ready(self, process: Process) -> None:
-        async with httpx.AsyncClient(base_url=self.url) as http:
-            while process.returncode is None:
-                try:
-                    if (await http.get("/ready")).status_code == httpx.codes.OK:
-                        return
-                except httpx.TransportError:
-                    pass
-                await asyncio.sleep(0.1)
-        pytest.fail(f"The API ended with {process.returncode}.")
+        self._bearers = {name: self.token(name, role) for name, role in people.items()}
 
     def person(self, name: str) -> httpx.AsyncClient:
         """Return somebody's client."""
@@ -106,7 +68,7 @@ async def test_from_a_complaint_to_a_canary(workspace: Workspace):
     """The server is killed while the approval waits; somebody else answers; the next one acts."""
     async with mostly_wrong(workspace) as examples:
         server = Server(workspace)
-        async with server.running(), server.person("ada") as ada:
+        async with server.until_killed(), server.person("ada") as ada:
             assert "no data set for feature_dev" in told(await said(ada, COMPLAINT, "better"))
             built = await said(ada, f"From {examples}, please.", "better")
             assert only(built, "result")["use_case"] == "build_dataset"
@@ -132,11 +94,11 @@ async def test_from_a_complaint_to_a_canary(workspace: Workspace):
             refused = await ada.post(f"{approval}/answer", json={"approve": True})
             assert refused.status_code == httpx.codes.FORBIDDEN
 
-        async with server.running(), server.person("bob") as bob:
+        async with server.until_killed(), server.person("bob") as bob:
             answered = await bob.post(f"{approval}/answer", json={"approve": True})
             assert answered.json()["approver"] == "bob"
 
-        async with server.running(), server.person("ada") as ada:
+        async with server.until_killed(), server.person("ada") as ada:
             given = {"approval_id": asked["approval_id"]}
             async with following(ada, "POST", "/chat/better/resume", json=given) as events:
                 deployed = only([event async for event in events], "result")["result"]

@@ -89,7 +89,9 @@ async def test_a_stream_ends_when_the_server_does(api: Api, url: str):
         assert [event async for event in events] == []
 
 
-@pytest.mark.parametrize("job_id", ["..", "../../etc", "%2e%2e%2fx", "a b", "x" * 200, "job_none"])
+@pytest.mark.parametrize(
+    "job_id", ["%2e%2e", "../../etc", "%2e%2e%2fx", "a b", "x" * 200, "job_none"]
+)
 async def test_an_id_is_no_path(api: Api, job_id: str):
     """What is no id, and what is not there, is refused."""
     for path in ("", "/log", "/losses", "/events"):

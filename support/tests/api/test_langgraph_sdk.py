@@ -1,6 +1,8 @@
 """LangGraph's own client against our server: threads, runs, interrupts and their resumption."""
 
+import asyncio
 from collections.abc import AsyncIterator
+from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
 import pytest
@@ -9,7 +11,12 @@ from langgraph_sdk.client import LangGraphClient
 from langgraph_sdk.errors import ConflictError, NotFoundError, PermissionDeniedError
 from tests.api.test_chat import DEPLOY, register
 from tests.doubles.api_client import Api, listening
+from tests.doubles.openai_server import OpenAIServer, Reply
 
+from agent_orchestrator.stores.database import Database
+from agent_orchestrator.stores.turns import Begun, Ended, TurnStore
+
+SLOW = Reply("word " * 500, between=0.05)
 LIST = {"messages": [{"role": "user", "content": "list the models of code_review"}]}
 ASK = {"messages": [{"role": "user", "content": DEPLOY}]}
 
@@ -72,6 +79,10 @@ async def test_an_interrupt_is_resumed_by_a_command(api: Api, url: str):
         approval_id = interrupt["value"]["approval_id"]
         shown = await client.threads.get(thread_id)
         assert shown["status"] == "interrupted"
+        idle = [await client.threads.create() for _ in range(2)]
+        assert [await client.threads.search(status="interrupted", limit=1)] == [[shown]]
+        newer = await client.threads.search(status="idle", limit=1, offset=1)
+        assert [one["thread_id"] for one in newer] == [idle[0]["thread_id"]]
         assert [one for several in shown["interrupts"].values() for one in several] == [interrupt]
         forged: Any = {"resume": {"approval_id": approval_id, "approved": True}}
         again: Any = await client.runs.wait(thread_id, "chef", command=forged)
@@ -118,6 +129,8 @@ async def test_threads_are_searched_noted_and_forgotten(api: Api, url: str):
         await client.threads.create(metadata={"project": "y"})
         found = await other.threads.search(metadata={"project": "x"})
         assert [one["thread_id"] for one in found] == ["mine"]
+        named = await other.threads.search(ids=["mine", "none"], limit=1)
+        assert [one["thread_id"] for one in named] == ["mine"]
         noted = await client.threads.update("mine", metadata={"starred": True})
         assert noted["metadata"] == {"project": "x", "starred": True}
         with pytest.raises(PermissionDeniedError, match="operator"):
@@ -167,3 +180,68 @@ async def test_the_caller_is_who_bears_the_token_whatever_the_configuration_says
     answer = (await api["viewer"].post(f"/threads/{thread}/runs/wait", json=given)).json()
     assert answer["__error__"]["error"] == "Forbidden"
     assert await api.services.embedded.coordinator.pending_approvals() == []
+
+
+async def test_a_run_waits_for_another_processes_turn_or_is_refused(api: Api, url: str):
+    """As ``multitask_strategy`` says; the thread is busy meanwhile, and cannot be deleted."""
+    turns = TurnStore(Database(api.workspace.settings().database), 60.0)
+    async with sdk(api, url) as client:
+        thread_id = (await client.threads.create())["thread_id"]
+        turns.change([Begun(thread_id, "another process", waits=False)])
+        for kind in ("", "/wait", "/stream"):
+            given = {"input": LIST, "multitask_strategy": "reject"}
+            refused = await api["operator"].post(f"/threads/{thread_id}/runs{kind}", json=given)
+            assert refused.status_code == 409
+            assert "Wait for its end" in refused.json()["remedy"]
+        assert (await client.threads.get(thread_id))["status"] == "busy"
+        with pytest.raises(ConflictError):
+            await client.threads.delete(thread_id)
+        run = await client.runs.create(thread_id, "chef", input=LIST)
+        turns.change([Ended(thread_id, "another process")])
+        values: Any = await client.runs.join(thread_id, run["run_id"])
+        assert values["messages"]
+        assert (await client.threads.get(thread_id))["status"] == "idle"
+
+
+@asynccontextmanager
+async def telling_a_story(api: Api, url: str) -> AsyncIterator[tuple[LangGraphClient, Any]]:
+    """Give a run whose model goes on writing although its listener has left."""
+    async with OpenAIServer(SLOW) as server, sdk(api, url) as client:
+        api.workspace.serve_elsewhere(supervisor=server.url)
+        thread = (await client.threads.create())["thread_id"]
+        story: Any = {"messages": [{"role": "user", "content": "Tell me a story"}]}
+        run: dict[str, str] = {"thread_id": thread}
+        parts = client.runs.stream(thread, "chef", input=story, stream_mode="messages-tuple")
+        async with aclosing(parts):  # type: ignore[type-var]  # it is a generator
+            async for part in parts:
+                run.update({"run_id": part.data["run_id"]} if part.event == "metadata" else {})
+                if part.event == "messages":
+                    break
+        yield client, run
+        async with asyncio.timeout(10):
+            await server.client_left.wait()
+
+
+async def test_a_run_goes_on_without_its_listener_until_it_is_cancelled(api: Api, url: str):
+    """Its record says so, and how it ended."""
+    async with telling_a_story(api, url) as (client, run):
+        assert (await client.runs.get(**run))["status"] == "running"
+        await client.runs.cancel(**run)
+        await client.runs.join(**run)
+        assert (await client.runs.get(**run))["status"] == "error"
+
+
+async def test_a_run_that_waits_for_another_one_is_joined_to_its_own_end(api: Api, url: str):
+    """The end of the one before it is not taken for its own."""
+    async with telling_a_story(api, url) as (client, run):
+        later = await client.runs.create(run["thread_id"], "chef", input=LIST)
+        ids = (run["thread_id"], later["run_id"])
+        async with aclosing(client.runs.join_stream(*ids)) as parts:  # type: ignore[type-var]  # as above
+            assert (await anext(parts)).event == "metadata"
+        joining = asyncio.create_task(client.runs.join(*ids))
+        assert (await client.runs.get(*ids))["status"] == "running"
+        await client.runs.cancel(**run)
+        values: Any = await joining
+    said = [one["content"] for one in values["messages"] if one["type"] == "human"]
+    assert said[-1] == LIST["messages"][0]["content"]
+    assert values["messages"][-1]["type"] == "ai"

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from contest.contestants import CONTESTANTS
 from contest.measure import QUICK, Result, Spread
 from contest.report import Row, document, standing, table, with_summary
@@ -67,6 +68,7 @@ def test_the_page_shows_the_results_that_are_kept() -> None:
     assert with_summary(page, kept) == page
 
 
+@pytest.mark.slow
 def test_the_benchmark_measures_our_router_and_gateway(tmp_path: Path) -> None:
     """A quick run drives both against its mock, without a failed request, and writes its JSON."""
     out = tmp_path / "router.json"

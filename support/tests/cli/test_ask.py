@@ -114,6 +114,23 @@ def test_slots_become_the_requests_fields(intent: Intent, expected: dict[str, An
     assert request_values(intent) == expected
 
 
+@pytest.mark.parametrize(
+    ("sentence", "expected"),
+    [
+        ("Train feature_dev on a data set of 500 examples", {"agent": "feature_dev"}),
+        ("build a data set of 500 examples for docs", {"agent": "documentation"}),
+        ("evaluate cicd v1.1.0 on 500 samples", {"agent": "cicd", "candidate": "v1.1.0"}),
+        (
+            "collect 500 successful traces for cicd",
+            {"agent": "cicd", "filters": {"success": True}},
+        ),
+    ],
+)
+def test_a_wished_size_is_no_filter(sentence: str, expected: dict[str, Any]):
+    """It is what every use case of examples calls ``max_examples``."""
+    assert request_values(parse(sentence)) == {**expected, "max_examples": 500}
+
+
 def test_the_last_days_are_those_since_a_date():
     """Examples of the last week are chosen by when they were made, and by nothing else."""
     intent = parse("assemble a dataset for CI/CD from the last 7 days, feedback at least 0.8")

@@ -53,9 +53,9 @@ def check(
         (
             "promote feature_dev --percent 140",
             2,
-            ("percent:", "(got '140')", "next step when left out"),
+            ("percent:", "(got 140)", "next step when left out"),
         ),
-        ("simulate canary --weight 140", 2, ("weight:", "(got '140')", "About 'weight'")),
+        ("simulate canary --weight 140", 2, ("weight:", "(got 140)", "About 'weight'")),
         ("simulate canary --stable-rate lots", 2, ("stable_rate:", "(got 'lots')")),
         (
             "evaluate feature_dev --candidate ../../etc/passwd",

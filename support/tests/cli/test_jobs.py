@@ -37,13 +37,13 @@ def test_a_training_is_followed_to_its_version(chef: Chef):
 
 
 def test_people_see_the_estimate_and_the_version(chef: Chef):
-    """In two lines, before and after."""
+    """In a line each, before and after."""
     done = chef(*TRAIN, "--wait")
     assert done.code == 0, done.err
-    first, second, third = done.out.splitlines()
+    first, second = done.out.splitlines()
     assert first.startswith("Training local/code-chef-code-review-")
-    assert second.startswith("Estimate: ")
-    assert third.endswith("loss 0.6667, registered as v1.0.0.")
+    assert first.endswith(" min, $0.00.")
+    assert second.endswith("loss 0.6667, registered as v1.0.0.")
 
 
 def test_trackio_is_asked_for_by_configuration(
@@ -105,7 +105,7 @@ def test_a_running_job_can_be_cancelled_once(chef: Chef, workspace: Workspace):
     assert f"Error: Job {job_id} ended as cancelled." in done.err
     again = chef("cancel", job_id)
     assert again.code == 1
-    assert again.err == f"Error: Job {job_id} has ended already: cancelled.\n"
+    assert again.err.startswith(f"Error: Job {job_id} has ended already: cancelled. ")
 
 
 @pytest.mark.parametrize("end", ["failed", "cancelled"])
@@ -125,7 +125,7 @@ def test_a_training_that_was_cut_off_goes_on(chef: Chef, workspace: Workspace, e
     assert done.json["version"] == "v1.0.0"
     again = chef("resume", job_id)
     assert again.code == 1
-    assert again.err == f"Error: Job {job_id} is completed: there is nothing to resume.\n"
+    assert again.err.startswith(f"Error: Job {job_id} is completed: there is nothing to resume. ")
 
 
 def test_the_list_says_how_jobs_stand_now(chef: Chef):
@@ -257,9 +257,13 @@ def test_a_dry_run_says_what_the_estimate_rests_on(chef: Chef):
 
 def test_a_production_run_wants_a_demo_first(chef: Chef):
     """Or a reason, which whoever approves reads."""
-    refused = chef(*TRAIN, "--mode", "production", "--dry-run")
+    priced = chef(*TRAIN, "--mode", "production", "--dry-run")
+    assert (priced.code, "Cost: $0.00" in priced.out) == (0, True)
+    assert "Not yet: No run by sft of a tiny-code model on local" in priced.out
+    refused = chef(*TRAIN, "--mode", "production")
     assert refused.code == 2
     assert "--mode demo" in refused.err
+    assert "Afterwards: A production run, on" in chef(*TRAIN, "--dry-run").out
     forced = chef(*TRAIN, "--mode", "production", "--override-reason", "known well", "--dry-run")
     assert "Without a demo run: known well" in forced.out
 

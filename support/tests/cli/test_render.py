@@ -229,7 +229,7 @@ REHEARSED = RolledBack(agent="cicd", version=None, model="acme/one", seconds=0.1
                 progress_pct=41.0,
                 evaluation=EVALUATION,
             ),
-            ("Job job_1 (evaluation, cicd): running, 41 %.", "Recommendation: deploy_canary"),
+            ("Job job_1 (evaluation for cicd): running, 41 %.", "Recommendation: deploy_canary"),
         ),
         (
             BreakerReset(agent="cicd", arm="stable", health="open"),

@@ -78,7 +78,7 @@ def eventually(look: Callable[[], T], patience: float) -> T:
 def langsmith_double() -> Iterator[LangSmithPeer]:
     """Run the double."""
     with LangSmith() as service:
-        yield from _peer(Client(api_url=service.url, api_key=KEY), patience=5)
+        yield from _peer(Client(api_url=service.url, api_key=KEY), patience=60)
 
 
 @contextmanager

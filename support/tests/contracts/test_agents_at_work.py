@@ -9,6 +9,7 @@ from langchain_core.messages import HumanMessage
 from tests.agents.samples import sample_repository
 from tests.doubles.workspace import Workspace
 
+from agent_orchestrator.agents._shared.review_loop import ReviewedWork
 from agent_orchestrator.domain.verdict import Verdict
 from agent_orchestrator.settings import load_settings
 from agent_orchestrator.stores.database import Database
@@ -34,5 +35,6 @@ async def test_the_models_of_the_team_mend_a_failing_test(tmp_path: Path):
     async with open_team(workspace.settings(), database) as team:
         done = await team.review_loop(root).run([HumanMessage(TASK)])
     database.close()
+    assert isinstance(done, ReviewedWork)
     assert done.verdict is Verdict.PASS, done.report()
     assert (root / "test_stats.py").read_text() == tests

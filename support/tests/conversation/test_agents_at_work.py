@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,51 @@ async def test_a_sentence_becomes_a_reviewed_change(
     arms = {r.outcome.request_id: r.outcome.arm for r in store.outcomes_after(ROLLOUT, 0, 100)}
     database.close()
     assert [(j.arm, j.score) for j in judged] == [(arms[message.request_id], 1.0)]
+
+
+@pytest.mark.slow
+async def test_odd_answers_of_models_do_not_end_a_piece_of_work(
+    workspace: Workspace, tmp_path: Path
+):
+    """Empty, cut off, unreadable, for tools that are none, in pieces: the change is made anyway.
+
+    Whoever streams a conversation gets calls in pieces; the halves of a file are not written.
+    """
+    root = sample_repository(tmp_path / "sample")
+    workspace.variables["CHEF_WORKSPACE"] = str(root)
+    workspace.variables["CHEF_STATE"] = str(tmp_path / "state")
+    (workspace.config / "agents" / "workspace.yaml").write_text(RULES)
+    writing = call("write_file", path="stats.py", text=MENDED)
+    (function,) = (one["function"] for one in writing.tool_calls)
+    half = {
+        **writing.tool_calls[0],
+        "function": {**function, "arguments": function["arguments"][:60]},
+    }
+    odd = {
+        "feature_dev": [
+            Reply(""),
+            Reply("", tool_calls=[half], finish_reason="length", pieces=2),
+            call("rewrite_everything"),
+            call("write_file", path="stats.py"),
+            Reply("Let me", finish_reason="length"),
+            replace(writing, pieces=5),
+        ],
+        "code_review": [call("Review", accepted="perhaps"), Reply("")],
+    }
+
+    def script(body: Mapping[str, Any]) -> Reply:
+        left = odd.get(body["model"].removeprefix("acme/"))
+        return left.pop(0) if left else answer(body)
+
+    async with OpenAIServer(script) as server:
+        workspace.serve_elsewhere(
+            **dict.fromkeys(("supervisor", "feature_dev", "code_review"), server.url)
+        )
+        async with open_orchestrator(workspace.settings()) as chef:
+            events = await say(chef, ASKED)
+    assert (root / "stats.py").read_text() == MENDED
+    assert "The change was accepted." in texts(events)
+    assert not [e for e in events if isinstance(e, Problem)]
 
 
 async def test_who_may_only_look_sets_no_agent_to_work(team: Orchestrator, tmp_path: Path):

@@ -33,7 +33,7 @@ async def test_what_is_no_modelops_says_plainly_that_it_needs_a_model(orchestrat
 async def test_a_question_asked_back_is_answered_in_the_next_turn(orchestrator: Orchestrator):
     """What is known already is kept."""
     events = await say(orchestrator, "Show me the models")
-    assert ending(events).waiting == "answer"
+    assert (ending(events).waiting, ending(events).replies) == ("answer", ["no"])
     events = await say(orchestrator, "cicd")
     assert [e.result["agent"] for e in events if isinstance(e, UseCaseResult)] == ["cicd"]
 
@@ -146,7 +146,7 @@ async def test_of_two_who_resume_at_once_one_acts(orchestrator: Orchestrator):
     )
     assert sorted(type(one) is list for one in both) == [False, True]
     assert [type(one) for one in both if not isinstance(one, list)] == [ConflictError]
-    assert not orchestrator.conversation.is_busy("t1")
+    assert not await orchestrator.conversation.is_busy("t1")
 
 
 async def test_who_stops_listening_ends_no_turn(orchestrator: Orchestrator):

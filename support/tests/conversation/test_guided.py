@@ -8,9 +8,9 @@ from tests.conversation.conftest import ADA, BOB, asked_for, ending, resume, say
 from tests.doubles.complaints import COMPLAINT, mostly_wrong
 from tests.doubles.workspace import Workspace
 
-from agent_orchestrator.conversation.events import Problem, Progress, UseCaseResult
+from agent_orchestrator.conversation.events import Progress, UseCaseResult
 from agent_orchestrator.stores.models_yaml import ModelsYaml
-from agent_orchestrator.wiring.orchestrator import open_orchestrator
+from agent_orchestrator.wiring.orchestrator import Orchestrator, open_orchestrator
 
 
 @pytest.fixture
@@ -62,6 +62,26 @@ async def test_from_a_complaint_to_a_canary(workspace: Workspace, examples: Path
     assert [arm.weight for arm in rollout.arms] == [80, 20]
 
 
+async def test_a_training_that_lacks_its_data_set_is_gone_on_with_as_it_was_wished(
+    orchestrator: Orchestrator, workspace: Workspace
+):
+    """The size of the training is no limit of the data set; a no ends the wish."""
+    source = workspace.write_examples()
+    events = await say(orchestrator, "train code_review with at least 40 examples")
+    assert "There is no data set for code_review yet" in texts(events)
+    assert "at most" not in texts(events)
+    events = await say(orchestrator, f"From {source}, please.")
+    assert "48 train, 12 eval" in texts(events)
+    assert "Shall I try a demo training of code_review" in texts(events)
+    state = await orchestrator.graph.aget_state({"configurable": {"thread_id": "t1"}})
+    assert state.values["proposal"]["values"]["max_examples"] == 40
+
+    await say(orchestrator, "train cicd with at least 40 examples")
+    await say(orchestrator, "no")
+    state = await orchestrator.graph.aget_state({"configurable": {"thread_id": "t1"}})
+    assert (state.values["proposal"], state.values["postponed"]) == (None, None)
+
+
 async def test_an_existing_data_set_is_found(workspace: Workspace):
     """Then the demo run is offered at once; another choice is looked into before it is offered."""
     dataset = workspace.build_dataset().id
@@ -69,10 +89,12 @@ async def test_an_existing_data_set_is_found(workspace: Workspace):
         events = await say(here, "code_review misses defects, train it better")
         assert types(events) == ["said", "message", "end"]
         assert dataset in texts(events)
+        assert "A production run, on " in texts(events)
         assert "Shall I?" in texts(events)
         events = await say(here, "production")
-        (problem,) = (e for e in events if isinstance(e, Problem))
-        assert "--mode demo" in problem.remedy
+        assert "production run, this machine" in texts(events)
+        assert "a production run should not be the first" in texts(events)
+        assert "Shall I make the demo run first, then?" in texts(events)
         assert "leave it" in texts(await say(here, "no"))
         assert "Nothing is proposed" in texts(await say(here, "yes"))
 

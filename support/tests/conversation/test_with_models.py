@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from tests.conversation.conftest import BOB, asked_for, ending, resume, say, texts, types
 from tests.doubles.openai_server import AGENTS, OpenAIServer, Reply
-from tests.doubles.workspace import Workspace
+from tests.doubles.workspace import Workspace, eventually
 
 from agent_orchestrator.agents.infrastructure.modelops.registry import ModelRegistry
 from agent_orchestrator.conversation.events import (
@@ -121,6 +121,37 @@ async def test_a_person_judges_work_by_the_request_that_its_message_names(
     await team.team.models.outcomes.add_feedback(given)
     state = await team.graph.aget_state({"configurable": {"thread_id": "t1"}})
     assert state.values["messages"][-1].response_metadata["request_id"] == message.request_id
+
+
+async def test_the_next_turn_finds_the_models_that_are_there_by_then(
+    workspace: Workspace, server: OpenAIServer, script: Script
+):
+    """Agents whose models are named, or can no longer answer, while the process runs."""
+    script["supervisor"] = routed(("documentation", "describe f"), answer="Nobody can.")
+    script["documentation"] = lambda _: Reply("f does nothing.")
+    script["infrastructure"] = lambda _: Reply("I see.")
+    without = workspace.models_yaml.read_text(encoding="utf-8")
+    async with open_orchestrator(workspace.settings()) as chef:
+        models = chef.team.models
+        assert "needs a language model" in texts(await say(chef, "Describe f"))
+        workspace.serve_elsewhere(
+            **dict.fromkeys(("supervisor", "documentation", "infrastructure"), server.url)
+        )
+        await eventually(lambda: models.obstacle("documentation") is None)
+        assert texts(await say(chef, "Describe f")) == "f does nothing."
+        script["supervisor"] = routed(("infrastructure", "what is that?"))
+        assert texts(await say(chef, "What is that?")) == "I see."
+        script["supervisor"] = routed(("documentation", "describe f"), answer="Nobody can.")
+        text = workspace.models_yaml.read_text(encoding="utf-8")
+        workspace.models_yaml.write_text(
+            text.replace("documentation: acme/documentation", "documentation: acme/elsewhere"),
+            encoding="utf-8",
+        )
+        await eventually(lambda: models.obstacle("documentation") is not None)
+        assert texts(await say(chef, "Describe f")) == "Nobody can."
+        workspace.models_yaml.write_text(without, encoding="utf-8")
+        await eventually(lambda: models.obstacle("supervisor") is not None)
+        assert "needs a language model" in texts(await say(chef, "Describe f"))
 
 
 async def test_a_server_of_tools_that_cannot_be_reached_is_said(

@@ -113,6 +113,7 @@ def run(
     return None
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("rate", [0.5, 0.8, 0.95])
 def test_an_equal_candidate_is_seldom_accused(rate: float) -> None:
     """300 rollouts, looked at after each of 1,000 candidate requests: at most 5 % ever reach 20."""
@@ -123,6 +124,7 @@ def test_an_equal_candidate_is_seldom_accused(rate: float) -> None:
     assert alarms / 300 <= 0.05
 
 
+@pytest.mark.untraced
 def test_a_better_candidate_is_never_accused() -> None:
     """One-sided: 60 rollouts of a candidate 10 points better raise no alarm."""
     chance = dice(12)
@@ -228,6 +230,7 @@ def test_a_reference_that_cannot_be_undercut_is_refused(rate: float) -> None:
         OneSampleEProcess(rate)
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("null_rate", [0.5, 0.9])
 def test_a_candidate_at_the_reference_is_seldom_accused(null_rate: float) -> None:
     """300 runs of 1,000 requests at exactly the reference: at most 5 % ever reach 20."""

@@ -300,6 +300,7 @@ def test_what_the_stable_arm_still_finishes_changes_no_reference() -> None:
     assert of(evidence.verdict(1000.0), "quality").stable_rate == 0.9
 
 
+@pytest.mark.untraced
 def test_an_equal_candidate_survives_the_guard_period() -> None:
     """150 rollouts, 1,000 judgements each: the lower bound and the margin keep alarms rare."""
     chance = random.Random(17)  # noqa: S311 - a simulation
@@ -533,6 +534,7 @@ def test_clients_who_leave_both_arms_alike_hold_nothing_up() -> None:
     assert fold(records, policy).verdict(2000.0).verdict is Verdict.PASS
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize(
     ("slower", "patience"),
     [(1.0, (0.5, 2.0)), (1.25, (0.5, 60.0)), (1.25, (2.0, 2.0))],

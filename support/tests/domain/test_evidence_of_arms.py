@@ -110,6 +110,7 @@ def test_without_pairs_a_shadow_does_not_pass() -> None:
     assert verdict.reason == ("preference: the first look needs 20 judged pairs; this step has 0.")
 
 
+@pytest.mark.untraced
 def test_an_equal_shadow_is_seldom_accused() -> None:
     """200 shadows of 500 pairs each, looked at after each: at most alpha of them."""
     chance = random.Random(5)  # noqa: S311 - a simulation
@@ -141,6 +142,7 @@ def test_not_worse_is_not_better() -> None:
     assert "not proven that candidate is better" in verdict.reason
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("good", [0.5, 0.9])
 def test_an_ab_test_of_equal_arms_is_seldom_decided(good: float) -> None:
     """150 tests of 600 requests, looked at after each: at most alpha, on both sides together."""

@@ -385,6 +385,7 @@ def test_joined_words_are_no_repositories(pair: str):
     )
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize(
     "piece",
     [

@@ -95,6 +95,7 @@ def evidence(slowness: float, requests: int, chance: random.Random) -> Iterator[
             yield process.peak
 
 
+@pytest.mark.untraced
 def test_a_candidate_as_slow_as_it_may_be_is_seldom_accused() -> None:
     """200 rollouts at exactly the tolerance, looked at 500 times: at most 5 % ever reach 20."""
     chance = dice(21)

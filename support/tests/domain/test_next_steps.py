@@ -4,7 +4,13 @@ from typing import Any
 
 import pytest
 
-from agent_orchestrator.domain.next_steps import EndedJob, after_job, without_dataset
+from agent_orchestrator.domain.next_steps import (
+    EndedJob,
+    after_job,
+    instead,
+    with_dataset,
+    without_dataset,
+)
 
 
 def ended(kind: str, status: str = "completed", **more: Any) -> EndedJob:
@@ -83,7 +89,7 @@ def test_nothing_is_proposed_where_a_person_has_to_think(job: EndedJob):
 @pytest.mark.parametrize(
     ("agent", "langsmith", "values", "said"),
     [
-        ("cicd", True, {}, "LangSmith"),
+        ("cicd", True, {"source": "langsmith"}, "LangSmith"),
         ("code_review", False, {"source": "stdlib-defects"}, "standard library"),
         ("cicd", False, {}, "Where are examples"),
     ],
@@ -95,3 +101,25 @@ def test_a_missing_data_set_is_offered_from_what_there_is(
     proposal = without_dataset(agent, langsmith=langsmith)
     assert proposal.values == {"agent": agent, **values}
     assert said in proposal.question
+
+
+def test_a_training_that_lacked_its_data_set_is_offered_as_it_was_wished():
+    """On the data set that was built; a demo run where nothing else was said."""
+    wished = {"agent": "cicd", "method": "dpo", "max_examples": 200, "dry_run": True}
+    proposal = with_dataset("cicd", "d1", wished)
+    own = {"agent": "cicd", "method": "dpo", "max_examples": 200}
+    assert proposal.values == {**own, "dataset": "d1", "mode": "demo"}
+    assert "demo" in proposal.question
+    production = with_dataset("cicd", "d1", {"agent": "cicd", "mode": "production"})
+    assert production.values["mode"] == "production"
+    assert "demo" not in production.question
+    assert with_dataset("cicd", "d1", {}).values["mode"] == "demo"
+
+
+def test_a_production_training_that_is_objected_to_begins_with_the_demo():
+    """Of the same; nothing is proposed in the place of anything else."""
+    wanted = {"agent": "feature_dev", "dataset": "d1", "mode": "production"}
+    proposal = instead("train_subagent_model", wanted)
+    assert proposal is not None
+    assert proposal.values == {**wanted, "mode": "demo"}
+    assert instead("search_hyperparameters", wanted) is None

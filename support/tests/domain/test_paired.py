@@ -293,3 +293,19 @@ def test_a_p_value_that_does_not_exist_is_refused(t: float, df: int) -> None:
     """The message names both numbers."""
     with pytest.raises(InputError):
         two_sided_p(t, df)
+
+
+@given(st.lists(st.sampled_from([-1.0, 0.0, 1.0]), min_size=2, max_size=12))
+def test_no_difference_of_scores_is_thought_possible_that_is_not(differences: list[float]):
+    """The interval ends at ±1; that decides nothing else, and the mean stays inside."""
+    clusters = range(len(differences))
+    cut = Paired(differences, clusters).test()
+    whole = paired_difference(differences, clusters)
+    assert (cut.mean, cut.supported, cut.examples_needed) == (
+        whole.mean,
+        whole.supported,
+        whole.examples_needed,
+    )
+    if cut.interval is not None:
+        low, high = cut.interval
+        assert -1.0 <= low <= cut.mean <= high <= 1.0

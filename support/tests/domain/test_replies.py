@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent_orchestrator.domain.intents import parse
+from agent_orchestrator.domain.intents import Intent, parse
 from agent_orchestrator.domain.next_steps import Proposal, without_dataset
 from agent_orchestrator.domain.replies import (
     Declined,
@@ -14,6 +14,7 @@ from agent_orchestrator.domain.replies import (
     Unclear,
     Wish,
     read_reply,
+    short_answers,
 )
 
 DEMO = Proposal("train_subagent_model", {"agent": "feature_dev", "mode": "demo"}, "Shall I?")
@@ -142,3 +143,22 @@ def test_no_text_breaks_the_reader(text: str):
         assert any(
             word in text.lower() for word in ("y", "o", "sure", "fine", "agree", "ab", "co", "pr")
         )
+
+
+@pytest.mark.parametrize(
+    ("proposal", "asked", "words"),
+    [
+        (DEMO, None, ("yes", "no")),
+        (without_dataset("cicd", langsmith=True), None, ("yes", "no")),
+        (BUILD, None, ("no",)),
+        (None, parse("train"), ("no",)),
+        (None, None, ()),
+    ],
+)
+def test_what_is_open_offers_the_words_that_answer_it(
+    proposal: Proposal | None, asked: Intent | None, words: tuple[str, ...]
+):
+    """A yes is offered only where it is enough; each offered word is understood."""
+    assert short_answers(proposal, asked) == words
+    for word in words:
+        assert isinstance(read_reply(word, TOPIC, proposal, asked), Wish | Declined)

@@ -134,6 +134,7 @@ def test_counts_and_looks_that_cannot_be_are_refused(
         look(counts[:2], counts[2:], number)
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("stable_rate", [0.55, 0.85, 0.95])
 def test_a_candidate_worse_by_the_margin_seldom_passes(stable_rate: float) -> None:
     """1,000 rollouts of five looks: at most α = 5 % pass, with the slack of the simulation."""

@@ -1,6 +1,7 @@
 """What each strategy does with the traffic, decided by values alone."""
 
 from dataclasses import replace
+from typing import get_args
 
 import pytest
 from hypothesis import given
@@ -20,6 +21,7 @@ from agent_orchestrator.domain.rollout import (
 from agent_orchestrator.domain.rollout_machine import advance, line_up, promote, start
 from agent_orchestrator.domain.routing import Strategy, choose_arm
 from agent_orchestrator.domain.strategies import moves
+from agent_orchestrator.domain.strategies.names import DESCRIPTIONS, parse_strategy
 from agent_orchestrator.domain.verdict import Verdict
 from agent_orchestrator.errors import InputError
 
@@ -60,6 +62,14 @@ def says(**arms: Verdict) -> RolloutVerdict:
 def on_candidate(verdict: Verdict) -> RolloutVerdict:
     """Return a verdict on the only candidate."""
     return replace(says(candidate=verdict), verdict=verdict, reason=f"because {verdict}")
+
+
+def test_every_strategy_is_described_and_can_be_named():
+    """Doors list the descriptions: what is missing there could not be chosen."""
+    assert DESCRIPTIONS.keys() == set(get_args(Strategy))
+    for name, text in DESCRIPTIONS.items():
+        assert parse_strategy(name, RolloutPolicy())[0] == name
+        assert text.endswith(".")
 
 
 @pytest.mark.parametrize(

@@ -13,10 +13,13 @@ COMPLAINT = "@chef The feature_dev agent keeps missing error handling. Train it 
 
 
 @asynccontextmanager
-async def mostly_wrong(workspace: Workspace) -> AsyncIterator[Path]:
-    """Let something serve feature_dev that is right once in five times; return the examples."""
+async def mostly_wrong(workspace: Workspace, **others: str) -> AsyncIterator[Path]:
+    """Let something serve feature_dev that is right once in five times; return the examples.
+
+    ``others`` are agents that are served elsewhere, by the base URLs of their models.
+    """
     async with OpenAIServer(Reply("mutable-default")) as server:
-        workspace.serve_elsewhere(feature_dev=server.url)
+        workspace.serve_elsewhere(feature_dev=server.url, **others)
         rows = [
             {
                 "inputs": {"task": f"Name the defect in function number {number}."},

@@ -7,45 +7,51 @@ from __future__ import annotations
 
 import asyncio
 import json
-from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import replace
+from functools import partial
 from typing import Any, Protocol
 
+import click
 import httpx
 from click.testing import CliRunner
-from langgraph_sdk import get_client
-from langgraph_sdk.client import LangGraphClient
 from mcp import types
 from mcp.shared.memory import create_connected_server_and_client_session
 from pydantic_core import to_json
-from tests.doubles.api_client import Api, listening, opened_api
-from tests.doubles.openai_server import OpenAIServer, Reply
+from tests.doubles.api_client import opened_api
+from tests.doubles.openai_server import OpenAIServer
+from tests.doubles.sse import following
 from tests.doubles.workspace import Workspace
 
+from agent_orchestrator import errors
 from agent_orchestrator.agents.infrastructure.modelops.authorisation import Caller
 from agent_orchestrator.agents.infrastructure.modelops.coordinator import Coordinator
 from agent_orchestrator.agents.infrastructure.modelops.usecases.index import USE_CASES
 from agent_orchestrator.agents.infrastructure.modelops.usecases.requests import build_request
 from agent_orchestrator.cli import session, usecase
-from agent_orchestrator.cli.main import cli
-from agent_orchestrator.conversation.events import (
-    EVENT,
-    ApprovalNeeded,
-    End,
-    Event,
-    Problem,
-    UseCaseResult,
-)
+from agent_orchestrator.cli.main import main
 from agent_orchestrator.domain.approvals import UseCaseName
-from agent_orchestrator.errors import ApprovalRequired
+from agent_orchestrator.domain.jobs import TERMINAL
+from agent_orchestrator.domain.roles import Role
+from agent_orchestrator.errors import ApprovalRequired, ChefError
 from agent_orchestrator.mcp_server.calls import Context
 from agent_orchestrator.mcp_server.server import build_server
+from agent_orchestrator.mcp_server.tools import FOLLOW
 from agent_orchestrator.wiring.embedded import Embedded
-from agent_orchestrator.wiring.orchestrator import Orchestrator, open_orchestrator
+from agent_orchestrator.wiring.orchestrator import open_orchestrator
 
 Document = dict[str, Any]
 ADA = Caller("ada", "test", "admin")
+
+
+class Refused(Exception):  # noqa: N818 - what a door answers
+    """A door refused: what it said, message and remedy, and the error's name where it names it."""
+
+    def __init__(self, said: str, error: str | None = None) -> None:
+        super().__init__(said, error)
+        self.said = said
+        self.error = error
 
 
 class Door(Protocol):
@@ -55,7 +61,13 @@ class Door(Protocol):
     """Whom what is done there is put down to."""
 
     async def ask(self, use_case: UseCaseName, values: Mapping[str, Any]) -> Document:
-        """Have a use case carried out, approved where that is needed; return its result."""
+        """Have a use case carried out, approved where that is needed; return its result.
+
+        Raises Refused.
+        """
+
+    async def follow(self, job_id: str) -> Document:
+        """Follow a job, in the way of the door, until it has ended; return its last report."""
 
 
 class Opener(Protocol):
@@ -63,6 +75,15 @@ class Opener(Protocol):
 
     def __call__(
         self, workspace: Workspace, models: OpenAIServer
+    ) -> AbstractAsyncContextManager[Door]:
+        """Open it."""
+
+
+class OpenerOfPeople(Protocol):
+    """Opens a door that knows people, for one with a role."""
+
+    def __call__(
+        self, workspace: Workspace, models: OpenAIServer, role: Role = "admin"
     ) -> AbstractAsyncContextManager[Door]:
         """Open it."""
 
@@ -76,13 +97,22 @@ class _Embedded:
         self._coordinator = coordinator
 
     async def ask(self, use_case: UseCaseName, values: Mapping[str, Any]) -> Document:
-        request = build_request(use_case, values)
         try:
+            request = build_request(use_case, values)
             result = await self._coordinator.run(use_case, request, ADA)
         except ApprovalRequired as needed:
             await self._coordinator.answer(needed.approval_id, ADA, approve=True)
             result = await self._coordinator.resume(needed.approval_id, ADA)
+        except ChefError as error:
+            raise Refused(str(error), type(error).__name__) from error
         return result.model_dump(mode="json")
+
+    async def follow(self, job_id: str) -> Document:
+        while True:
+            report = await self.ask("monitor_training_job", {"job_id": job_id})
+            if report["status"] in TERMINAL:
+                return report
+            await asyncio.sleep(0.1)
 
 
 class _CommandLine:
@@ -98,14 +128,24 @@ class _CommandLine:
         arguments += ["--yes"] if USE_CASES[use_case].changes else []
         for name, value in values.items():
             arguments += _typed(name, value, positional=name == usecase._positional(use_case))
+        return await self._chef(arguments)
+
+    async def follow(self, job_id: str) -> Document:
+        return await self._chef(["job", job_id, "--follow", "--json"])
+
+    async def _chef(self, arguments: list[str]) -> Document:
         done = await asyncio.to_thread(
             CliRunner().invoke,
-            cli,
-            arguments,
+            click.Command("chef", callback=partial(main, arguments)),
             env=self._workspace.variables,
             catch_exceptions=False,
         )
         found: Document = json.loads(done.stdout)
+        if done.exit_code:
+            said = f"{found['message']} {found['remedy']}".strip()
+            assert done.stderr == f"Error: {said}\n"
+            assert done.exit_code == getattr(errors, found["error"]).exit_code
+            raise Refused(said, found["error"])
         return found
 
 
@@ -125,16 +165,16 @@ def _typed(name: str, value: Any, *, positional: bool) -> list[str]:
 
 
 class _Http:
-    """The HTTP API, with an administrator's token."""
+    """The HTTP API, with the token of a role."""
 
-    user = "admin"
-
-    def __init__(self, client: httpx.AsyncClient) -> None:
+    def __init__(self, client: httpx.AsyncClient, user: str) -> None:
         self._client = client
+        self.user = user
 
     async def ask(self, use_case: UseCaseName, values: Mapping[str, Any]) -> Document:
         answer = await self._client.post(f"/modelops/{use_case}", json=values)
-        assert answer.is_success, answer.text
+        if answer.is_error:
+            raise _refused(answer)
         document: Document = answer.json()
         if answer.status_code != httpx.codes.ACCEPTED:
             return document
@@ -146,19 +186,40 @@ class _Http:
         result: Document = resumed.json()["result"]
         return result
 
+    async def follow(self, job_id: str) -> Document:
+        async with following(self._client, "GET", f"/jobs/{job_id}/events") as events:
+            *_, last = [event.data async for event in events]
+        report: Document = last
+        return report
+
+
+def _refused(answer: httpx.Response) -> Refused:
+    """Return a problem (RFC 9457) as what it says."""
+    assert answer.headers["Content-Type"] == "application/problem+json", answer.text
+    problem = answer.json()
+    assert problem["status"] == answer.status_code
+    name = "".join(word.capitalize() for word in problem["title"].split())
+    return Refused(f"{problem['detail']} {problem['remedy']}".strip(), name)
+
 
 class _Mcp:
     """The MCP server; its client's user approves."""
 
     user = ADA.name
 
-    def __init__(self, embedded: Embedded) -> None:
+    def __init__(self, embedded: Embedded, caller: Caller) -> None:
         async def identify(_context: Context) -> Caller:
-            return ADA
+            return caller
 
         self._server = build_server(embedded, identify)
 
     async def ask(self, use_case: UseCaseName, values: Mapping[str, Any]) -> Document:
+        return await self._call(use_case, values)
+
+    async def follow(self, job_id: str) -> Document:
+        return await self._call(FOLLOW, {"job_id": job_id})
+
+    async def _call(self, tool: str, values: Mapping[str, Any]) -> Document:
         async def approve(
             _context: Any, _question: types.ElicitRequestParams
         ) -> types.ElicitResult:
@@ -167,101 +228,19 @@ class _Mcp:
         async with create_connected_server_and_client_session(
             self._server, elicitation_callback=approve
         ) as client:
-            result = await client.call_tool(use_case, dict(values))
-        assert not result.isError, result
-        assert result.structuredContent is not None
-        return result.structuredContent
+            result = await client.call_tool(tool, dict(values))
+        return structured(result)
 
 
-class _Talk(ABC):
-    """The graph: a scripted model calls the use case as its tool, a person agrees and approves."""
-
-    user = ADA.name
-
-    def __init__(self, coordinator: Coordinator, models: OpenAIServer) -> None:
-        self._coordinator = coordinator
-        self._models = models
-
-    @abstractmethod
-    async def _thread(self) -> str:
-        """Begin a thread."""
-
-    @abstractmethod
-    def _say(self, thread: str, text: str) -> AsyncIterator[Event]:
-        """Say something; yield what happens."""
-
-    @abstractmethod
-    def _resume(self, thread: str, approval_id: str) -> AsyncIterator[Event]:
-        """Go on after an approval; yield what happens."""
-
-    async def ask(self, use_case: UseCaseName, values: Mapping[str, Any]) -> Document:
-        thread = await self._thread()
-        route = {"pieces": [{"agent": "infrastructure", "task": "as said"}], "answer": ""}
-        answers = iter([_calling("Route", route), _calling(use_case, values)])
-        self._models.answer_with(lambda _body: next(answers, Reply("clean")))
-        turn = self._say(thread, "Do what I have in mind, please.")
-        for _ in range(3):
-            async for event in turn:
-                assert not isinstance(event, Problem), event
-                if isinstance(event, UseCaseResult) and event.use_case == use_case:
-                    return event.result
-                if isinstance(event, ApprovalNeeded):
-                    needed = event.approval_id
-                    await self._coordinator.answer(needed, ADA, approve=True)
-                    turn = self._resume(thread, needed)
-                    break
-                if isinstance(event, End) and event.waiting == "answer":
-                    turn = self._say(thread, "yes")
-        raise AssertionError(f"{use_case} has no result.")
-
-
-class _Chat(_Talk):
-    """A conversation in this process."""
-
-    def __init__(self, orchestrator: Orchestrator, models: OpenAIServer) -> None:
-        super().__init__(orchestrator.embedded.coordinator, models)
-        self._chat = orchestrator.conversation
-        self._threads = 0
-
-    async def _thread(self) -> str:
-        self._threads += 1
-        return f"t{self._threads}"
-
-    def _say(self, thread: str, text: str) -> AsyncIterator[Event]:
-        return self._chat.send(thread, text, ADA)
-
-    def _resume(self, thread: str, approval_id: str) -> AsyncIterator[Event]:
-        return self._chat.resume(thread, approval_id, ADA)
-
-
-class _AgentServer(_Talk):
-    """The API as LangGraph's own client sees it."""
-
-    user = "admin"
-
-    def __init__(self, api: Api, client: LangGraphClient, models: OpenAIServer) -> None:
-        super().__init__(api.services.embedded.coordinator, models)
-        self._client = client
-
-    async def _thread(self) -> str:
-        return str((await self._client.threads.create())["thread_id"])
-
-    def _say(self, thread: str, text: str) -> AsyncIterator[Event]:
-        return self._run(thread, input={"messages": [{"role": "user", "content": text}]})
-
-    def _resume(self, thread: str, approval_id: str) -> AsyncIterator[Event]:
-        return self._run(thread, command={"resume": {"approval_id": approval_id}})
-
-    async def _run(self, thread: str, **given: Any) -> AsyncIterator[Event]:
-        async for part in self._client.runs.stream(thread, "chef", stream_mode="custom", **given):
-            if part.event == "custom":
-                yield EVENT.validate_python(part.data)
-        yield End(waiting="answer")  # the protocol has no word for it
-
-
-def _calling(name: str, arguments: Mapping[str, Any]) -> Reply:
-    function = {"name": name, "arguments": json.dumps(arguments)}
-    return Reply("", tool_calls=[{"id": f"call_{name}", "type": "function", "function": function}])
+def structured(result: types.CallToolResult) -> Document:
+    """Return a tool's result; raises Refused for an error, whose text and structure agree."""
+    found = result.structuredContent
+    assert found is not None, result
+    if result.isError:
+        said = f"{found['message']} {found['remedy']}".strip()
+        assert [block.text for block in result.content if block.type == "text"] == [said]
+        raise Refused(said, found["error"])
+    return found
 
 
 # In each of the installations one orchestrator runs: it is what serves.
@@ -282,32 +261,18 @@ async def command_line(workspace: Workspace, models: OpenAIServer) -> AsyncItera
 
 
 @asynccontextmanager
-async def http(workspace: Workspace, models: OpenAIServer) -> AsyncIterator[Door]:
+async def http(
+    workspace: Workspace, models: OpenAIServer, role: Role = "admin"
+) -> AsyncIterator[Door]:
     """Open the HTTP API."""
     async with opened_api(workspace) as api:
-        yield _Http(api["admin"])
+        yield _Http(api[role], role)
 
 
 @asynccontextmanager
-async def mcp(workspace: Workspace, models: OpenAIServer) -> AsyncIterator[Door]:
+async def mcp(
+    workspace: Workspace, models: OpenAIServer, role: Role = "admin"
+) -> AsyncIterator[Door]:
     """Open the MCP server."""
     async with open_orchestrator(workspace.settings()) as orchestrator:
-        yield _Mcp(orchestrator.embedded)
-
-
-@asynccontextmanager
-async def chat(workspace: Workspace, models: OpenAIServer) -> AsyncIterator[Door]:
-    """Open the conversation."""
-    async with open_orchestrator(workspace.settings()) as orchestrator:
-        yield _Chat(orchestrator, models)
-
-
-@asynccontextmanager
-async def agent_server(workspace: Workspace, models: OpenAIServer) -> AsyncIterator[Door]:
-    """Open the API for langgraph-sdk."""
-    async with (
-        opened_api(workspace) as api,
-        listening(api) as url,
-        get_client(url=url, headers=api.headers("admin")) as client,
-    ):
-        yield _AgentServer(api, client, models)
+        yield _Mcp(orchestrator.embedded, replace(ADA, role=role))

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import socket
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from typing import Any, Final, Self
 import aiohttp
 from tests.doubles.fork_server import ForkServer, Process
 from tests.doubles.openai_server import OpenAIServer, Reply
+from tests.doubles.ports import free_port
 from tests.doubles.workspace import Workspace
 
 from agent_orchestrator.agents.infrastructure.modelops.registry import ModelRegistry
@@ -57,7 +57,7 @@ class Gateway:
     """One gateway."""
 
     def __init__(self, workspace: Workspace, server: ForkServer) -> None:
-        self.port = _free_port()
+        self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._environment = {**workspace.variables, "CHEF_GATEWAY_PORT": str(self.port)}
         self._server = server
@@ -221,6 +221,18 @@ class Fleet:
             model: str = said["choices"][0]["message"]["content"]
             return Answer(model, response.headers["X-Chef-Arm"])
 
+    async def followed(self, seconds: float = 60.0) -> None:
+        """Wait until every gateway says that it serves by models.yaml as it is."""
+        begun = time.monotonic()
+        while True:
+            entry = entry_digest(await asyncio.to_thread(self.yaml.read), AGENT)
+            reports = await asyncio.to_thread(self.board.of, AGENT, time.time())
+            following = {r.process for r in reports if r.periods[-1].entry == entry}
+            if following >= {gateway.process for gateway in self.gateways}:
+                return
+            assert time.monotonic() - begun < seconds, f"only {following} follow"
+            await asyncio.sleep(0.02)
+
     async def agreement(self, seconds: float = 60.0) -> float:
         """Wait until everything that says what serves says the same; return for how long.
 
@@ -278,10 +290,3 @@ class Fleet:
         if said != [entry_digest(table, AGENT)]:
             found.append(f"{gateway.process} reports {said}, not {entry_digest(table, AGENT)}")
         return found
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

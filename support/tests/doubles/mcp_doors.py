@@ -19,12 +19,16 @@ from langchain_mcp_adapters.sessions import Connection, StdioConnection, Streama
 from langchain_mcp_adapters.tools import load_mcp_tools
 from mcp import ClientSession, StdioServerParameters, stdio_client, types
 from mcp.client.streamable_http import streamable_http_client
-from tests.doubles.doors import Document, Door
+from tests.doubles.api_client import listening, opened_api
+from tests.doubles.doors import Document, Door, Refused, structured
 from tests.doubles.openai_server import OpenAIServer
 from tests.doubles.workspace import Workspace
 
 from agent_orchestrator.cli import session as terminal
 from agent_orchestrator.domain.approvals import UseCaseName
+from agent_orchestrator.domain.roles import Role
+from agent_orchestrator.mcp_server.http import PATH
+from agent_orchestrator.mcp_server.tools import FOLLOW
 from agent_orchestrator.stores.access_tokens import AccessTokens
 from agent_orchestrator.wiring.orchestrator import open_orchestrator
 
@@ -52,10 +56,13 @@ class _Official:
         self.user = user
 
     async def ask(self, use_case: UseCaseName, values: Mapping[str, Any]) -> Document:
-        result = await self._session.call_tool(use_case, dict(values))
-        assert not result.isError, result
-        assert result.structuredContent is not None
-        return result.structuredContent
+        return await self._call(use_case, values)
+
+    async def follow(self, job_id: str) -> Document:
+        return await self._call(FOLLOW, {"job_id": job_id})
+
+    async def _call(self, tool: str, values: Mapping[str, Any]) -> Document:
+        return structured(await self._session.call_tool(tool, dict(values)))
 
 
 class _Adapters:
@@ -66,10 +73,17 @@ class _Adapters:
         self.user = user
 
     async def ask(self, use_case: UseCaseName, values: Mapping[str, Any]) -> Document:
-        asked = {"type": "tool_call", "id": "call_1", "name": use_case, "args": dict(values)}
-        message = await self._tools[use_case].ainvoke(asked)
+        return await self._call(use_case, values)
+
+    async def follow(self, job_id: str) -> Document:
+        return await self._call(FOLLOW, {"job_id": job_id})
+
+    async def _call(self, tool: str, values: Mapping[str, Any]) -> Document:
+        asked = {"type": "tool_call", "id": "call_1", "name": tool, "args": dict(values)}
+        message = await self._tools[tool].ainvoke(asked)
         assert isinstance(message, ToolMessage)
-        assert message.status == "success", message.content
+        if message.status == "error":
+            raise Refused(message.text)
         found: Document = message.artifact["structured_content"]
         return found
 
@@ -156,3 +170,19 @@ async def adapters_http(workspace: Workspace, models: OpenAIServer) -> AsyncIter
         connection = StreamableHttpConnection(transport="streamable_http", url=url, headers=headers)
         async with _adapted(connection, _BEARER) as door:
             yield door
+
+
+@asynccontextmanager
+async def mcp_of_the_api(
+    workspace: Workspace, models: OpenAIServer, role: Role = "admin"
+) -> AsyncIterator[Door]:
+    """Open what the API speaks of MCP, for the official client."""
+    async with (
+        opened_api(workspace) as api,
+        listening(api) as url,
+        httpx.AsyncClient(headers=api.headers(role), timeout=120.0) as client,
+        streamable_http_client(f"{url}{PATH}", http_client=client) as (read, write, _),
+        ClientSession(read, write, elicitation_callback=_yes) as session,
+    ):
+        await session.initialize()
+        yield _Official(session, role)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from pathlib import Path
 
 import httpx2
 import pytest
+from tests.doubles.ports import free_port
 from tests.doubles.workshop import ROOT, environment
 
 PROGRAM = ROOT / ".venv-mlflow" / "bin" / "mlflow"
@@ -35,7 +35,7 @@ class MlflowServer:
         """Start it and wait until it answers."""
         if not PROGRAM.exists():
             pytest.fail("No .venv-mlflow: run `make setup-mlflow`.", pytrace=False)
-        self.port = self.port or _free_port()
+        self.port = self.port or free_port()
         options = {
             "--host": "127.0.0.1",
             "--port": str(self.port),
@@ -85,15 +85,8 @@ class MlflowServer:
 @contextmanager
 def mlflow_server(folder: Path) -> Iterator[MlflowServer]:
     """Give a server that is not started yet, and end it."""
-    server = MlflowServer(folder, _free_port())
+    server = MlflowServer(folder, free_port())
     try:
         yield server
     finally:
         server.stop()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port

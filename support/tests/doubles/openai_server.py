@@ -36,6 +36,12 @@ class Reply:
     """Sent instead of a streamed completion's events."""
     content_type: str | None = None
     status: int = 200
+    refusal: str | None = None
+    """Said instead of ``text``."""
+    finish_reason: str | None = None
+    """Instead of ``stop`` or ``tool_calls``."""
+    pieces: int = 1
+    """Deltas that the arguments of each call come in, in a stream; those of several calls mixed."""
     latency: float = 0.0
     """Before anything is sent, seconds."""
     between: float = 0.0
@@ -194,9 +200,11 @@ async def _send_stream(
 
 def _completion(body: Mapping[str, Any], reply: Reply) -> dict[str, Any]:
     message: dict[str, Any] = {"role": "assistant", "content": reply.text or None}
+    if reply.refusal is not None:
+        message |= {"content": None, "refusal": reply.refusal}
     if reply.tool_calls:
         message["tool_calls"] = list(reply.tool_calls)
-    reason = "tool_calls" if reply.tool_calls else "stop"
+    reason = reply.finish_reason or ("tool_calls" if reply.tool_calls else "stop")
     return {
         "id": "chatcmpl-1",
         "object": "chat.completion",
@@ -213,8 +221,9 @@ def _events(body: Mapping[str, Any], reply: Reply) -> list[bytes]:
     deltas: list[dict[str, Any]] = [{"role": "assistant", "content": ""}]
     deltas += [{"content": word} for word in words[:-1]]
     deltas += [{"content": words[-1].rstrip()}] if words else []
-    deltas += [{"tool_calls": [{"index": i, **c}]} for i, c in enumerate(reply.tool_calls)]
-    reason = "tool_calls" if reply.tool_calls else "stop"
+    deltas += [{"refusal": reply.refusal}] if reply.refusal is not None else []
+    deltas += list(_call_deltas(reply))
+    reason = reply.finish_reason or ("tool_calls" if reply.tool_calls else "stop")
     choices = [[{"index": 0, "delta": delta, "finish_reason": None}] for delta in deltas]
     choices.append([{"index": 0, "delta": {}, "finish_reason": reason}])
     head = {
@@ -227,6 +236,22 @@ def _events(body: Mapping[str, Any], reply: Reply) -> list[bytes]:
     if (body.get("stream_options") or {}).get("include_usage"):
         chunks.append({**head, "choices": [], "usage": _usage(reply)})
     return [b"data: " + json.dumps(c).encode() + b"\n\n" for c in chunks] + [b"data: [DONE]\n\n"]
+
+
+def _call_deltas(reply: Reply) -> Iterator[dict[str, Any]]:
+    """Yield the calls: whole, or their arguments in pieces after the rest."""
+    if reply.pieces == 1:
+        yield from ({"tool_calls": [{"index": i, **c}]} for i, c in enumerate(reply.tool_calls))
+        return
+    for i, call in enumerate(reply.tool_calls):
+        begun = {**call["function"], "arguments": ""}
+        yield {"tool_calls": [{**call, "index": i, "function": begun}]}
+    for piece in range(reply.pieces):
+        for i, call in enumerate(reply.tool_calls):
+            text = call["function"]["arguments"]
+            size = -(-len(text) // reply.pieces)
+            part = text[piece * size : (piece + 1) * size]
+            yield {"tool_calls": [{"index": i, "function": {"arguments": part}}]}
 
 
 def _usage(reply: Reply) -> dict[str, int]:

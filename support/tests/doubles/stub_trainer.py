@@ -2,10 +2,11 @@
 
 ``python stub_trainer.py SCENARIO.json -m MODULE …`` is the worker for ``…trainer JOB_DIR`` and
 ``…trainer.gguf JOB_DIR``, and the model server for ``…trainer.model_server``. The scenario:
-``steps``, ``seconds`` between two steps, ``failure`` (written instead of a manifest), ``answer`` of
-the served models; ``best_rate``, the learning rate of which the validation loss is the distance;
-``broken``, the last line of an interpreter's traceback that has no engine, and
-its ``gpus``. Like the worker it goes on where it was cut off.
+``steps``, ``seconds`` between two steps after the first ``hurried`` ones, ``losses`` of the steps,
+``failure`` (written instead of a manifest), ``answer`` of the served models; ``best_rate``, the
+learning rate of which the validation loss is the distance; ``broken``, the last line of an
+interpreter's traceback that has no engine, and its ``gpus``. Like the worker it goes on where it
+was cut off.
 """
 
 from __future__ import annotations
@@ -62,7 +63,11 @@ def write_gguf(spec: dict[str, Any], output: Path) -> dict[str, Any]:
         "source_bytes": 100,
         "tokenizer_checks": {"equal": 6, "texts": 6},
         "ollama_template": True,
-        "usage": {"llama.cpp": f"llama-server --model {file}"},
+        "usage": {
+            "llama.cpp": f"llama-server --model {file}",
+            "ollama": f"ollama create {spec['name']} -f Modelfile && ollama run {spec['name']}",
+            "lm_studio": f"lms import {file}",
+        },
     }
 
 
@@ -84,12 +89,16 @@ def train(
 
     signal.signal(signal.SIGTERM, cancel)
     event("started", "starting", pid=os.getpid())
-    steps = scenario["steps"]
+    steps, losses = scenario["steps"], scenario.get("losses")
     (folder / "tensorboard").mkdir(exist_ok=True)
     events = folder / "tensorboard" / "events.out.tfevents.1"
     for step in range(last_step(folder) + 1, steps + 1):
-        time.sleep(scenario["seconds"])
-        event("step", "training", step=step, total_steps=steps, loss=2.0 / step, eta_seconds=1.0)
+        if step > scenario.get("hurried", 0):
+            time.sleep(scenario["seconds"])
+        left = scenario["seconds"] * (steps - step)
+        loss = losses[step - 1] if losses else 2.0 / step
+        print(f"step {step}: loss {loss}", flush=True)
+        event("step", "training", step=step, total_steps=steps, loss=loss, eta_seconds=left)
         with events.open("ab") as stream:
             stream.write(b"%d\n" % step)
     if scenario["failure"]:

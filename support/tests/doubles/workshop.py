@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import shutil
 import subprocess
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -103,11 +105,56 @@ def job_folder(folder: Path, base: Path | str, **changes: Any) -> Path:
     return folder
 
 
+#: Imports the engine, which takes seconds, then forks a worker for each job that it is told of.
+_ENGINE = """
+import json, os, sys
+sys.path[0] = os.getcwd()
+from trl import DPOTrainer, GRPOTrainer, SFTTrainer
+from pathlib import Path
+from agent_orchestrator.trainer.worker import run
+for line in sys.stdin:
+    folder = Path(json.loads(line))
+    child = os.fork()
+    if not child:
+        log = os.open(folder / "worker.log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        for stream in (1, 2):
+            os.dup2(log, stream)
+        status = run(folder)
+        sys.stdout.flush()
+        os._exit(status)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+"""
+
+
+@cache
+def _engine() -> subprocess.Popen[str]:
+    """Return a process that has imported TRL; it ends with ours."""
+    process = subprocess.Popen(
+        [trainer_python(), "-c", _ENGINE],
+        env=environment(),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    atexit.register(process.communicate)
+    return process
+
+
 def run_worker(folder: Path, *, python: Path | None = None, **variables: str) -> int:
     """Run the worker on a job's folder to its end; return its exit status.
 
-    ``python`` is the engine's interpreter, TRL's when left out.
+    ``python`` is the engine's interpreter, TRL's when left out. Without it and ``variables`` the
+    worker does not begin by importing the engine, as all other ways to start one do.
     """
+    if python is None and not variables:
+        engine = _engine()
+        assert engine.stdin
+        assert engine.stdout
+        print(json.dumps(str(folder.resolve())), file=engine.stdin, flush=True)
+        status = engine.stdout.readline()
+        assert status, f"The engine ended with {engine.wait()}: can {trainer_python()} import trl?"
+        return int(status)
     with (folder / "worker.log").open("wb") as log:
         return subprocess.run(
             [python or trainer_python(), "-m", "agent_orchestrator.trainer", folder],

@@ -38,7 +38,7 @@ def write_mapping(workspace: Workspace, huggingface: str) -> None:
     hub = {"transport": "stdio", "command": command}
     hub["env"] = ["CHEF_CONFIG", "HF_ENDPOINT", "HF_HUB_DISABLE_XET", "HUGGINGFACE_TOKEN"]
     http = {"transport": "http", "url": huggingface, "token_env": "HUGGINGFACE_TOKEN"}
-    space = {"tools": ["dynamic_space"], "may_change": ["dynamic_space"]}
+    space = {"tools": ["dynamic_space"], "changing": {"dynamic_space": "allow"}}
     mapping: Mapping[str, Any] = {
         "servers": {"hub": hub, "huggingface": http},
         "agents": {"infrastructure": {"hub": {}, "huggingface": space}},
@@ -89,8 +89,9 @@ async def test_without_a_token_hugging_faces_server_is_missing_and_that_is_said(
             }
         )
         async with open_mcp_tools(mapping, lambda _name: None) as servers:
-            tools, [said] = servers.of("infrastructure")
-    assert tools == []
+            found = servers.of("infrastructure")
+    assert found.tools == ()
+    [said] = found.missing
     assert "'huggingface' cannot be reached" in said
 
 

@@ -7,9 +7,12 @@ import re
 from pathlib import Path
 
 from agent_orchestrator.agents.infrastructure.hub_discovery import server
+from agent_orchestrator.agents.infrastructure.hub_discovery.discovery import HubDiscovery
+from agent_orchestrator.agents.infrastructure.modelops.hub.client import Hub
 from agent_orchestrator.mcp_server import prompts, resources
 from agent_orchestrator.mcp_server.tools import CARRY_OUT, FOLLOW
 
+NOBODY = "http://127.0.0.1:9"
 PAGE = (Path(__file__).parents[2] / "docs" / "MCP.md").read_text(encoding="utf-8")
 
 
@@ -28,11 +31,11 @@ def test_every_configuration_is_json_that_starts_or_reaches_the_server():
             assert chef["headers"]["Authorization"].startswith("Bearer ")
 
 
-def test_what_the_server_offers_beside_the_use_cases_is_named():
+async def test_what_the_server_offers_beside_the_use_cases_is_named():
     """Tools, addresses and prompts."""
     for name in (FOLLOW, CARRY_OUT, *(prompt.name for prompt in prompts.list_prompts())):
         assert f"`{name}`" in PAGE
     for template in resources.Resources.templates():
         assert f"`{template.uriTemplate}`" in PAGE
-    for name in re.findall(r"async def (\w+)\(", Path(server.__file__).read_text(encoding="utf-8")):
-        assert name == "_answer" or f"`{name}`" in PAGE
+    for tool in await server.build_server(HubDiscovery(Hub(None, NOBODY))).list_tools():
+        assert f"`{tool.name}`" in PAGE

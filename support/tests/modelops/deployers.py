@@ -8,6 +8,7 @@ not while it starts.
 from __future__ import annotations
 
 import asyncio
+import faulthandler
 import json
 import os
 import random
@@ -23,11 +24,13 @@ from tests.modelops.world import ADA, AGENT, BOB, STABLE_MODEL, Clock, World
 
 from agent_orchestrator.errors import ChefError
 
+#: A program without news for so long hangs; on a busy machine a race takes seconds.
+_SECONDS = 240
 SUPPORT = Path(__file__).resolve().parents[2]
 
 
 def run_deployers(program: str, *arguments: object) -> subprocess.CompletedProcess[str]:
-    """Run one of the programs of this file; fail with what it said."""
+    """Run one of the programs of this file; fail with what it said, or with where it hangs."""
     done = subprocess.run(
         [sys.executable, __file__, program, *map(str, arguments)],
         capture_output=True,
@@ -37,6 +40,11 @@ def run_deployers(program: str, *arguments: object) -> subprocess.CompletedProce
     )
     assert done.returncode == 0, done.stderr
     return done
+
+
+def _watch() -> None:
+    """Let this process end with its stacks on stderr when it takes far too long: from now on."""
+    faulthandler.dump_traceback_later(_SECONDS, exit=True)
 
 
 def race(folder: Path, now: float, count: int, act: Callable[[World], Awaitable[object]]) -> None:
@@ -67,6 +75,7 @@ def _start(
     if pid:
         os.close(result_write)
         return pid, result_read
+    _watch()
     os.close(gate_write)
     world = World(folder, clock=Clock(now))
     os.read(gate_read, 1)
@@ -118,7 +127,11 @@ def killed(folder: str, kills: str, seed: str) -> None:
     world.close()
     for number in range(int(kills)):
         ready_read, ready_write = os.pipe()
+        # What watches is a thread, which a fork leaves behind: a child would wait for its end
+        # for ever.
+        faulthandler.cancel_dump_traceback_later()
         child = os.fork()
+        _watch()
         if child == 0:
             try:
                 asyncio.run(deploy_for_ever(Path(folder), number, ready_write))

@@ -1,17 +1,16 @@
-"""Ways past an approval: each is tried, and fails closed.
+"""Ways past an approval, by what it covers: each is tried, and fails closed.
 
 The doors have tests of their own, of what they make of a caller and of an answer.
 """
 
-import asyncio
 import json
 import sqlite3
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import pytest
-from tests.modelops.deployers import run_deployers
+from tests.modelops.approving import CARL, DEPLOY, TRAIN, denied
 from tests.modelops.world import ADA, AGENT, BOB, Said, World
 
 from agent_orchestrator.agents.infrastructure.modelops.authorisation import (
@@ -24,34 +23,12 @@ from agent_orchestrator.agents.infrastructure.modelops.usecases.deployment impor
     PromoteCanary,
     RollbackDeployment,
 )
-from agent_orchestrator.agents.infrastructure.modelops.usecases.rollouts import (
-    RolloutStatusRequest,
-)
-from agent_orchestrator.agents.infrastructure.modelops.usecases.training import (
-    TrainingStarted,
-    TrainSubagentModel,
-)
-from agent_orchestrator.domain.roles import Role
+from agent_orchestrator.agents.infrastructure.modelops.usecases.training import TrainSubagentModel
 from agent_orchestrator.errors import (
     ApprovalDenied,
-    Forbidden,
     InputError,
     NotFoundError,
 )
-
-TRAIN = TrainSubagentModel(agent=AGENT, dataset="d1", overrides={"num_epochs": 2})
-DEPLOY = DeployModelToAgent(agent=AGENT, version="v1.0.0")
-CARL = Caller("carl", "http", "approver")
-EVE = Caller("eve", "http", "operator")
-
-
-async def denied(world: World, approval_id: str, says: str) -> None:
-    """The approval does not open the door, whoever tries."""
-    for caller in (ADA, BOB):
-        with pytest.raises(ApprovalDenied, match=says):
-            await world.coordinator.resume(approval_id, caller)
-    assert world.trained == []
-    assert world.rollouts.open() == []
 
 
 async def test_a_pending_approval_opens_nothing(world: World) -> None:
@@ -149,21 +126,6 @@ async def test_a_higher_price_needs_another_approval(world: World) -> None:
         await world.coordinator.resume(approval_id, ADA)
 
 
-async def test_the_requester_may_not_approve_unless_configured(
-    world: World, tmp_path: Path
-) -> None:
-    """By configuration the one user of a machine may."""
-    approval_id = await world.ask("train_subagent_model", TRAIN)
-    with pytest.raises(ApprovalDenied, match="'ada' asked for"):
-        await world.coordinator.answer(approval_id, Caller("ada", "http", "admin"), approve=True)
-    await denied(world, approval_id, "is pending")
-    alone = World(tmp_path, clock=world.clock, requester_may_approve=True)
-    await alone.coordinator.answer(approval_id, Caller("ada", "cli", "admin"), approve=True)
-    await alone.coordinator.resume(approval_id, ADA)
-    assert alone.trained == [TRAIN]
-    alone.close()
-
-
 async def test_an_unknown_approval_opens_nothing(world: World) -> None:
     """An id that was never given is bad input at every entrance."""
     coordinator = world.coordinator
@@ -190,95 +152,6 @@ async def test_a_request_of_another_version_of_the_program_is_not_guessed_at(wor
         )
     with pytest.raises(ApprovalDenied, match=r"this version does not know\. Ask again"):
         await world.coordinator.resume(approval_id, ADA)
-    assert world.trained == []
-
-
-async def test_two_answers_at_once_one_wins(world: World) -> None:
-    """Eight approvers in threads: one answer stands, the others are told."""
-    approval_id = await world.ask("train_subagent_model", TRAIN)
-    answers = await asyncio.gather(
-        *(
-            world.coordinator.answer(
-                approval_id, Caller(f"b{n}", "http", "approver"), approve=bool(n % 2)
-            )
-            for n in range(8)
-        ),
-        return_exceptions=True,
-    )
-    errors = [answer for answer in answers if isinstance(answer, BaseException)]
-    assert len(errors) == 7
-    assert all(isinstance(error, ApprovalDenied) for error in errors)
-
-
-async def test_two_uses_at_once_one_wins(world: World) -> None:
-    """Eight callers resume in threads: it runs once."""
-    approval_id = await world.ask("train_subagent_model", TRAIN)
-    await world.coordinator.answer(approval_id, BOB, approve=True)
-    tries = await asyncio.gather(
-        *(world.coordinator.resume(approval_id, ADA) for _ in range(8)), return_exceptions=True
-    )
-    assert sum(isinstance(result, TrainingStarted) for result in tries) == 1
-    assert sum(isinstance(result, ApprovalDenied) for result in tries) == 7
-    assert len(world.trained) == 1
-
-
-@pytest.mark.parametrize("act", ["answer", "resume"])
-async def test_of_processes_that_race_one_wins(world: World, tmp_path: Path, act: str) -> None:
-    """Four processes answer, or spend, at once: one succeeds, the others are denied."""
-    approval_id = await world.ask("train_subagent_model", TRAIN)
-    if act == "resume":
-        await world.coordinator.answer(approval_id, BOB, approve=True)
-    done = run_deployers(act, tmp_path, world.clock(), approval_id, 4)
-    assert sorted(json.loads(done.stdout)) == ["ApprovalDenied"] * 3 + ["done"]
-    status = (await world.coordinator.get_approval(approval_id)).status
-    assert status == {"answer": "approved", "resume": "consumed"}[act]
-
-
-@pytest.mark.parametrize("role", ["viewer", "approver", "root", ""])
-async def test_who_may_not_change_cannot_even_ask(world: World, role: Any) -> None:
-    """No approval comes into being, and nothing runs; looking and dry runs are for every role."""
-    caller = Caller("vera", "http", role)
-    with pytest.raises(Forbidden, match=f"'vera' is '{role}' here and may not change"):
-        await world.run("train_subagent_model", TRAIN, caller)
-    world.price = 1.0  # needs no approval
-    with pytest.raises(Forbidden):
-        await world.run("train_subagent_model", TRAIN, caller)
-    assert world.trained == []
-    assert await world.coordinator.pending_approvals() == []
-    dry = TRAIN.model_copy(update={"dry_run": True})
-    reading = (("train_subagent_model", dry), ("rollout_status", RolloutStatusRequest(agent=AGENT)))
-    for use_case, request in reading:
-        if role in get_args(Role):
-            assert await world.run(use_case, request, caller)
-        else:
-            with pytest.raises(Forbidden, match="may not read"):
-                await world.run(use_case, request, caller)
-
-
-@pytest.mark.parametrize("role", ["viewer", "operator", "root", ""])
-async def test_who_may_not_approve_answers_nothing(world: World, role: Any) -> None:
-    """Whoever it is: neither yes nor no is taken from them."""
-    approval_id = await world.ask("train_subagent_model", TRAIN)
-    for approve in (True, False):
-        with pytest.raises(Forbidden, match=r"may not approve\. Ask somebody who is approver or"):
-            await world.coordinator.answer(
-                approval_id, Caller("vera", "http", role), approve=approve
-            )
-    assert (await world.coordinator.get_approval(approval_id)).status == "pending"
-
-
-async def test_a_caller_whose_door_names_no_role_may_look_only(world: World) -> None:
-    """The role that is left out is the least."""
-    nobody = Caller("nemo", "mcp")
-    approval_id = await world.ask("train_subagent_model", TRAIN)
-    await world.coordinator.answer(approval_id, BOB, approve=True)
-    for attempt in (
-        lambda: world.coordinator.resume(approval_id, nobody),
-        lambda: world.coordinator.answer(approval_id, nobody, approve=True),
-        lambda: world.run("train_subagent_model", TRAIN, nobody, approval_id=approval_id),
-    ):
-        with pytest.raises(Forbidden):
-            await attempt()
     assert world.trained == []
 
 
@@ -353,53 +226,6 @@ async def test_a_rollback_is_approved_for_one_rollout(world: World) -> None:
     world.check_agreement()
 
 
-# -- who asks, who answers, who uses it ----------------------------------------------------------
-
-
-@pytest.mark.parametrize("name", ["ada", "ADA", " Ada ", "ａｄａ"])
-@pytest.mark.parametrize("door", ["cli", "http", "mcp", "chat"])
-async def test_the_requester_is_the_same_person_at_another_door(
-    world: World, name: str, door: str
-) -> None:
-    """However the door writes the name, and whatever else they may do."""
-    approval_id = await world.ask("train_subagent_model", TRAIN)
-    with pytest.raises(ApprovalDenied, match="asked for"):
-        await world.coordinator.answer(approval_id, Caller(name, door, "admin"), approve=True)
-    await denied(world, approval_id, "is pending")
-
-
-@pytest.mark.parametrize("name", ["", " ", "\t"])
-async def test_nobody_does_nothing(world: World, name: str) -> None:
-    """A door that knows no name lets nobody ask, answer, use, edit or cancel."""
-    nobody = Caller(name, "http", "admin")
-    approval_id = await world.ask("train_subagent_model", TRAIN)
-    for attempt in (
-        lambda: world.run("train_subagent_model", TRAIN, nobody),
-        lambda: world.coordinator.answer(approval_id, nobody, approve=True),
-        lambda: world.coordinator.resume(approval_id, nobody),
-        lambda: world.coordinator.edit(approval_id, {"dataset": "d2"}, nobody),
-        lambda: world.coordinator.cancel(approval_id, nobody),
-    ):
-        with pytest.raises(Forbidden, match="Nobody is signed in"):
-            await attempt()
-    await denied(world, approval_id, "is pending")
-
-
-async def test_anothers_approval_is_of_no_use(world: World) -> None:
-    """Who knows the id, and asks for exactly the same, is still not who it was given to."""
-    approval_id = await world.ask("train_subagent_model", TRAIN)
-    await world.coordinator.answer(approval_id, BOB, approve=True)
-    for attempt in (
-        lambda: world.coordinator.resume(approval_id, EVE),
-        lambda: world.run("train_subagent_model", TRAIN, EVE, approval_id=approval_id),
-    ):
-        with pytest.raises(ApprovalDenied, match="was given to 'ada', not to 'eve'"):
-            await attempt()
-    with pytest.raises(ApprovalDenied, match="'eve' did not ask for"):
-        await world.coordinator.cancel(approval_id, EVE)
-    assert world.trained == []
-
-
 async def test_a_cancelled_request_opens_nothing(world: World) -> None:
     """Taken back after it was approved: by who asked, who approved, or an administrator."""
     for caller in (ADA, BOB, Caller("root", "cli", "admin")):
@@ -410,9 +236,6 @@ async def test_a_cancelled_request_opens_nothing(world: World) -> None:
         await denied(world, approval_id, "is cancelled")
         with pytest.raises(ApprovalDenied, match="is cancelled already"):
             await world.coordinator.answer(approval_id, BOB, approve=True)
-
-
-# -- edits ----------------------------------------------------------------------------------------
 
 
 async def test_an_edit_approves_nothing_and_voids_what_was_asked(world: World) -> None:
@@ -428,21 +251,6 @@ async def test_an_edit_approves_nothing_and_voids_what_was_asked(world: World) -
         await world.run("train_subagent_model", TRAIN, ADA, approval_id=new.id)
     await world.coordinator.resume(new.id, ADA)
     assert [done.overrides for done in world.trained] == [{"num_epochs": 1}]
-
-
-async def test_under_four_eyes_no_author_approves_an_edited_request(world: World) -> None:
-    """Not who asked, nor any of those who edited it; and cancelling is not approving."""
-    first = await world.ask("train_subagent_model", TRAIN)
-    second = await world.coordinator.edit(first, {"max_examples": 9}, BOB)
-    third = await world.coordinator.edit(second.id, {"max_examples": 8}, CARL)
-    assert (third.requester, third.editors) == ("ada", ("bob", "carl"))
-    for caller in (Caller("ada", "http", "admin"), BOB, CARL, Caller("BOB", "cli", "admin")):
-        for approve in (True, False):
-            with pytest.raises(ApprovalDenied, match=r"(asked for|edited) ap_\w+ and may not"):
-                await world.coordinator.answer(third.id, caller, approve=approve)
-    await world.coordinator.answer(third.id, Caller("dora", "http", "approver"), approve=True)
-    await world.coordinator.resume(third.id, ADA)
-    assert len(world.trained) == 1
 
 
 async def test_what_is_approved_cannot_be_edited_any_more(world: World) -> None:
@@ -464,15 +272,6 @@ async def test_what_is_approved_cannot_be_edited_any_more(world: World) -> None:
         await world.coordinator.edit(late, {"dataset": "d2"}, BOB)
 
 
-@pytest.mark.parametrize("role", ["viewer", "operator", "root"])
-async def test_who_may_not_approve_edits_nothing(world: World, role: Any) -> None:
-    """Also not their own request: they cancel it and ask again."""
-    approval_id = await world.ask("train_subagent_model", TRAIN)
-    with pytest.raises(Forbidden, match="may not approve"):
-        await world.coordinator.edit(approval_id, {"dataset": "d2"}, Caller("ada", "http", role))
-    assert (await world.coordinator.get_approval(approval_id)).status == "pending"
-
-
 async def test_an_edit_is_priced_anew(world: World) -> None:
     """The ceiling of the old price does not hold for the new request, nor the other way round."""
     old = await world.ask("train_subagent_model", TRAIN)
@@ -482,9 +281,6 @@ async def test_an_edit_is_priced_anew(world: World) -> None:
     await world.coordinator.answer(new.id, CARL, approve=True)
     world.price = 80.01
     await denied(world, new.id, r"covers \$80\.00, the request costs \$80\.01")
-
-
-# -- words ----------------------------------------------------------------------------------------
 
 
 async def test_text_in_a_data_set_approves_nothing(world: World) -> None:
@@ -531,8 +327,6 @@ async def test_a_reason_shows_the_approver_nothing_else(world: World, reason: st
     assert "fine" in shown.summary
     assert shown.request["override_reason"] == reason
 
-
-# -- requests that look alike ---------------------------------------------------------------------
 
 ALIKE = [
     ({"n": 1}, {"n": 1.0}),
@@ -597,9 +391,6 @@ async def test_a_dry_run_spends_no_approval(world: World) -> None:
     assert (await world.run("train_subagent_model", dry, ADA, approval_id=approval_id)).dry_run
     assert (await world.coordinator.get_approval(approval_id)).status == "approved"
     assert world.trained == []
-
-
-# -- the store and the clock ----------------------------------------------------------------------
 
 
 async def test_a_request_changed_in_the_store_is_not_what_was_approved(world: World) -> None:
@@ -684,20 +475,3 @@ async def test_a_restart_forgets_no_refusal(world: World, tmp_path: Path) -> Non
             await again.coordinator.answer(approval_id, CARL, approve=True)
         await denied(again, approval_id, says)
     again.close()
-
-
-async def test_edits_answers_and_cancellations_at_once_one_wins(world: World) -> None:
-    """Of six that change a waiting approval in threads, one does; nothing runs twice."""
-    approval_id = await world.ask("train_subagent_model", TRAIN)
-    coordinator = world.coordinator
-    results = await asyncio.gather(
-        *(coordinator.answer(approval_id, BOB, approve=bool(n)) for n in range(2)),
-        *(coordinator.edit(approval_id, {"max_examples": n}, BOB) for n in (8, 9)),
-        *(coordinator.cancel(approval_id, ADA) for _ in range(2)),
-        return_exceptions=True,
-    )
-    refused = [found for found in results if isinstance(found, BaseException)]
-    assert [repr(error) for error in refused if not isinstance(error, ApprovalDenied)] == []
-    end = await coordinator.get_approval(approval_id)
-    # An approval that was given may be cancelled: those two are the one pair that can both win.
-    assert len(refused) == (4 if end.status == "cancelled" and end.answered_at else 5)

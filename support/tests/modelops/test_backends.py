@@ -30,6 +30,7 @@ from agent_orchestrator.errors import NotFoundError
 from agent_orchestrator.serving.tracing import Span, Tracer
 
 PATIENCE_SECONDS = 180.0
+ENDLESS = {"max_steps": 100_000}
 
 
 @dataclass(frozen=True)
@@ -37,11 +38,12 @@ class Case:
     """A backend and a job for it."""
 
     backend: TrainerBackend
+    job_id: str
     spec: TrainingSpec
 
-    def submit(self, job_id: str = "job_1") -> Ref:
+    def submit(self) -> Ref:
         """Start the job."""
-        return self.backend.submit(job_id, self.spec)
+        return self.backend.submit(self.job_id, self.spec)
 
     def wait(self, ref: Ref, until: Callable[[Progress], bool]) -> Progress:
         """Poll until the job stands so."""
@@ -69,17 +71,27 @@ class Bench:
     ref_of_nobody: Ref
 
 
+@dataclass(frozen=True)
+class Completed:
+    """A good job that was submitted twice and has come to its end."""
+
+    case: Case
+    first: Ref
+    second: Ref
+    progress: Progress
+
+
 def fake_bench(_request: pytest.FixtureRequest, _folder: Path) -> Bench:
     """Return jobs that only seem to run."""
     failure = Failure("unknown_base_model", "No such model.", "Name another.")
 
-    def case(**scenario: Any) -> Case:
-        return Case(FakeBackend(Scenario(steps=5, **scenario)), training_spec())
+    def case(job_id: str, **scenario: Any) -> Case:
+        return Case(FakeBackend(Scenario(steps=5, **scenario)), job_id, training_spec())
 
     return Bench(
-        good=case(seconds=0.5),
-        endless=case(seconds=1000.0),
-        failing=case(seconds=0.1, failure=failure),
+        good=case("job_good", seconds=0.5),
+        endless=case("job_endless", seconds=1000.0),
+        failing=case("job_failing", seconds=0.1, failure=failure),
         ref_of_nobody={"job_id": "job_nobody"},
     )
 
@@ -89,9 +101,9 @@ def local_bench(request: pytest.FixtureRequest, folder: Path) -> Bench:
     factory: pytest.TempPathFactory = request.getfixturevalue("tmp_path_factory")
     backend = local_backend(folder, workshop.tiny_base(factory.getbasetemp().parent))
     return Bench(
-        good=Case(backend, training_spec()),
-        endless=Case(backend, training_spec(hyperparameters={"max_steps": 100_000})),
-        failing=Case(backend, training_spec("./no-such-folder")),
+        good=Case(backend, "job_good", training_spec()),
+        endless=Case(backend, "job_endless", training_spec(hyperparameters=ENDLESS)),
+        failing=Case(backend, "job_failing", training_spec("./no-such-folder")),
         ref_of_nobody={"folder": str(folder / "jobs" / "job_nobody")},
     )
 
@@ -107,9 +119,9 @@ def space_bench(request: pytest.FixtureRequest, folder: Path) -> Bench:
     shutil.copytree(base, space.artifacts / "local" / "tiny")
     backend = space.backend(folder / "artifacts")
     return Bench(
-        good=Case(backend, training_spec()),
-        endless=Case(backend, training_spec(hyperparameters={"max_steps": 100_000})),
-        failing=Case(backend, training_spec("./no-such-folder")),
+        good=Case(backend, "job_good", training_spec()),
+        endless=Case(backend, "job_endless", training_spec(hyperparameters=ENDLESS)),
+        failing=Case(backend, "job_failing", training_spec("./no-such-folder")),
         ref_of_nobody={"job_id": "job_nobody"},
     )
 
@@ -124,14 +136,14 @@ def jobs_bench(request: pytest.FixtureRequest, folder: Path) -> Bench:
     really_run(hub, folder)
     backend = jobs_backend(hub, folder)
 
-    def case(base: str = "acme/tiny", **changes: Any) -> Case:
+    def case(job_id: str, base: str = "acme/tiny", **changes: Any) -> Case:
         given = {"output_model": "acme/better", "hardware": "t4-small", **changes}
-        return Case(backend, training_spec(base, **given))
+        return Case(backend, job_id, training_spec(base, **given))
 
     return Bench(
-        good=case(),
-        endless=case(hyperparameters={"max_steps": 100_000}),
-        failing=case("acme/absent"),
+        good=case("job_good"),
+        endless=case("job_endless", hyperparameters=ENDLESS),
+        failing=case("job_failing", "acme/absent"),
         ref_of_nobody={"job_id": "job_nobody"},
     )
 
@@ -168,49 +180,53 @@ KINDS = {
 
 
 @pytest.fixture(
+    scope="module",
     params=[
         "fake",
         "traced",
         pytest.param("local", marks=pytest.mark.trainer),
         pytest.param("hf_space", marks=[pytest.mark.trainer, pytest.mark.slow]),
         pytest.param("hf_jobs", marks=[pytest.mark.trainer, pytest.mark.slow]),
-    ]
+    ],
 )
-def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Bench:
+def bench(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Bench:
     """Return each kind of backend in turn."""
-    return KINDS[request.param](request, tmp_path)
+    return KINDS[request.param](request, tmp_path_factory.mktemp(request.param))
 
 
-def test_a_job_runs_to_its_manifest(bench: Bench):
+@pytest.fixture(scope="module")
+def completed(bench: Bench) -> Completed:
+    """Run the good job once, for all tests that only look at one that has ended."""
+    first, second = bench.good.submit(), bench.good.submit()
+    return Completed(bench.good, first, second, bench.good.end(first))
+
+
+def test_a_job_runs_to_its_manifest(completed: Completed):
     """A completed job has gone all its steps and hands out the worker's manifest."""
-    ref = bench.good.submit()
-    progress = bench.good.end(ref)
+    progress = completed.progress
     assert progress.status == "completed", progress
     assert progress.progress_pct == 100.0
     assert progress.current_step == progress.total_steps == 5
     assert progress.eta_seconds is None
     assert progress.result is not None
-    assert progress.result["job_id"] == "job_1"
+    assert progress.result["job_id"] == "job_good"
     assert progress.result["weights_sha256"] != progress.result["base_weights_sha256"]
     assert progress.result["metrics"]["examples"] == len(workshop.ROWS)
     assert [step for step, _ in progress.losses] == sorted({step for step, _ in progress.losses})
     assert progress.current_loss == progress.losses[-1][1]
 
 
-def test_polling_changes_nothing(bench: Bench):
+def test_polling_changes_nothing(completed: Completed):
     """An ended job reads the same however often one asks."""
-    ref = bench.good.submit()
-    progress = bench.good.end(ref)
-    assert bench.good.backend.poll(ref) == bench.good.backend.poll(ref) == progress
+    backend, ref = completed.case.backend, completed.first
+    assert backend.poll(ref) == backend.poll(ref) == completed.progress
 
 
-def test_the_same_id_again_starts_nothing_new(bench: Bench):
-    """Whoever is not sure whether a submission arrived repeats it."""
-    first, second = bench.good.submit(), bench.good.submit()
-    assert first == second
-    assert bench.good.end(first).status == "completed"
-    assert bench.good.submit() == first
-    assert bench.good.backend.poll(first).status == "completed"
+def test_the_same_id_again_starts_nothing_new(completed: Completed):
+    """Whoever is not sure whether a submission arrived repeats it, while it runs or later."""
+    assert completed.first == completed.second
+    assert completed.case.submit() == completed.first
+    assert completed.case.backend.poll(completed.first).status == "completed"
 
 
 def test_a_running_job_can_be_cancelled(bench: Bench):
@@ -223,12 +239,10 @@ def test_a_running_job_can_be_cancelled(bench: Bench):
     assert (progress.status, progress.result, progress.failure) == ("cancelled", None, None)
 
 
-def test_cancelling_an_ended_job_does_nothing(bench: Bench):
+def test_cancelling_an_ended_job_does_nothing(completed: Completed):
     """A completed job stays completed."""
-    ref = bench.good.submit()
-    bench.good.end(ref)
-    bench.good.backend.cancel(ref)
-    assert bench.good.backend.poll(ref).status == "completed"
+    completed.case.backend.cancel(completed.first)
+    assert completed.case.backend.poll(completed.first).status == "completed"
 
 
 def test_a_failing_job_says_why(bench: Bench):
@@ -249,14 +263,13 @@ def test_a_job_that_nobody_submitted_is_not_found(bench: Bench):
         bench.good.backend.poll(bench.ref_of_nobody)
 
 
-def test_the_log_is_cut_to_its_tail(bench: Bench):
+def test_the_log_is_cut_to_its_tail(completed: Completed):
     """At most as many lines as asked for, none for none."""
-    ref = bench.good.submit()
-    bench.good.end(ref)
-    assert len(bench.good.backend.logs(ref, 1)) <= 1
-    assert bench.good.backend.logs(ref, 0) == []
-    everything = bench.good.backend.logs(ref, 1000)
-    assert everything[-1:] == bench.good.backend.logs(ref, 1)
+    backend, ref = completed.case.backend, completed.first
+    assert len(backend.logs(ref, 1)) <= 1
+    assert backend.logs(ref, 0) == []
+    everything = backend.logs(ref, 1000)
+    assert everything[-1:] == backend.logs(ref, 1)
 
 
 class _Everything(FakeBackend):

@@ -139,6 +139,7 @@ def test_a_cancelled_worker_leaves_its_checkpoint(base: Path, tmp_path: Path, jo
     assert list((jobs / "job_1" / "checkpoints").glob("checkpoint-*/model.safetensors"))
 
 
+@pytest.mark.slow
 @pytest.mark.trainer
 def test_a_killed_job_is_resumed_under_its_own_id(base: Path, tmp_path: Path, jobs: Path):
     """From its last checkpoint; while it runs, and once it is completed, nothing is started."""

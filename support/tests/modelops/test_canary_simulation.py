@@ -33,6 +33,7 @@ def run(policy: RolloutPolicy = POLICY, **changes: object) -> Simulation:
     return summary(play_canary(CanaryPlan(**(given | changes)), policy))
 
 
+@pytest.mark.untraced
 def test_the_same_seed_gives_the_same_answer() -> None:
     """And another seed another one."""
     assert run() == run()
@@ -48,6 +49,7 @@ def test_every_run_ends_somehow() -> None:
     assert found.expected_errors == pytest.approx(0.2 * found.expected_requests, rel=0.1)
 
 
+@pytest.mark.untraced
 def test_an_equal_candidate_is_seldom_rolled_back() -> None:
     """At most with the chance that the policy allows."""
     found = run(runs=1000)
@@ -75,6 +77,7 @@ def test_a_worse_candidate_is_rolled_back_soon(rate: float, most: int) -> None:
     assert found.sprt_median < found.wald_requests
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("base", [0.5, 0.8, 0.95])
 def test_a_candidate_worse_by_the_margin_is_seldom_promoted(base: float) -> None:
     """At most with the chance that the policy allows, over all planned looks."""
@@ -98,6 +101,7 @@ def test_without_a_rollback_there_is_no_time_to_it() -> None:
     assert found.sprt_median is None
 
 
+@pytest.mark.untraced
 def test_guardrails_share_the_alpha_of_rollbacks_only() -> None:
     """With eight of them a rollback needs more evidence; a planned look stays what it was."""
     one, eight = run(candidate_rate=0.6), run(candidate_rate=0.6, guardrails=8)

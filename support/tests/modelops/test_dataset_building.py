@@ -48,6 +48,14 @@ async def test_a_dry_run_builds_nothing(world: World, source: str) -> None:
     assert world.datasets.list() == []
 
 
+async def test_no_more_examples_are_taken_than_were_wished(world: World, source: str) -> None:
+    """The first ones that are wanted; a wish for more than there are takes all."""
+    for wished, taken in ((10, 10), (20, 20), (30, 20)):
+        wanted = {"filters": {"team": "a"}, "max_examples": wished}
+        built = await world.run("build_dataset", BuildDataset(agent=AGENT, source=source, **wanted))
+        assert sum(built.counts.values()) == taken
+
+
 async def test_bad_requests_are_refused(world: World, source: str) -> None:
     """An unknown agent, a file that is not there."""
     with pytest.raises(UnknownAgentError):

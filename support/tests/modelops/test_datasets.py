@@ -284,6 +284,7 @@ for seed in range(1000):
 """
 
 
+@pytest.mark.slow
 def test_a_killed_builder_leaves_whole_data_sets_only(tmp_path: Path) -> None:
     """Whatever moment the process is killed at, each data set there is can be read whole."""
     seen = 0
@@ -406,6 +407,7 @@ def test_an_unknown_source_is_refused(source: str, message: str) -> None:
         open_local(source)
 
 
+@pytest.mark.untraced
 def test_the_standard_library_is_a_source(store: DatasetStore) -> None:
     """stdlib-defects comes split by file, balanced and without leaks."""
     source = open_local(stdlib_defects.NAME)

@@ -57,7 +57,9 @@ async def test_a_deployment_gives_the_candidate_its_first_step(world: World) -> 
     assert state.approval_id.startswith("ap_")
     (decision,) = world.rollouts.decisions(state.id)
     assert (decision.actor, decision.kind) == ("ada", "start")
-    assert decision.evidence["checklist"][0]["name"] == "evaluation"
+    report = world.reports.report(AGENT)
+    assert (report.checklist, report.steps) == (result.checklist, [20, 50, 100])
+    assert report.decisions[0].evidence.keys() == {"position", "split"}
     assert decision.evidence["position"] == {"outcome": 0, "feedback": 0}
     assert world.audit.tail(1)[0].action == "start"
     assert world.registry.get_version(AGENT, "v1.0.0").deployment_status == "canary_20pct"
@@ -72,6 +74,12 @@ async def test_a_deployment_keeps_every_byte_outside_its_lines(world: World) -> 
     assert during.startswith(before)
     await world.roll_back()
     assert world.yaml.path.read_text() == before
+
+
+async def test_only_what_goes_step_by_step_is_said_to_have_steps(world: World) -> None:
+    """An A/B test has one split until its end, whatever steps the policy names."""
+    await world.deploy(strategy="ab", policy={"guardrails": ["error", "quality"]})
+    assert world.reports.report(AGENT).steps == []
 
 
 async def test_an_immediate_deployment_has_a_guard_period(world: World) -> None:
@@ -163,7 +171,7 @@ async def test_the_evaluation_bars_the_way_unless_overridden(
     world.clock.pass_by(hours * 3600)
     with pytest.raises(GateFailed, match=f"no traffic has moved: evaluation: {says}") as caught:
         await world.run("deploy_model_to_agent", request(version=version))
-    assert "--override-reason" in caught.value.remedy
+    assert "override_reason" in caught.value.remedy
     assert await world.coordinator.pending_approvals() == []
     await world.deploy(version, override_reason=" a rehearsal\nof failure ")
     (decision,) = world.rollouts.decisions(world.state().id)

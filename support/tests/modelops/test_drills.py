@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +12,7 @@ import pytest
 from tests.modelops.tripwire import Killed, Tripwire
 from tests.modelops.world import ADA, AGENT, STABLE_MODEL, World
 
+from agent_orchestrator.agents.infrastructure.modelops.rollouts.drills import DrillLimits
 from agent_orchestrator.agents.infrastructure.modelops.usecases.deployment import RollbackDeployment
 from agent_orchestrator.domain.routing import RoutingTable
 from agent_orchestrator.domain.verdict import Verdict
@@ -22,9 +22,15 @@ from agent_orchestrator.serving.periods import Periods
 
 @contextmanager
 def serving(
-    world: World, *names: str, on_table: Callable[[RoutingTable], object] = lambda _table: None
+    world: World,
+    *names: str,
+    on_table: Callable[[RoutingTable], object] = lambda _table: None,
+    pause: float = 0.005,
 ) -> Iterator[list[Periods]]:
-    """Let processes follow models.yaml as gateways do, and report, for as long as a block takes."""
+    """Let processes follow models.yaml as gateways do, and report, for as long as a block takes.
+
+    They look at it every ``pause`` seconds, and once more when the block is over.
+    """
     followers = [Periods(world.yaml.read(), world.clock()) for _ in names]
     over = threading.Event()
 
@@ -32,9 +38,10 @@ def serving(
         for name, periods in zip(names, followers, strict=True):
             world.serving.report(name, periods.report(), world.clock())
 
-    def follow() -> None:
-        before = world.yaml.read()
-        while not over.is_set():
+    def follow(before: RoutingTable) -> None:
+        last = False
+        while not last:
+            last = over.is_set()
             table = world.yaml.read()
             if table != before:
                 on_table(table)
@@ -42,11 +49,11 @@ def serving(
                     periods.follow(table, world.clock())
                 before = table
             report()
-            time.sleep(0.005)
+            over.wait(pause)
 
     report()
     world.processes = [*names]
-    thread = threading.Thread(target=follow)
+    thread = threading.Thread(target=follow, args=(world.yaml.read(),))
     thread.start()
     try:
         yield followers
@@ -122,6 +129,7 @@ async def test_answers_under_way_at_the_limit_leave_the_drill_inconclusive(world
     await world.deploy()
     with serving(world, "gateway-1") as [periods]:
         periods.present(AGENT).flights("candidate").begin()
+        world.drills._limits = DrillLimits(in_effect=60.0, last_answer=0.1)
         result = await drill(world)
     assert result.drill.verdict is Verdict.INCONCLUSIVE
     assert "1 answers of the old arm were still under way" in result.drill.message
@@ -136,6 +144,7 @@ async def test_a_process_that_does_not_follow_fails_the_drill_by_name(world: Wor
     world.serving.report("gateway-9", deaf.report(), world.clock())
     with serving(world, "gateway-1"):
         world.processes.append("gateway-9")
+        world.drills._limits = DrillLimits(in_effect=0.2)
         result = await drill(world)
     assert result.drill.verdict is Verdict.FAIL
     assert "gateway-9" in result.drill.message
@@ -151,6 +160,8 @@ async def test_a_process_that_dies_during_a_drill_is_not_waited_for(world: World
         if not table.rollouts:
             world.processes.remove("gateway-9")
 
+    dying = Periods(world.yaml.read(), world.clock())
+    world.serving.report("gateway-9", dying.report(), world.clock())
     with serving(world, "gateway-1", on_table=die):
         world.processes.append("gateway-9")
         result = await drill(world)
@@ -176,6 +187,14 @@ async def test_a_deployment_is_drilled_when_its_policy_says_so(world: World) -> 
     assert result.drill.verdict is Verdict.PASS
     assert kinds(world) == ["start", "drill", "drilled"]
     assert world.state().weight == result.rollout_pct
+    world.check_agreement()
+
+
+async def test_a_process_that_has_not_taken_up_the_split_is_waited_for(world: World) -> None:
+    """One that looks rarely would else see the split neither come nor go, and seem to be deaf."""
+    with serving(world, "gateway-1", pause=0.2):
+        result = await world.deploy(policy={"drill": True})
+    assert result.drill.verdict is Verdict.PASS
     world.check_agreement()
 
 

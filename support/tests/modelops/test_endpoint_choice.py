@@ -61,7 +61,7 @@ def test_a_model_that_no_machine_holds_is_refused() -> None:
         InputError, match=r"81 GB of GPU memory .* the largest .* has 80 GB"
     ) as found:
         choose_instance(MACHINES, 81, "aws", "us-east-1")
-    assert "--endpoint URL" in found.value.remedy
+    assert "(endpoint)" in found.value.remedy
     with pytest.raises(InputError):
         choose_instance(MACHINES, 1, "azure", "us-east-1")
 

@@ -117,7 +117,11 @@ async def test_an_expensive_evaluation_needs_an_approval(workspace: Workspace, e
         ({"baseline": "v1.0.0"}, InputError, "both candidate and baseline"),
         ({"dataset": "no-such"}, DatasetError, "no-such"),
         ({"metrics": ["beauty"]}, InputError, "beauty"),
-        ({"candidate": "deepseek/deepseek-chat", "baseline": "none"}, InputError, "--dataset"),
+        (
+            {"candidate": "deepseek/deepseek-chat", "baseline": "none"},
+            InputError,
+            r"Name one \(dataset\)",
+        ),
     ],
 )
 async def test_what_cannot_be_evaluated_is_said(

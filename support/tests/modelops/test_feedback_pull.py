@@ -208,7 +208,8 @@ def test_a_score_out_of_range_is_said_and_holds_nothing_up(
         pull.tick()
         pull.tick()
     assert service.scores() == [1.0]
-    assert [record.message.count("score is 5.0") for record in caplog.records] == [1]
+    said = [record.message for record in caplog.records if record.name == FeedbackPull.__module__]
+    assert [message.count("score is 5.0") for message in said] == [1]
 
 
 def test_a_service_that_is_away_loses_nothing(service: Service) -> None:

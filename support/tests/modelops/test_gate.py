@@ -317,7 +317,7 @@ def test_only_a_pass_passes(verdict: Verdict) -> None:
     assert "server" in caught.value.remedy
     with pytest.raises(GateFailed) as caught:
         gate.require_pass("acme/one", [_point("evaluation", verdict)])
-    assert "--override-reason" in caught.value.remedy
+    assert "override_reason" in caught.value.remedy
 
 
 def test_the_guide_lists_the_points_in_their_order() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,7 @@ from tests.doubles.hub_workshop import jobs_backend
 from tests.doubles.workshop import training_spec
 
 from agent_orchestrator.agents.infrastructure.modelops.backends.hf_jobs import HfJobsBackend
+from agent_orchestrator.agents.infrastructure.modelops.backends.job_log import JobLog
 from agent_orchestrator.domain.jobs import Progress
 from agent_orchestrator.domain.training import TrainingSpec
 from agent_orchestrator.errors import (
@@ -202,6 +204,24 @@ def test_a_stream_that_breaks_is_taken_up_again(hub: HubDouble, backend: HfJobsB
     hub.jobs.break_logs_after = 3
     assert [step for step, _ in look(backend, 6).losses] == [1, 2, 3, 4, 5, 6]
     job.move("CANCELED")
+
+
+def test_a_broken_log_waits_for_somebody_who_asks():
+    """Nothing listens on for a reader that has gone; who comes back hears it all."""
+    opened = threading.Semaphore(0)
+
+    def stream() -> Iterator[str]:
+        opened.release()
+        yield "a line"
+        raise UnavailableError("The log is away.", remedy="Wait.")
+
+    log = JobLog(stream, lambda line: {"said": line})
+    assert opened.acquire(timeout=60)
+    log._thread.join(60)
+    assert not log._thread.is_alive()
+    assert not log.has_ended
+    while not opened.acquire(timeout=0.05):
+        assert log.events(0.0) == ({"said": "a line"},)
 
 
 def test_a_completed_job_has_its_manifest(hub: HubDouble, backend: HfJobsBackend):

@@ -181,6 +181,9 @@ def test_a_report_has_everything_that_is_known(office: Office):
         "eta_minutes": pytest.approx(5 / 60),
         "hub_repo": "local/better",
         "estimated_cost_usd": 0.5,
+        "requester": "ada",
+        "backend": "fake",
+        "started_at": 1000.0,
     }
 
 

@@ -60,6 +60,7 @@ async def test_a_rollout_an_approval_and_a_job(world: World) -> None:
     overview = reader(world).read()
     serving = overview.agents[0]
     assert (serving.model, serving.version) == ("acme/one", "v1.0.0")
+    assert [agent.newest for agent in overview.agents] == ["v1.1.0", None]
     assert (serving.rollout_id, serving.phase) == (result.rollout_id, "running")
     assert [(arm.version, arm.weight) for arm in serving.arms] == [("v1.0.0", 80), ("v1.1.0", 20)]
     assert (overview.pending_approvals, overview.running_jobs) == (1, 1)

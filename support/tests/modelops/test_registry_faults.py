@@ -36,6 +36,7 @@ def run(program: str, *arguments: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.slow
 def test_eight_processes_lose_no_update(tmp_path: Path) -> None:
     """8 processes × 200 updates: every one is there afterwards, each with its own revision."""
     path = tmp_path / "registry.json"

@@ -91,15 +91,15 @@ class Laboratory:
             budget=budget,
             clock=lambda: self.at,
         )
-        training = self.school.make(
-            {self.trainer: self.backend},
-            jobs=self.jobs,
-            default_backend=self.trainer,
-            clock=lambda: self.at,
+        backends = {self.trainer: self.backend}
+        preparation = self.school.preparation(
+            backends, jobs=self.jobs, default_backend=self.trainer
         )
+        training = self.school.make(backends, preparation, jobs=self.jobs, clock=lambda: self.at)
         searches = Searches(
             jobs=self.jobs,
             store=self.store,
+            preparation=preparation,
             training=training,
             follow=lambda job_id: {"followed": job_id},
             discard=self.discard,

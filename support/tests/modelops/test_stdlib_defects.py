@@ -37,6 +37,7 @@ def code_of(row: Row) -> str:
     return task.removeprefix(PROMPT)
 
 
+@pytest.mark.untraced
 def test_there_is_enough_to_train_and_to_judge(splits: Splits):
     """At least 3,000 examples to train on and 360 held out, of at least six defects and clean."""
     train, held_out = splits
@@ -46,6 +47,7 @@ def test_there_is_enough_to_train_and_to_judge(splits: Splits):
     assert CLEAN in LABELS
 
 
+@pytest.mark.untraced
 def test_every_label_has_the_same_share(splits: Splits):
     """Guessing one label is right in one of ``len(LABELS)`` cases."""
     for rows in splits:
@@ -53,6 +55,7 @@ def test_every_label_has_the_same_share(splits: Splits):
         assert counts == dict.fromkeys(LABELS, len(rows) // len(LABELS))
 
 
+@pytest.mark.untraced
 def test_an_example_has_the_defect_that_its_label_names_and_no_other(splits: Splits):
     """The detectors, run on the text that a model sees, agree with every label."""
     for row in [*splits[0], *splits[1]]:
@@ -60,6 +63,7 @@ def test_an_example_has_the_defect_that_its_label_names_and_no_other(splits: Spl
         assert defects_of(ast.parse(code_of(row))) == expected, code_of(row)
 
 
+@pytest.mark.untraced
 def test_no_file_lends_functions_to_both_splits(splits: Splits):
     """The held-out functions come from files that training never saw."""
     train, held_out = ({row["metadata"]["group"] for row in rows} for rows in splits)
@@ -67,6 +71,7 @@ def test_no_file_lends_functions_to_both_splits(splits: Splits):
     assert len(held_out) >= 10
 
 
+@pytest.mark.untraced
 def test_no_function_appears_twice(splits: Splits):
     """Not even with its names or constants changed."""
     rows = [*splits[0], *splits[1]]
@@ -76,6 +81,7 @@ def test_no_function_appears_twice(splits: Splits):
     assert len({stdlib_defects._normalised(code) for code in clean}) == len(clean)
 
 
+@pytest.mark.untraced
 def test_functions_have_a_readable_size(splits: Splits):
     """80 to 420 characters, printed the same way with and without a defect."""
     for row in [*splits[0], *splits[1]]:
@@ -84,6 +90,7 @@ def test_functions_have_a_readable_size(splits: Splits):
         assert ast.unparse(ast.parse(code)) == code
 
 
+@pytest.mark.untraced
 def test_an_example_has_langsmiths_shape(splits: Splits):
     """Inputs, outputs and the metadata that the evaluation groups by."""
     row = splits[1][0]
@@ -112,6 +119,7 @@ def test_too_small_a_library_is_an_error(tmp_path: Path):
         build(library=tmp_path, train_per_label=1, eval_per_label=1)
 
 
+@pytest.mark.untraced
 def test_shuffled_labels_are_the_same_labels_elsewhere(splits: Splits):
     """Each answer still occurs as often, but tells nothing about its function."""
     train = splits[0]

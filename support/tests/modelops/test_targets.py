@@ -104,7 +104,7 @@ async def test_a_listed_servers_key_is_sent_and_its_refusal_told() -> None:
         assert "wr0ng" not in str(found.value)
         with pytest.raises(ConfigurationError) as found:
             await look(self_hosted(), server.url)
-        assert "--api-key-env" in found.value.remedy
+        assert "api_key_env" in found.value.remedy
 
 
 @pytest.mark.parametrize("listed", [None, Endpoint(MODEL, "self_hosted", ("http://mine/v1",))])
@@ -191,7 +191,7 @@ async def test_a_server_must_be_named() -> None:
     """There is no place to look."""
     with pytest.raises(InputError, match="Nobody said where acme/one is served") as found:
         await look(self_hosted())
-    assert "--endpoint" in found.value.remedy
+    assert "(endpoint)" in found.value.remedy
 
 
 # -- OpenRouter ----------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,8 @@ from agent_orchestrator.agents.infrastructure.modelops.registry import ModelRegi
 from agent_orchestrator.agents.infrastructure.modelops.training.base_models import (
     BaseModels,
 )
+from agent_orchestrator.agents.infrastructure.modelops.training.preparation import Preparation
+from agent_orchestrator.agents.infrastructure.modelops.training.pricing import Pricing
 from agent_orchestrator.agents.infrastructure.modelops.training.training import Training
 from agent_orchestrator.agents.infrastructure.modelops.usecases.jobs import MonitorTrainingJob
 from agent_orchestrator.agents.infrastructure.modelops.usecases.training import (
@@ -46,7 +48,7 @@ from agent_orchestrator.errors import (
 )
 from agent_orchestrator.stores.audit import AuditLog
 from agent_orchestrator.stores.database import Database
-from agent_orchestrator.stores.defaults import load_training_defaults
+from agent_orchestrator.stores.defaults import TrainingDefaults, load_training_defaults
 from agent_orchestrator.stores.jobs import JobStore
 from agent_orchestrator.stores.models_yaml import ModelsYaml
 
@@ -84,27 +86,54 @@ class School:
         self.training = self.make({"fake": self.backend})
         settlers["training"] = self.training.register
 
-    def make(self, backends: Mapping[str, Any], **changes: Any) -> Training:
-        """Return a training of these backends."""
-        parts: dict[str, Any] = {
-            "jobs": self.jobs,
-            "backends": backends,
-            "catalogue": self.catalogue,
-            "registry": self.registry,
-            "datasets": self.datasets,
-            "defaults": self.defaults,
-            "default_backend": "fake",
-            "owner": "acme",
-            **changes,
-        }
-        bases = BaseModels(
+    def bases(self, defaults: TrainingDefaults) -> BaseModels:
+        """Return what knows the base models."""
+        return BaseModels(
             catalogue=self.catalogue,
             registry=self.registry,
-            defaults=parts["defaults"],
+            defaults=defaults,
             default="Qwen/Qwen2.5-Coder-7B",
             hub_facts=self._hub_facts,
         )
-        return Training(base_models=bases, **parts)
+
+    def preparation(
+        self,
+        backends: Mapping[str, Any],
+        *,
+        jobs: Jobs | None = None,
+        defaults: TrainingDefaults | None = None,
+        default_backend: str = "fake",
+    ) -> Preparation:
+        """Return what prepares trainings for these backends."""
+        wanted = defaults or self.defaults
+        return Preparation(
+            pricing=Pricing(wanted, jobs or self.jobs),
+            backends=backends,
+            catalogue=self.catalogue,
+            base_models=self.bases(wanted),
+            datasets=self.datasets,
+            defaults=wanted,
+            default_backend=default_backend,
+            owner="acme",
+        )
+
+    def make(
+        self,
+        backends: Mapping[str, Any],
+        preparation: Preparation | None = None,
+        *,
+        jobs: Jobs | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> Training:
+        """Return a training of these backends."""
+        return Training(
+            preparation=preparation or self.preparation(backends, jobs=jobs),
+            jobs=jobs or self.jobs,
+            backends=backends,
+            registry=self.registry,
+            owner="acme",
+            clock=clock,
+        )
 
     def _hub_facts(self, model: str) -> BaseFacts:
         self.asked_hub.append(model)
@@ -273,7 +302,7 @@ def test_a_number_of_steps_sets_the_time(school: School):
 def test_the_size_comes_from_preset_artifact_or_hub(school: School):
     """The Hub is asked last, and only for what nobody here knows."""
     school.artifact("acme/other", {"a": [200, 300], "b": [300]})
-    bases = school.training._bases
+    bases = school.bases(school.defaults)
     assert bases.facts("local/tiny-code").parameters == 3.2e5
     assert bases.facts("acme/other").parameters == 60_300
     assert school.asked_hub == []
@@ -459,15 +488,17 @@ async def complete(school: School, **request: Any) -> None:
 
 async def test_a_production_run_is_not_the_first_of_its_kind(school: School):
     """A demo of the same backend, method and family of models comes first, or a reason."""
-    with pytest.raises(InputError, match=r"by sft of a tiny-code model on fake") as error:
-        school.plan(mode="production")
-    assert "chef train code_review --mode demo" in error.value.remedy
+    planned = school.plan(mode="production")
+    assert "production run" in planned.summary  # with its price
+    assert isinstance(planned.objection, InputError)
+    assert "by sft of a tiny-code model on fake" in planned.objection.message
+    assert "chef train code_review --mode demo" in planned.objection.remedy
     reason = "the pipeline is known from elsewhere"
-    assert reason in school.plan(mode="production", override_reason=reason).summary
+    forced = school.plan(mode="production", override_reason=reason)
+    assert (reason in forced.summary, forced.objection) == (True, None)
     await complete(school)
-    assert "production run" in school.plan(mode="production").summary
-    with pytest.raises(InputError, match="by grpo of a tiny-code"):
-        school.plan(mode="production", method="grpo")
+    assert school.plan(mode="production").objection is None
+    assert school.plan(mode="production", method="grpo").objection is not None
 
 
 async def test_the_reason_for_no_demo_is_kept_with_the_job(school: School):
@@ -508,8 +539,9 @@ async def test_a_rented_machine_is_given_back_when_it_has_cost_the_limit(school:
     """The job's own time limit is that of dollars when it is the shorter one."""
     limits = school.defaults.limits.model_copy(update={"max_cost_usd": 1.5, "max_hours": 6.0})
     defaults = school.defaults.model_copy(update={"limits": limits})
-    training = school.make({"hf_jobs": school.backend, "fake": school.backend}, defaults=defaults)
+    backends = {"hf_jobs": school.backend, "fake": school.backend}
+    preparation = school.preparation(backends, defaults=defaults)
     for backend, seconds in (("hf_jobs", 2 * 3600.0), ("fake", 6 * 3600.0)):
         request = TrainSubagentModel(agent="code_review", base_model="local/tiny-code")
-        prepared = training.prepare(request.model_copy(update={"backend": backend}))
-        assert training._pricing.most_seconds(prepared.estimate) == seconds
+        prepared = preparation.prepare(request.model_copy(update={"backend": backend}))
+        assert prepared.max_seconds == seconds

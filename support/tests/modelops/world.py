@@ -250,12 +250,13 @@ class World:
             clock=self.clock,
         )
         self.drills = Drills(
+            models_yaml=self.yaml,
             transitions=self.transitions,
             rollouts=self.rollouts,
             board=self.serving,
             audit=self.audit,
             processes=lambda: self.processes,
-            limits=DrillLimits(in_effect=0.3, last_answer=0.3),
+            limits=DrillLimits(in_effect=60.0, last_answer=60.0),
             clock=self.clock,
         )
         self.hand_edits = HandEdits(

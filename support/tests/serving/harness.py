@@ -130,7 +130,7 @@ def several_arms(
 
 async def settled(condition: Callable[[], bool]) -> None:
     """Wait until something that happens off the requests' path has happened."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not condition():  # noqa: ASYNC110 - nobody tells
             await asyncio.sleep(0.005)
 

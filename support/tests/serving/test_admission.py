@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 from tests.doubles.openai_server import OpenAIServer, Reply
-from tests.serving.harness import STABLE, gateway, routing_table
+from tests.serving.harness import STABLE, gateway, routing_table, settled
 
 from agent_orchestrator.serving.admission import Admission, Limits, OverloadedError
 
@@ -73,7 +73,7 @@ async def test_a_full_gateway_says_when_to_come_back():
 
     def slow(_body: object) -> Reply:
         arrived.release()
-        return Reply(latency=0.5)
+        return Reply(latency=1.0)
 
     async with (
         OpenAIServer(slow) as server,
@@ -100,9 +100,9 @@ async def test_a_slow_reader_holds_the_upstream_back():
         gateway(routing_table({STABLE: server.url}), limits=limits) as running,
     ):
         response = await running.chat(stream=True)
-        await asyncio.wait_for(server.client_left.wait(), 30)  # 60 MB were not read ahead
+        await asyncio.wait_for(server.client_left.wait(), 60)  # 60 MB were not read ahead
         response.close()
-        await running.log.flush()
+        await settled(lambda: bool(running.sink.outcomes))
         errors = [outcome.error for outcome in running.sink.outcomes]
         assert errors == ["abandoned"], "the arm is not to blame"
 

@@ -266,11 +266,11 @@ async def test_failures_are_raised_as_they_are(*, streams: bool):
 
 async def test_a_stream_that_is_left_ends_the_upstream_call():
     """The agent stops reading; the model stops writing."""
-    async with serving(Reply("a b c d", between=0.1)) as setting:
+    async with serving(Reply("a b c d", between=5)) as setting:
         stream: Any = setting.model.astream("x")
         await anext(stream)
         await stream.aclose()
-        await asyncio.wait_for(setting.server.client_left.wait(), 5)
+        await asyncio.wait_for(setting.server.client_left.wait(), 60)
     assert [outcome.error for outcome in setting.recording.outcomes] == ["abandoned"]
 
 
@@ -290,7 +290,7 @@ def test_a_synchronous_stream_ends_and_fails_like_the_other():
     with serving_in_a_thread(Reply("a b c", cut_after=2)) as setting:
         with pytest.raises(UpstreamFailure, match="broke off"):
             list(setting.model.stream("x"))
-        setting.server.answer_with(Reply("a b c d", between=0.1))
+        setting.server.answer_with(Reply("a b c d", between=5))
         stream: Any = setting.model.stream("x")
         next(stream)
         stream.close()

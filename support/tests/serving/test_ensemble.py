@@ -182,7 +182,7 @@ async def test_without_room_a_late_member_is_let_go():
     async with choir(Reply("a"), Reply("a"), Reply("b", latency=30)) as singing:
         singing.router._background._limit = 0
         assert (await singing.complete()).completion.text == "a"
-        await asyncio.wait_for(singing.servers["team/c"].client_left.wait(), 10)
+        await asyncio.wait_for(singing.servers["team/c"].client_left.wait(), 60)
         assert [o.error for o in singing.recording.outcomes] == [None, None, None, "abandoned"]
 
 
@@ -196,7 +196,7 @@ async def test_a_client_that_leaves_ends_all_members():
         with pytest.raises(asyncio.CancelledError):
             await call
         for model in MODELS:
-            await asyncio.wait_for(singing.servers[model].client_left.wait(), 10)
+            await asyncio.wait_for(singing.servers[model].client_left.wait(), 60)
         assert {o.error for o in singing.recording.outcomes} == {"abandoned"}
         assert {o.role for o in singing.recording.outcomes} == {"member"}
 

@@ -28,6 +28,7 @@ from tests.serving.harness import (
     ask,
     gateway,
     routing_table,
+    settled,
 )
 
 from agent_orchestrator.errors import ModelsYamlError, StorageError
@@ -53,6 +54,12 @@ async def serving(
         gateway(routing_table({STABLE: server.url}), **options) as running,
     ):
         yield running, server
+
+
+def alarms(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """Return all that was said, but by threads that look after services of earlier tests."""
+    others = {"chef-traces", "job-log", "job-metrics"}
+    return [record.getMessage() for record in caplog.records if record.threadName not in others]
 
 
 def client_of(running: Gateway, **options: Any) -> openai.AsyncOpenAI:
@@ -145,18 +152,20 @@ async def test_a_client_that_leaves_ends_the_upstream_call(
     caplog: pytest.LogCaptureFixture, *, streams: bool
 ):
     """No model works for nobody, the arm is not blamed for it, and nobody is alarmed."""
-    reply = Reply("a b c d", between=0.25) if streams else Reply(latency=0.4)
+    reply = Reply("a b c d", between=0.25) if streams else Reply(latency=60)
     async with serving(reply) as (running, server):
         if streams:
             response = await running.chat(stream=True)
             response.close()
         else:
-            with pytest.raises(asyncio.TimeoutError):
-                await asyncio.wait_for(running.chat(), 0.1)
-        await asyncio.wait_for(server.client_left.wait(), 5)
+            call = asyncio.create_task(running.chat())
+            await settled(lambda: bool(server.requests))
+            call.cancel()
+            await asyncio.wait([call])
+        await asyncio.wait_for(server.client_left.wait(), 60)
         await running.log.flush()
         assert [outcome.error for outcome in running.sink.outcomes] == ["abandoned"]
-    assert caplog.records == []
+    assert alarms(caplog) == []
 
 
 async def test_a_task_is_found_where_clients_put_it():
@@ -438,7 +447,7 @@ async def test_shutdown_lets_requests_end_and_keeps_their_outcomes():
         gateway(routing_table({STABLE: server.url})) as running,
     ):
         call = asyncio.create_task(running.chat())
-        await asyncio.wait_for(arrived.wait(), 5)
+        await asyncio.wait_for(arrived.wait(), 60)
         await running.runner.cleanup()
         assert (await call).status == 200
     assert len(running.sink.outcomes) == 1
@@ -534,7 +543,7 @@ async def test_a_client_that_vanishes_while_it_is_written_to_alarms_nobody(
             response.connection.transport.abort()
             response.close()
         assert (await running.chat()).status == 200
-    assert caplog.records == []
+    assert alarms(caplog) == []
 
 
 async def test_a_client_says_how_long_it_waits():

@@ -62,7 +62,7 @@ async def test_a_gateway_that_drains_answers_what_it_heard_and_says_goodbye():
 
     def late(_body: object) -> Reply:
         arrived.set()
-        return Reply("late", latency=0.6)
+        return Reply("late", latency=1.2)
 
     async with (
         OpenAIServer(late) as server,
@@ -72,7 +72,7 @@ async def test_a_gateway_that_drains_answers_what_it_heard_and_says_goodbye():
         assert (ready.status, await ready.json()) == (200, {"status": "ready", "reasons": []})
         call = asyncio.create_task(running.chat())
         await arrived.wait()
-        draining = asyncio.create_task(drain(running.runner, notice_seconds=0.3))
+        draining = asyncio.create_task(drain(running.runner, notice_seconds=1.0))
         await asyncio.sleep(0.05)
         said = await running.http.get("/ready")
         assert (said.status, said.headers["Connection"]) == (503, "close")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from uuid import UUID
 
+import pytest
+
 from agent_orchestrator.serving.request_ids import RequestIds
 
 OWN = "0D9C5B4C-8B1F-4C4E-9D55-0F0A7C3C4A11"
@@ -41,6 +43,7 @@ def test_a_retry_is_noticed_among_thousands_of_other_requests():
     assert len(ids._used._slots) == 4 * len(ids._used._oldest)
 
 
+@pytest.mark.untraced
 def test_ids_are_all_different():
     """Also when many more were given out than are remembered."""
     ids = RequestIds()

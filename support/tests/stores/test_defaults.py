@@ -124,6 +124,8 @@ def test_a_wrong_override_is_named_with_its_value(values: dict[str, Any], said: 
     with pytest.raises(InputError) as error:
         Hyperparameters().replaced(values, "overrides")
     assert error.value.message.startswith(f"overrides: {said}")
+    key = said.partition(": ")[0] if ": " in said else next(iter(values))
+    assert error.value.field == f"overrides.{key}"
     assert error.value.remedy
 
 

@@ -1,5 +1,6 @@
 """Who runs and where: the gateways' own files, and what dead ones leave."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -48,5 +49,10 @@ def test_the_address_is_plain_data(tmp_path: Path):
     """Other tools may read the file."""
     with announced(tmp_path, "127.0.0.1", 8130) as address:
         [file] = tmp_path.iterdir()
-        assert file.read_text() == f'{{"port":8130,"host":"127.0.0.1","pid":{address.pid}}}'
+        assert json.loads(file.read_text()) == {
+            "port": 8130,
+            "host": "127.0.0.1",
+            "pid": address.pid,
+            "asks_for_key": True,
+        }
     assert GatewayAddress(1, "a", 2) < GatewayAddress(2, "a", 1)

@@ -23,11 +23,18 @@ from agent_orchestrator.stores import migrations
 from agent_orchestrator.stores.approvals import ApprovalStore
 from agent_orchestrator.stores.database import SCHEMA_VERSION, Database, metadata
 from agent_orchestrator.stores.migrations import FIRST_VERSION, MIGRATIONS
+from agent_orchestrator.stores.outcomes import OutcomeStore
 
 RECORDS: Final = Path(__file__).with_name("schema")
-ROW: Final = (
-    "INSERT INTO approvals VALUES (1, 'ap_1', 'promote_canary', '{\"agent\": \"cicd\"}', 'h', 's', "
+APPROVAL: Final = (
+    "INSERT INTO approvals (seq, id, use_case, request, request_hash, summary, price_ceiling_usd, "
+    "requester, created_at, expires_at, status, approver, reason, answered_at, consumed_at) "
+    "VALUES (1, 'ap_1', 'promote_canary', '{\"agent\": \"cicd\"}', 'h', 's', "
     "0.5, 'ada', 1.0, 9.0, 'approved', 'bob', 'fine', 2.0, NULL)"
+)
+JUDGEMENT: Final = (
+    "INSERT INTO feedback (seq, request_id, source, score, at, kind, outcome_seq, rollout_id, arm) "
+    "VALUES (1, 'r7', 'user', 1.0, 5.0, 'quality', 7, 'ro_1', 'stable')"
 )
 HOW = (
     f"A new table: record it in schema/{SCHEMA_VERSION}.sql. A change of one that is recorded: a "
@@ -66,14 +73,15 @@ def shape(path: Path) -> dict[str, list[object]]:
 
 
 def make_old(path: Path, version: int, *, leave_out: str = "") -> None:
-    """Make a database of an older version, with one approval in it."""
+    """Make a database of an older version, with an approval and a judgement in it."""
     connection = sqlite3.connect(path)
     for name, statement in statements((RECORDS / f"{version}.sql").read_text()).items():
         if not leave_out or leave_out not in name:
             connection.execute(statement)
     connection.execute("INSERT INTO schema_version VALUES (?)", (version,))
     if not leave_out:
-        connection.execute(ROW)
+        connection.execute(APPROVAL)
+        connection.execute(JUDGEMENT)
     connection.commit()
     connection.close()
 
@@ -108,6 +116,8 @@ def test_an_old_database_becomes_one_of_this_version(tmp_path: Path, version: in
     approval = ApprovalStore(database).get("ap_1")
     assert (approval.status, approval.editors, approval.replaced_by) == ("approved", (), None)
     assert approval.request == {"agent": "cicd"}
+    (judged,) = OutcomeStore(database).feedback_after("ro_1", 0, 9)
+    assert (judged.outcome_seq, judged.after_outcome) == (7, 7)
     database.close()
 
 
@@ -184,8 +194,9 @@ def test_an_old_postgresql_database_is_migrated_too(postgres_url: str) -> None:
     database = Database(postgres_url)
     with database.write() as connection:
         connection.exec_driver_sql("DROP TABLE approvals")
+        connection.exec_driver_sql("ALTER TABLE feedback DROP COLUMN after_outcome")
         connection.exec_driver_sql(old.replace("FLOAT", "DOUBLE PRECISION"))
-        connection.exec_driver_sql(ROW)
+        connection.exec_driver_sql(APPROVAL)
         connection.execute(metadata.tables["schema_version"].update().values(version=FIRST_VERSION))
     database.close()
     database = Database(postgres_url)

@@ -174,7 +174,7 @@ def test_concurrent_writers_lose_nothing(path: Path) -> None:
 
 async def eventually(condition: Callable[[], object]) -> None:
     """Wait until ``condition`` holds; a promise of one second gets a generous limit here."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not condition():
             await asyncio.sleep(0.005)
 

@@ -132,7 +132,15 @@ def test_feedback_belongs_to_the_attempt_that_answered(store: OutcomeStore) -> N
     store.append_many([FAILED, ANSWERED])
     store.add_feedback(Feedback("r1", 0.25, "tests", 101.0))
     store.add_feedback(Feedback("r1", 1.0, "user", 102.0))
-    first = Judged(seq=1, outcome_seq=2, arm="stable", version="v1.0.0", score=0.25, at=101.0)
+    first = Judged(
+        seq=1,
+        outcome_seq=2,
+        arm="stable",
+        version="v1.0.0",
+        score=0.25,
+        at=101.0,
+        after_outcome=2,
+    )
     second = replace(first, seq=2, score=1.0, at=102.0)
     assert store.feedback_after("ro_1", 0, 10) == [
         first,

@@ -6,7 +6,6 @@ import logging
 import os
 import pwd
 import shutil
-import socket
 import ssl
 import subprocess
 import tempfile
@@ -16,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy.engine import make_url
+from tests.doubles.ports import free_port
 from tests.postgres import PASSWORD, PostgresServer
 
 from agent_orchestrator.errors import (
@@ -205,9 +205,7 @@ def certificate() -> Iterator[Path]:
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl makes the certificate")
 def test_the_way_to_a_server_is_encrypted_as_asked(certificate: Path) -> None:
     """Over TCP, TLS is used when there is any, and with verify-full only to who is meant."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     key = certificate.with_name("key.pem")
     if os.getuid() == 0:
         owner = pwd.getpwnam("postgres" if "postgres" in users() else "nobody")

@@ -37,6 +37,8 @@ WORKER = """
         tell("cancelled")
         sys.exit(143)
 
+    if end == "mute":
+        time.sleep(60)
     signal.signal(signal.SIGTERM, stop)
     tell("started")
     step = 0
@@ -57,7 +59,12 @@ LAUNCH = """
     folder, repo, after, pause = sys.argv[1:5]
     store = hub_job.Repository(repo, "hf_write", first_pause_s=float(pause))
     command = (sys.executable, *sys.argv[5:])
-    sys.exit(hub_job.work(Path(folder), store, float(after) or None, command))
+    told = Path(folder) / "progress.jsonl"
+
+    def clock():
+        return float(told.read_bytes().count(b"\\n")) if told.exists() else 0.0
+
+    sys.exit(hub_job.work(Path(folder), store, float(after) or None, command, clock))
 """
 
 
@@ -72,7 +79,10 @@ def hub() -> Iterator[HubDouble]:
 def run(
     hub: HubDouble, folder: Path, *how: str, after: float = 0, pause: float = 0.01
 ) -> subprocess.Popen[str]:
-    """Start the carrier with a worker that goes ``how``: steps, seconds a step, its end."""
+    """Start the carrier with a worker that goes ``how``: steps, seconds a step, its end.
+
+    Its time is over ``after`` so many events; a clock would run while the worker still starts.
+    """
     folder.mkdir(exist_ok=True)
     script = folder.parent / "worker.py"
     script.write_text(textwrap.dedent(WORKER))
@@ -125,13 +135,23 @@ def test_checkpoints_replace_one_another_while_the_training_goes_on(hub: HubDoub
 
 def test_when_the_time_is_over_a_checkpoint_is_kept_to_go_on_from(hub: HubDouble, tmp_path: Path):
     """The worker is asked to stop; its last checkpoint goes up, and the status says try again."""
-    process = run(hub, tmp_path / "job", "1000", "0.05", "end", after=1.0)
+    process = run(hub, tmp_path / "job", "1000", "0.05", "end", after=5)
     process.communicate()
     assert process.returncode == 75
     kept = {path for path in files(hub) if path.endswith("complete")}
     (step,) = (int(path.split("-")[1].split("/")[0]) for path in kept)
     assert step > 100
     assert not {"manifest.json", "failure.json"} & files(hub)
+
+
+def test_a_worker_that_had_not_begun_when_the_time_was_over_has_not_failed(
+    hub: HubDouble, tmp_path: Path
+):
+    """There is nothing to carry yet; another machine begins."""
+    process = run(hub, tmp_path / "job", "0", "0", "mute", after=-1)
+    process.communicate()
+    assert process.returncode == 75
+    assert not files(hub)
 
 
 def test_a_cancelled_job_keeps_its_checkpoint_too(hub: HubDouble, tmp_path: Path):
@@ -172,7 +192,7 @@ def test_a_hub_that_stumbles_is_asked_again(hub: HubDouble, tmp_path: Path):
 def test_another_machine_goes_on(hub: HubDouble, tmp_path: Path):
     """What was told before is not told again, and its checkpoint is replaced by the next."""
     folder = tmp_path / "job"
-    process = run(hub, folder, "1000", "0.05", "end", after=0.8)
+    process = run(hub, folder, "1000", "0.05", "end", after=5)
     process.communicate()
     elsewhere = tmp_path / "elsewhere"
     HfApi(endpoint=hub.url, token=WRITE).snapshot_download(

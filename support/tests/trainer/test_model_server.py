@@ -77,7 +77,7 @@ def server(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run
     assert ready["event"] == "ready"
     yield Running(artifacts, Path(ready["socket"]), process)
     process.terminate()
-    assert process.wait(30) == 0
+    assert process.wait(60) == 0
     process.stdout.close()
     assert not Path(ready["socket"]).exists()
 

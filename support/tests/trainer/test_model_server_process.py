@@ -56,14 +56,14 @@ def test_a_killed_servers_socket_is_replaced_and_the_parents_end_is_the_servers(
     """SIGKILL leaves a dead socket behind; end of standard input ends a server in good order."""
     first = start()
     first.send_signal(signal.SIGKILL)
-    first.wait(30)
+    first.wait(60)
     assert (tmp_path / "s.sock").exists()
     second = start("--with-parent")
     assert _ask(tmp_path / "s.sock").choices[0].finish_reason in {"stop", "length"}
     assert second.stdin is not None
     second.stdin.close()
     second.stdin = None
-    assert second.wait(30) == 0
+    assert second.wait(60) == 0
     assert not (tmp_path / "s.sock").exists()
 
 

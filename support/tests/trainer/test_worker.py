@@ -174,7 +174,9 @@ def test_a_cancelled_training_leaves_a_checkpoint(base: Path, tmp_path: Path):
     assert not (folder / "artifact").exists()
 
 
-@pytest.mark.parametrize("lora", [None, {"rank": 4, "alpha": 8}])
+@pytest.mark.parametrize(
+    "lora", [pytest.param(None, marks=pytest.mark.slow), {"rank": 4, "alpha": 8}]
+)
 def test_a_killed_training_resumes_as_if_nothing_had_happened(
     base: Path, tmp_path: Path, lora: dict[str, int] | None
 ):
@@ -203,7 +205,7 @@ def test_a_killed_training_resumes_as_if_nothing_had_happened(
 
 def test_a_job_can_be_cancelled_while_it_loads(base: Path, tmp_path: Path):
     """Before the training there is nothing to keep: the job ends at once."""
-    folder = job_folder(tmp_path / "job", base)
+    folder = job_folder(tmp_path / "job", base, hyperparameters={"max_steps": 10_000})
     process = start(folder)
     wait_for(folder, "loading")
     process.send_signal(signal.SIGTERM)
@@ -263,9 +265,19 @@ def test_weights_that_did_not_change_are_no_result(base: Path, tmp_path: Path):
 
 
 def test_the_time_limit_ends_a_job(base: Path, tmp_path: Path):
-    """``max_seconds`` counts from the start, slow imports included."""
-    failure = failure_of(job_folder(tmp_path / "job", base, max_seconds=0.5))
-    assert failure["kind"] == "timeout"
+    """``max_seconds`` end a training that would go on for days."""
+    endless = {"max_steps": 10_000_000}
+    folder = job_folder(tmp_path / "job", base, hyperparameters=endless, max_seconds=2.0)
+    assert failure_of(folder)["kind"] == "timeout"
+
+
+def test_the_time_limit_counts_from_the_start_of_the_worker(base: Path, tmp_path: Path):
+    """The engine's imports, which alone take longer than this, are part of ``max_seconds``."""
+    endless = {"max_steps": 10_000_000}
+    folder = job_folder(tmp_path / "job", base, hyperparameters=endless, max_seconds=0.1)
+    assert run_worker(folder, python=trainer_python()) == 1
+    assert read(folder, "failure.json")["kind"] == "timeout"
+    assert "step" not in {event["event"] for event in events(folder)}
 
 
 def test_a_disk_that_is_full_from_the_start_fails_the_job(base: Path, tmp_path: Path):

@@ -19,6 +19,9 @@ from agent_orchestrator.agents.infrastructure.modelops.backends.hf_space import 
 from agent_orchestrator.domain.jobs import TERMINAL, Progress
 from agent_orchestrator.errors import ChefError, ConflictError, NotFoundError, UnavailableError
 
+#: A training that is in its third step until it is ended, and that goes on when told otherwise.
+STOPS_AT_2 = {"steps": 40, "hurried": 2, "seconds": 3600.0}
+
 
 @pytest.fixture
 def backend(space: RunningSpace, tmp_path: Path) -> HfSpaceBackend:
@@ -157,11 +160,12 @@ async def test_a_killed_container_resumes_what_ran(
     space: RunningSpace, workspace: Workspace, backend: HfSpaceBackend, tmp_path: Path
 ):
     """SIGKILL to app and worker: the job goes on where it was, and completes."""
-    workspace.scenario(steps=40, seconds=0.05)
+    workspace.scenario(**STOPS_AT_2)
     submit(backend, "job_1", "job_2")
     await until(backend, "job_1", at_step(2))
     space.end(signal.SIGKILL)
     os.kill(worker(space, "job_1"), signal.SIGKILL)
+    workspace.scenario(steps=40)
     space.start()
     backend = space.backend(tmp_path / "artifacts")
     progress = await until(backend, "job_1", ended)
@@ -174,13 +178,14 @@ async def test_a_restarted_space_lets_its_job_write_a_checkpoint(
     space: RunningSpace, workspace: Workspace, backend: HfSpaceBackend, tmp_path: Path
 ):
     """SIGTERM ends the app and interrupts the worker, which the next app resumes."""
-    workspace.scenario(steps=40, seconds=0.05)
+    workspace.scenario(**STOPS_AT_2)
     submit(backend, "job_1")
     await until(backend, "job_1", at_step(2))
     assert space.end(signal.SIGTERM) == 0
     assert not [line for line in space.log if "Traceback" in line]
     last = space.jobs / "job_1" / "progress.jsonl"
     await eventually(lambda: json.loads(last.read_text().splitlines()[-1])["event"] == "cancelled")
+    workspace.scenario(steps=40)
     space.start()
     backend = space.backend(tmp_path / "artifacts")
     progress = await until(backend, "job_1", ended)
@@ -191,9 +196,10 @@ async def test_a_worker_that_is_told_to_end_goes_on(
     space: RunningSpace, workspace: Workspace, backend: HfSpaceBackend
 ):
     """SIGTERM without a cancellation is an interruption, also while the app watches."""
-    workspace.scenario(steps=40, seconds=0.05)
+    workspace.scenario(**STOPS_AT_2)
     submit(backend, "job_1")
     await until(backend, "job_1", at_step(2))
+    workspace.scenario(steps=40)
     os.kill(worker(space, "job_1"), signal.SIGTERM)
     progress = await until(backend, "job_1", ended)
     assert (progress.status, starts(space, "job_1")) == ("completed", 2)

@@ -136,7 +136,7 @@ async def test_a_killed_container_ends_with_the_very_same_weights(
         ({"rows": [ROWS[0], {"question": "?"}]}, "bad_column"),
         ({"base_model": "nobody/no-such-model"}, "unknown_base_model"),
         ({"hyperparameters": {"learning_rate": 1e30, "max_steps": 50}}, "nan_loss"),
-        ({"max_seconds": 0.5}, "timeout"),
+        ({"hyperparameters": {"max_steps": 10_000_000}, "max_seconds": 2.0}, "timeout"),
     ],
 )
 async def test_a_real_failure_is_diagnosed(

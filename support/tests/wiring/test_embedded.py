@@ -19,7 +19,8 @@ from agent_orchestrator.agents.infrastructure.modelops.usecases.deployment impor
 from agent_orchestrator.agents.infrastructure.modelops.usecases.simulation import SimulateCanary
 from agent_orchestrator.domain.verdict import Verdict
 from agent_orchestrator.errors import ApprovalDenied, ApprovalRequired, GateFailed, SettingsError
-from agent_orchestrator.wiring.embedded import DEFAULT_PROMPTS, Embedded, compose
+from agent_orchestrator.wiring.embedded import Embedded, compose
+from agent_orchestrator.wiring.rollouts import DEFAULT_PROMPTS
 
 AGENT = "code_review"
 CANDIDATE = "acme/cicd"

@@ -232,7 +232,7 @@ async def test_an_evaluation_that_is_stopped_leaves_no_process_behind(
         assert (found.status, found.error.kind) == ("failed", "killed")
     else:
         assert (found.status, found.message) == ("cancelled", "cancelled on request")
-    server.wait(30)
+    server.wait(60)
 
 
 async def test_a_judge_compares_the_answers_in_both_orders(

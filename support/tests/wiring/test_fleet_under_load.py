@@ -22,13 +22,16 @@ import aiohttp
 import pytest
 from tests.doubles.fleet import AGENT, Fleet, Gateway
 from tests.doubles.openai_server import Reply
+from tests.doubles.workspace import eventually
+
+from agent_orchestrator.stores.health import HealthBoard
 
 CLIENTS = int(os.environ.get("CHEF_FLEET_CLIENTS", "200"))
 PACE = 0.5
 """Seconds between two requests of one client."""
-LOST_WITHIN = 1.0
+LOST_WITHIN = 3.0
 """A killed gateway loses what it answered in its last flush interval (0.1 s), and what was being
-written: on a busy machine, well within a second."""
+written: on the busiest machine, well within this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +154,7 @@ async def disturb(fleet: Fleet, load: Load) -> float:
     load.phase = "deploy"
     deploy = ("deploy", AGENT, "--version", "v1.0.0", "--strategy", "canary_50pct", "--yes")
     assert await fleet.run(*deploy) == 0
-    await asyncio.sleep(1.0)
+    await fleet.followed()
     await phase("quiet: two arms", 3.0)
     text = fleet.yaml.path.read_text()
     fleet.yaml.path.write_text(text.replace("# people's comment", "# another comment"))
@@ -161,6 +164,8 @@ async def disturb(fleet: Fleet, load: Load) -> float:
         await phase(trouble)
     fleet.models.answer_with(models(""))
     await phase("recovered", 12.0)  # an open breaker tries again after 10 s
+    health = HealthBoard(fleet.database)
+    await eventually(lambda: health.of(AGENT, "candidate", time.time()).state == "closed")
     await phase("quiet: two arms again")
     load.phase = "term"
     assert await term(first) == 0
@@ -177,10 +182,10 @@ async def disturb(fleet: Fleet, load: Load) -> float:
     await phase("quiet: the other is back")
     load.phase = "promote"
     assert await fleet.run("promote", AGENT, "--percent", "100", "--yes") == 0
-    await asyncio.sleep(1.0)
+    await fleet.followed()
     load.phase = "rollback"
     assert await fleet.run("rollback", AGENT, "--yes") == 0
-    await asyncio.sleep(1.0)
+    await fleet.followed()
     await phase("quiet: rolled back")
     return killed_at
 

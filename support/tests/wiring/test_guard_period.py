@@ -37,6 +37,7 @@ async def test_a_degradation_after_promotion_rolls_back_in_every_gateway(tmp_pat
         fleet.start_timer()
         version = ("--version", "v1.0.0", "--strategy", "canary_50pct")
         assert await fleet.run("deploy", AGENT, *version, "--yes") == 0
+        await fleet.agreement()
         assert await ask_both(fleet, 80, "split") == {STABLE_MODEL, CANDIDATE_MODEL}
         assert await fleet.run("promote", AGENT, "--percent", "100", "--yes") == 0
         await fleet.agreement()
@@ -44,18 +45,18 @@ async def test_a_degradation_after_promotion_rolls_back_in_every_gateway(tmp_pat
         assert fleet.rollouts.running(AGENT).phase == "guard"
 
         fleet.models.answer_with(broken)
-        for number in range(60):
+        for number in range(600):
             assert await ask_both(fleet, 10, f"broken-{number}") == {STABLE_MODEL}
             if fleet.rollouts.running(AGENT) is None:
                 break
             await asyncio.sleep(0.1)  # until the outcomes are written and the timer has looked
+
+        asked_before = len(fleet.models.requests)
+        await fleet.agreement()
         state = fleet.rollouts.latest(AGENT)
         assert state.phase == "rolled_back"
         assert state.reason.startswith("error: 0.")
         assert fleet.rollouts.decisions(state.id)[-1].actor == "timer"
-
-        asked_before = len(fleet.models.requests)
-        await fleet.agreement()
         assert fleet.yaml.read().agent_models[AGENT] == STABLE_MODEL
         new = fleet.models.requests[asked_before:]
         assert {request.body["model"] for request in new[-20:]} == {STABLE_MODEL}

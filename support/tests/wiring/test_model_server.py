@@ -4,7 +4,7 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from tests.doubles.workspace import Workspace, eventually
+from tests.doubles.workspace import Workspace
 
 from agent_orchestrator.domain.routing import Endpoint
 from agent_orchestrator.errors import ConfigurationError, UnavailableError
@@ -53,7 +53,8 @@ async def test_the_server_that_runs_is_taken(workspace: Workspace):
         stdin=asyncio.subprocess.PIPE,
         env=model_server.environment(settings),
     )
-    await eventually(settings.model_socket.exists)
+    while not await model_server.is_up(settings.model_socket):  # noqa: ASYNC110 - nobody tells
+        await asyncio.sleep(0.05)
     async with model_server.model_server(settings) as socket:
         assert socket == settings.model_socket
     assert await model_server.is_up(settings.model_socket)

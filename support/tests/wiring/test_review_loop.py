@@ -49,7 +49,9 @@ def answer(body: Mapping[str, Any]) -> Reply:
 async def work(team: Team, root: Path, thread: str) -> ReviewedWork:
     """Have the task done in a repository of its own."""
     loop = team.review_loop(sample_repository(root / thread))
-    return await loop.run([HumanMessage(TASK)], {"configurable": {"thread_id": thread}})
+    done = await loop.run([HumanMessage(TASK)], {"configurable": {"thread_id": thread}})
+    assert isinstance(done, ReviewedWork)
+    return done
 
 
 def judgements(workspace: Workspace) -> list[Judged]:
@@ -237,4 +239,5 @@ async def test_agents_of_one_workspace_take_turns(
             )
         database.close()
     assert all(len(at_once) == 1 for at_once in together)
+    assert isinstance(done, ReviewedWork)
     assert done.call is not None

@@ -69,9 +69,11 @@ def states(workspace: Workspace) -> dict[str, str]:
 
 
 async def running(workspace: Workspace, process: psutil.Popen) -> dict[str, psutil.Process]:
-    """Wait until all run; return them by the module that they run."""
+    """Wait until all serve; return them by the module that they run."""
     await eventually(
-        lambda: process.poll() is not None or "stopped" not in states(workspace).values()
+        lambda: (
+            process.poll() is not None or set(states(workspace).values()) <= {"ready", "running"}
+        )
     )
     assert process.poll() is None, (workspace.folder / "serve.log").read_text()
     return {child.cmdline()[2].rsplit(".")[-1]: child for child in process.children()}
@@ -148,10 +150,10 @@ async def test_of_two_gateways_a_killed_one_comes_back_where_it_was(
     found = [f"gateway 127.0.0.1:{address.port}" for address in before]
     await eventually(lambda: [states(workspace).get(name) for name in found] == ["ready"] * 2)
     os.kill(before[1].pid, signal.SIGKILL)
-    await eventually(lambda: running_gateways(folder) == before[:1])
+    await eventually(lambda: before[1] not in running_gateways(folder))
     after = await eventually(lambda: two(running_gateways(folder)))
     assert after[0] == before[0]
-    assert (after[1].port, after[1].pid != before[1].pid) == (port + 1, True)
+    assert after[1].port == port + 1
 
 
 async def test_the_api_asks_for_a_token_that_may_be_made_while_it_runs(
@@ -164,7 +166,9 @@ async def test_the_api_asks_for_a_token_that_may_be_made_while_it_runs(
 
     def status(token: str) -> int:
         headers = {"Authorization": f"Bearer {token}"}
-        return httpx.post(f"{api.url}/modelops/list_costs", json={}, headers=headers).status_code
+        return httpx.post(
+            f"{api.url}/modelops/list_costs", json={}, headers=headers, timeout=60
+        ).status_code
 
     assert await asyncio.to_thread(status, "of-nobody") == 401
     added = chef(workspace, "api", "tokens", "add", "ann", "--role", "viewer", "--json")
@@ -173,7 +177,9 @@ async def test_the_api_asks_for_a_token_that_may_be_made_while_it_runs(
     process.terminate()
     assert process.wait(60) == 0
     assert running_gateways(settings.api_dir) == []
-    assert "Nobody has an access token yet" in (workspace.folder / "serve.log").read_text()
+    said = (workspace.folder / "serve.log").read_text()
+    assert "Nobody has an access token yet" in said
+    assert f"Serving on {api.url} (in a browser" in said
 
 
 def two(found: list[GatewayAddress]) -> list[GatewayAddress] | None:

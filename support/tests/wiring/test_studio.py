@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import socket
 import subprocess
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
@@ -11,6 +10,7 @@ from typing import Any
 
 import pytest
 from langgraph_sdk import get_client
+from tests.doubles.ports import free_port
 from tests.doubles.workspace import ROOT, Workspace
 
 from agent_orchestrator.agents.infrastructure.modelops.authorisation import Caller
@@ -42,9 +42,7 @@ def development_server(workspace: Workspace) -> Iterator[str]:
     """Run ``langgraph dev`` for the repository's langgraph.json; give its address."""
     if not PROGRAM.exists():
         pytest.fail("No .venv-langgraph: run `make setup-langgraph-dev`.", pytrace=False)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     quiet = {"LANGGRAPH_CLI_NO_ANALYTICS": "1", "LANGSMITH_TRACING": "false"}
     path = f"{PROGRAM.parent}:{os.environ['PATH']}"
     options = ("--no-browser", "--no-reload", "--allow-blocking", "--host", "127.0.0.1")

@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -107,6 +108,7 @@ async def test_services_end_in_the_reverse_order_of_their_start(tmp_path: Path):
     await run_until(
         lambda _: all(Path(f"{log}{name}").exists() for name in names),
         *(service(name) for name in names),
+        patience=replace(QUICK, stop=60.0),
     )
     assert log.read_text() == "c b a "
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlsplit
 
 from huggingface_hub import get_session
@@ -17,6 +17,7 @@ from huggingface_hub.errors import (
 )
 from huggingface_hub.hf_api import DatasetInfo, ModelInfo, SpaceInfo
 from huggingface_hub.utils import hf_raise_for_status  # type: ignore[attr-defined]
+from pydantic import Field
 
 from agent_orchestrator.agents.infrastructure.hub_discovery.findings import (
     DocExcerpt,
@@ -37,6 +38,8 @@ from agent_orchestrator.agents.infrastructure.hub_discovery.findings import (
 from agent_orchestrator.agents.infrastructure.modelops.hub.client import Hub, hub_failures
 from agent_orchestrator.errors import InputError, NotFoundError
 
+Query = Annotated[str, Field(min_length=1, max_length=200)]
+Limit = Annotated[int, Field(ge=1, le=50)]
 Sort = Literal["trending_score", "downloads", "likes", "created_at", "last_modified"]
 
 _MODEL: Final = (
@@ -54,8 +57,9 @@ _PAGE_CHARS: Final = 20_000
 class HubDiscovery:
     """What the Hub has, for one token or none.
 
-    Every method raises UnavailableError when the Hub does not answer, ConfigurationError for a
-    token that is refused, InputError for what cannot be asked.
+    The public methods are the tools of ``server`` by name, arguments and description. Every one
+    raises UnavailableError when the Hub does not answer, ConfigurationError for a token that is
+    refused, InputError for what cannot be asked, NotFoundError for what is not there.
     """
 
     def __init__(self, hub: Hub) -> None:
@@ -65,17 +69,17 @@ class HubDiscovery:
     def _endpoint(self) -> str:
         return self._hub.api.endpoint.rstrip("/")
 
-    def models(
+    def model_search(
         self,
-        query: str | None,
         *,
-        author: str | None,
-        task: str | None,
-        library: str | None,
-        sort: Sort,
-        limit: int,
+        query: Query | None = None,
+        author: str | None = None,
+        task: Annotated[str | None, Field(description="E.g. text-generation.")] = None,
+        library: Annotated[str | None, Field(description="E.g. transformers, peft, gguf.")] = None,
+        sort: Sort = "trending_score",
+        limit: Limit = 10,
     ) -> FoundModels:
-        """Return models whose name holds the query, that do the task, with the library."""
+        """Find models on the Hub, with their licence, parameters and whether they are gated."""
         with _asked("models"):
             found = self._hub.api.list_models(
                 search=query,
@@ -88,17 +92,17 @@ class HubDiscovery:
             )
             return FoundModels(models=[self._model(info) for info in found])
 
-    def datasets(
+    def dataset_search(
         self,
-        query: str | None,
         *,
-        author: str | None,
-        task: str | None,
-        language: str | None,
-        sort: Sort,
-        limit: int,
+        query: Query | None = None,
+        author: str | None = None,
+        task: Annotated[str | None, Field(description="E.g. question-answering.")] = None,
+        language: Annotated[str | None, Field(description="ISO 639-1 code, e.g. en.")] = None,
+        sort: Sort = "trending_score",
+        limit: Limit = 10,
     ) -> FoundDatasets:
-        """Return data sets whose name holds the query, for the task, in the language."""
+        """Find data sets on the Hub, with their licence and size."""
         with _asked("data sets"):
             found = self._hub.api.list_datasets(
                 search=query,
@@ -111,8 +115,13 @@ class HubDiscovery:
             )
             return FoundDatasets(datasets=[self._dataset(info) for info in found])
 
-    def spaces(self, query: str, *, mcp_only: bool, limit: int) -> FoundSpaces:
-        """Return Spaces that do what the query says."""
+    def space_search(
+        self,
+        query: Query,
+        mcp_only: Annotated[bool, Field(description="Only those that speak MCP.")] = False,
+        limit: Limit = 10,
+    ) -> FoundSpaces:
+        """Find Spaces (running demos and tools) by what they do."""
         with _asked("Spaces"):
             wanted = "mcp-server" if mcp_only else None
             found = list(self._hub.api.search_spaces(query, filter=wanted))[:limit]
@@ -134,8 +143,8 @@ class HubDiscovery:
             ]
         )
 
-    def papers(self, query: str, *, limit: int) -> FoundPapers:
-        """Return papers about the query."""
+    def paper_search(self, query: Query, limit: Limit = 10) -> FoundPapers:
+        """Find papers about machine learning, with their abstracts."""
         with _asked("papers"):
             found = list(self._hub.api.list_papers(query=query, limit=limit))[:limit]
         return FoundPapers(
@@ -153,20 +162,31 @@ class HubDiscovery:
             ]
         )
 
-    def details(self, repo: str, kind: RepoType, *, card: bool) -> RepoDetails:
-        """Return what the Hub says of a repository; NotFoundError when it shows none."""
+    def hub_repo_details(
+        self,
+        repo_id: Annotated[str, Field(description="owner/name")],
+        repo_type: RepoType = "model",
+        include_readme: bool = False,
+    ) -> RepoDetails:
+        """Say what the Hub knows of a repository: licence, gate, parameters, origin, files."""
         try:
-            with _asked(repo):
-                info = self._info(repo, kind)
-                text = self._card(repo, kind) if card else None
+            with _asked(repo_id):
+                info = self._info(repo_id, repo_type)
+                text = self._card(repo_id, repo_type) if include_readme else None
         except (RepositoryNotFoundError, HFValidationError):
             raise NotFoundError(
-                f"The Hub has no {kind} {repo!r} that you may see.", remedy="Search for it."
+                f"The Hub has no {repo_type} {repo_id!r} that you may see.",
+                remedy="Search for it.",
             ) from None
-        return self._details(info, kind, text)
+        return self._details(info, repo_type, text)
 
-    def documentation(self, query: str, *, product: str | None, limit: int) -> DocExcerpts:
-        """Return places of the Hugging Face documentation that speak of the query."""
+    def hf_doc_search(
+        self,
+        query: Query,
+        product: Annotated[str | None, Field(description="E.g. hub, transformers, trl.")] = None,
+        limit: Limit = 10,
+    ) -> DocExcerpts:
+        """Search the Hugging Face documentation."""
         params = {"q": query, **({"product": product} if product else {})}
         with _asked("documentation"):
             answer = get_session().get(f"{self._endpoint}/api/docs/search", params=params)
@@ -185,16 +205,17 @@ class HubDiscovery:
             ]
         )
 
-    def page(self, url: str, *, offset: int) -> DocPage:
-        """Return a page of the documentation from a character on; nothing else is fetched.
-
-        Raises InputError for an address elsewhere, NotFoundError when there is no such page.
-        """
-        path = self._docs_path(url)
+    def hf_doc_fetch(
+        self,
+        doc_url: Annotated[str, Field(description="https://huggingface.co/docs/…")],
+        offset: Annotated[int, Field(ge=0, description="Character to go on from.")] = 0,
+    ) -> DocPage:
+        """Read a page of the Hugging Face documentation."""
+        path = self._docs_path(doc_url)  # nothing else is fetched
         with _asked("documentation"):
             answer = get_session().get(f"{self._endpoint}{path}.md", follow_redirects=True)
             if answer.status_code == 404:  # noqa: PLR2004
-                raise NotFoundError(f"There is no page {url!r}.", remedy="Search for it.")
+                raise NotFoundError(f"There is no page {doc_url!r}.", remedy="Search for it.")
             hf_raise_for_status(answer)
         text = answer.text
         end = offset + _PAGE_CHARS

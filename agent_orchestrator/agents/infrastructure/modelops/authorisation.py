@@ -11,10 +11,10 @@ from typing import Any
 
 from agent_orchestrator.agents.infrastructure.modelops.plans import Plan
 from agent_orchestrator.agents.infrastructure.modelops.usecases.approvals import ApprovalView
-from agent_orchestrator.agents.infrastructure.modelops.usecases.base import ChangingRequest
+from agent_orchestrator.agents.infrastructure.modelops.usecases.base import Request
 from agent_orchestrator.domain.approvals import (
     Approval,
-    UseCaseName,
+    Subject,
     canonical_hash,
     check_answerable,
     check_pending,
@@ -84,8 +84,8 @@ class Authorisation:
 
     def require(
         self,
-        use_case: UseCaseName,
-        request: ChangingRequest,
+        use_case: Subject,
+        request: Request,
         plan: Plan,
         caller: Caller,
         approval_id: str | None,
@@ -95,27 +95,30 @@ class Authorisation:
         An approval that is given is always spent, also where none would be needed by now. Raises
         ApprovalRequired with a new pending approval when none was given, ApprovalDenied or
         NotFoundError when the given one does not cover exactly this request, resolved to the same
-        and at this price, now; InputError for a request that JSON cannot hold, FailedError for a
-        price that is no amount of money.
+        and at this price, now; what stands against the plan; InputError for a request that JSON
+        cannot hold, FailedError for a price that is no amount of money.
         """
-        _check_price(plan)
+        _check(plan)
         if approval_id is not None:
-            self._spend(use_case, request, plan, caller, approval_id)
+            self.spend(use_case, request, plan, caller, approval_id)
             return approval_id
         if not self.needed(plan):
             return None
-        approval = self._ask(use_case, request, plan, caller.name)
-        self._approvals.create(approval)
-        self._write_down(caller, "approval_asked", approval.id, {"summary": approval.summary})
+        approval = self.ask(use_case, request, plan, caller)
         raise ApprovalRequired(
             approval.id,
             f"Needs approval {approval.id}: {approval.summary}",
-            remedy=f"Approve with `chef approve {approval.id}`, or at any other door.",
+            remedy=f"An approver answers it, at any door (`chef approve {approval.id}`).",
         )
 
-    def _ask(
-        self, use_case: UseCaseName, request: ChangingRequest, plan: Plan, requester: str
-    ) -> Approval:
+    def ask(self, use_case: Subject, request: Request, plan: Plan, caller: Caller) -> Approval:
+        """Return a new approval that waits. Raises InputError for what JSON cannot hold."""
+        approval = self._asked(use_case, request, plan, caller.name)
+        self._approvals.create(approval)
+        self._write_down(caller, "approval_asked", approval.id, {"summary": approval.summary})
+        return approval
+
+    def _asked(self, use_case: Subject, request: Request, plan: Plan, requester: str) -> Approval:
         now = self._clock()
         body = _as_json(request)
         return Approval(
@@ -131,14 +134,15 @@ class Authorisation:
             details=plan.details,
         )
 
-    def _spend(
+    def spend(
         self,
-        use_case: UseCaseName,
-        request: ChangingRequest,
+        use_case: Subject,
+        request: Request,
         plan: Plan,
         caller: Caller,
         approval_id: str,
     ) -> None:
+        """Spend an approval on exactly this request. Raises NotFoundError, ApprovalDenied."""
         body = _as_json(request)
         digest = canonical_hash(use_case, body, plan.resolved)
         given = self._approvals.get(approval_id)
@@ -181,8 +185,11 @@ class Authorisation:
         self._write_down(caller, verb, approval_id, {"reason": reason})
         return approval
 
-    def may_answer(self, approval_id: str, caller: Caller) -> bool:
-        """Return whether ``answer`` would take an answer of this caller now; NotFoundError."""
+    def refusal(self, approval_id: str, caller: Caller) -> str | None:
+        """Return why ``answer`` would not take an answer of this caller now; None where it would.
+
+        Raises NotFoundError.
+        """
         approval = self._approvals.get(approval_id)
         try:
             check_role(caller, "approve")
@@ -192,9 +199,9 @@ class Authorisation:
                 self._clock(),
                 requester_may_approve=self._requester_may_approve,
             )
-        except (ApprovalDenied, Forbidden):
-            return False
-        return True
+        except (ApprovalDenied, Forbidden) as error:
+            return str(error)
+        return None
 
     def check_editable(self, approval: Approval, caller: Caller) -> None:
         """Raise ApprovalDenied unless the caller may edit what is asked for now."""
@@ -203,7 +210,7 @@ class Authorisation:
     def edit(
         self,
         approval: Approval,
-        request: ChangingRequest,
+        request: Request,
         plan: Plan,
         caller: Caller,
         *,
@@ -214,8 +221,8 @@ class Authorisation:
         It stays the requester's, with the caller as another author. Raises what ``require`` raises
         for a request or a price, ApprovalDenied when it is not pending any more or has expired.
         """
-        _check_price(plan)
-        asked = self._ask(approval.use_case, request, plan, approval.requester)
+        _check(plan)
+        asked = self._asked(approval.use_case, request, plan, approval.requester)
         successor = self._approvals.replace(
             approval.id,
             replace(asked, editors=(*approval.editors, caller.name), edited_from=approval.id),
@@ -265,7 +272,10 @@ class Authorisation:
         )
 
 
-def _check_price(plan: Plan) -> None:
+def _check(plan: Plan) -> None:
+    """Raise what stands against the plan, FailedError for a price that is no amount of money."""
+    if plan.objection is not None:
+        raise plan.objection
     if not (math.isfinite(plan.cost_usd) and plan.cost_usd >= 0):
         raise FailedError(
             f"The price of this comes out as {plan.cost_usd!r}: {plan.summary}",
@@ -273,7 +283,7 @@ def _check_price(plan: Plan) -> None:
         )
 
 
-def _as_json(request: ChangingRequest) -> dict[str, Any]:
+def _as_json(request: Request) -> dict[str, Any]:
     """Return the request as it is kept and hashed. Raises InputError when JSON changes it."""
     body = request.model_dump(mode="json")
     if type(request).model_validate(body) != request:  # nan, a date …: null or text in JSON

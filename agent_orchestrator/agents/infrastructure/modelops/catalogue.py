@@ -64,13 +64,18 @@ class Catalogue:
         """Return the agent's stable model; raises UnknownAgentError."""
         return self.reference(agent, self._table(agent).agent_models[agent])
 
+    def newest(self, agent: str) -> ModelRef | None:
+        """Return the agent's newest version; None before there is one."""
+        newest = self._registry.list_versions(agent, limit=1)
+        return ModelRef(newest[0].model_id, newest[0].version) if newest else None
+
     def check_serving(self, agent: str, planned: ModelRef) -> None:
         """Raise ConflictError when another model serves than the plan was made for."""
         serving = self.serving(agent)
         if serving != planned:
             raise ConflictError(
                 f"{serving} serves {agent} by now, not {planned}.",
-                remedy=f"See `chef models {agent}`.",
+                remedy=f"See the agent's models (`chef models {agent}`).",
             )
 
     def reference(self, agent: str, model: str) -> ModelRef:
@@ -93,13 +98,13 @@ class Catalogue:
         """
         table = self._table(agent)
         if name is None:
-            newest = self._registry.list_versions(agent, limit=1)
-            if not newest:
+            newest = self.newest(agent)
+            if newest is None:
                 raise InputError(
                     f"{agent} has no trained version.",
-                    remedy=f"Train one with `chef train {agent}`, or name a model id.",
+                    remedy=f"Train one (`chef train {agent}`), or name a model id.",
                 )
-            return ModelRef(newest[0].model_id, newest[0].version)
+            return newest
         if is_version(name):
             version = self._registry.get_version(agent, name)
             return ModelRef(version.model_id, version.version)
@@ -110,8 +115,8 @@ class Catalogue:
             raise VersionNotFoundError(
                 f"{agent} has no model {name!r}, and neither the models catalogue nor the "
                 "artifacts do.",
-                remedy=f"See `chef models {agent}`, or say where it lives: --target openrouter, "
-                "--target huggingface or --endpoint URL.",
+                remedy=f"See the agent's models (`chef models {agent}`), or say where it lives: a "
+                "target (openrouter, huggingface) or the URL of an endpoint.",
             )
         return ref
 
@@ -221,18 +226,18 @@ def _check_asked(endpoint: Endpoint) -> Endpoint:
     if endpoint.provider == "local":
         raise InputError(
             f"{endpoint.model} is no finished model of this machine.",
-            remedy="See `chef jobs`, or name another target.",
+            remedy="See the list of jobs (`chef jobs`), or name another target.",
         )
     for url in endpoint.endpoints:
         if not is_base_url(url):
             raise InputError(
                 f"{url!r} is not an http(s) URL without credentials.",
-                remedy="Write it as http://host:8000/v1; a key belongs into the variable of "
-                "--api-key-env.",
+                remedy="Write it as http://host:8000/v1; a key belongs into the variable that "
+                "api_key_env names.",
             )
     if endpoint.api_key_env is not None and not is_variable(endpoint.api_key_env):
         raise InputError(  # the value may be the key itself: never shown
-            "--api-key-env is not a variable's name.",
+            "api_key_env is not a variable's name.",
             remedy="Name the environment variable that holds the key, not the key itself.",
         )
     return endpoint

@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import anyio.to_thread
 from pydantic import TypeAdapter
 
 from agent_orchestrator.agents.infrastructure.modelops.authorisation import Caller
@@ -21,7 +20,7 @@ from agent_orchestrator.agents.infrastructure.modelops.catalogue import (
 from agent_orchestrator.agents.infrastructure.modelops.datasets.store import Dataset, DatasetStore
 from agent_orchestrator.agents.infrastructure.modelops.evaluation.jobs import EvaluationSpec
 from agent_orchestrator.agents.infrastructure.modelops.jobs.desk import Jobs, StartJob
-from agent_orchestrator.agents.infrastructure.modelops.plans import Plan
+from agent_orchestrator.agents.infrastructure.modelops.plans import Plan, in_thread
 from agent_orchestrator.agents.infrastructure.modelops.registry import ModelRegistry
 from agent_orchestrator.agents.infrastructure.modelops.usecases.conversion import (
     ConversionResult,
@@ -34,7 +33,6 @@ from agent_orchestrator.domain.routing import Endpoint
 from agent_orchestrator.errors import (
     ConfigurationError,
     ConflictError,
-    DatasetError,
     InputError,
     ModelIdError,
 )
@@ -150,14 +148,9 @@ class Conversions:
             f"{checked}{pushed}."
         )
 
-        async def act(approval_id: str | None) -> ConversionStarted:
-            return await anyio.to_thread.run_sync(
-                self._start, request, prepared, caller, approval_id
-            )
-
         return Plan(
             summary=summary,
-            act=act,
+            act=in_thread(self._start, request, prepared, caller),
             resolved={
                 "source": prepared.source.model,
                 "dataset_hash": dataset.hash if dataset else None,
@@ -256,7 +249,7 @@ class Conversions:
                 return ModelRef(version.model_id, version.version)
         raise InputError(
             f"{agent} has no trained version.",
-            remedy=f"Train one with `chef train {agent}`, or name a model id.",
+            remedy=f"Train one (`chef train {agent}`), or name a model id.",
         )
 
     def _parent(self, agent: str, version: str | None) -> ModelVersion | None:
@@ -279,14 +272,8 @@ class Conversions:
         config = parent.training_config if parent else None
         name = request.dataset or (config.training_dataset if config else None)
         if not name:
-            return None, "not evaluated: no data set is known; name one with --dataset"
-        dataset = self._datasets.get(name)
-        if dataset.agent != agent:
-            raise DatasetError(
-                f"Data set {dataset.id} belongs to {dataset.agent}, not to {agent}.",
-                remedy=f"Build one with `chef build-dataset {agent} --source …`.",
-            )
-        return dataset, None
+            return None, "not evaluated: no data set is known; name one (dataset)"
+        return self._datasets.get_for(agent, name), None
 
     def _start(
         self,

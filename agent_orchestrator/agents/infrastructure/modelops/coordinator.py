@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Any
+from typing import Any, TypeVar
 
 import anyio.to_thread
 from pydantic import ValidationError
@@ -19,6 +19,12 @@ from agent_orchestrator.agents.infrastructure.modelops.authorisation import (
     check_role,
 )
 from agent_orchestrator.agents.infrastructure.modelops.plans import Plan
+from agent_orchestrator.agents.infrastructure.modelops.tool_calls import (
+    AgentToolCall,
+    edited,
+    not_here,
+    planned,
+)
 from agent_orchestrator.agents.infrastructure.modelops.usecases.approvals import ApprovalView
 from agent_orchestrator.agents.infrastructure.modelops.usecases.base import (
     ChangingRequest,
@@ -31,12 +37,13 @@ from agent_orchestrator.agents.infrastructure.modelops.usecases.tracing import (
     stays_here,
     use_case_metadata,
 )
-from agent_orchestrator.domain.approvals import Approval, UseCaseName
+from agent_orchestrator.domain.approvals import TOOL_CALL, Approval, UseCaseName
 from agent_orchestrator.errors import ApprovalDenied, ChefError, InputError
 from agent_orchestrator.serving.tracing import Tracer
 
 Planner = Callable[[Any, Caller], Plan]
 Reader = Callable[[Any], Result]
+_Asked = TypeVar("_Asked", bound=Request)
 
 
 class Coordinator:
@@ -123,11 +130,36 @@ class Coordinator:
         """Carry out the request that an approval was given for, from any door, once.
 
         Who may ask for changes may do so, and who approves: the request is the approved one.
-        Raises what ``run`` raises, NotFoundError for an unknown approval.
+        Raises what ``run`` raises, NotFoundError for an unknown approval, ConflictError for that of
+        an agent's tool call: its conversation carries it out.
         """
         check_role(caller, "change", "approve")
         approval = await anyio.to_thread.run_sync(self._authorisation.get, approval_id)
-        return await self._traced(approval.use_case, _asked(approval), caller, approval_id)
+        if approval.use_case == TOOL_CALL:
+            raise not_here(_call(approval))
+        return await self._traced(
+            approval.use_case, _asked(approval.use_case, approval), caller, approval_id
+        )
+
+    async def ask_tool_call(self, call: AgentToolCall, caller: Caller) -> ApprovalView:
+        """Ask a person to approve an agent's call; the caller is who set the agent to work.
+
+        Raises Forbidden, InputError for arguments that nobody can be asked about.
+        """
+        check_role(caller, "change", "approve")
+        plan = planned(call)
+        return await self._viewed(self._authorisation.ask, TOOL_CALL, call, plan, caller)
+
+    async def spend_tool_call(self, approval_id: str, call: AgentToolCall, caller: Caller) -> None:
+        """Spend an approval on exactly this call; the agent makes it next.
+
+        Raises Forbidden, NotFoundError, ApprovalDenied.
+        """
+        check_role(caller, "change", "approve")
+        plan = planned(call)
+        await anyio.to_thread.run_sync(
+            self._authorisation.spend, TOOL_CALL, call, plan, caller, approval_id
+        )
 
     async def answer(
         self, approval_id: str, caller: Caller, *, approve: bool, reason: str = ""
@@ -140,9 +172,12 @@ class Coordinator:
 
         return await self._viewed(answer)
 
-    async def may_answer(self, approval_id: str, caller: Caller) -> bool:
-        """Return whether ``answer`` would take an answer of this caller now; NotFoundError."""
-        return await anyio.to_thread.run_sync(self._authorisation.may_answer, approval_id, caller)
+    async def refusal(self, approval_id: str, caller: Caller) -> str | None:
+        """Return why ``answer`` would not take an answer of this caller now; None where it would.
+
+        Raises NotFoundError.
+        """
+        return await anyio.to_thread.run_sync(self._authorisation.refusal, approval_id, caller)
 
     async def edit(
         self, approval_id: str, changes: Mapping[str, Any], caller: Caller, *, reason: str = ""
@@ -162,7 +197,10 @@ class Coordinator:
     ) -> Approval:
         approval = self._authorisation.get(approval_id)
         self._authorisation.check_editable(approval, caller)
-        values = _asked(approval).model_dump(mode="json")
+        if approval.use_case == TOOL_CALL:
+            call = edited(_call(approval), changes)
+            return self._authorisation.edit(approval, call, planned(call), caller, reason=reason)
+        values = _asked(approval.use_case, approval).model_dump(mode="json")
         request = changed_request(approval.use_case, values, changes)
         if not isinstance(request, ChangingRequest) or request.dry_run:
             raise InputError(
@@ -202,10 +240,18 @@ class Coordinator:
         return self._authorisation.view(await anyio.to_thread.run_sync(act, *arguments))
 
 
-def _asked(approval: Approval) -> Request:
+def _asked(use_case: UseCaseName, approval: Approval) -> Request:
     """Return the request that an approval is about. Raises ApprovalDenied for one of old."""
+    return _as(USE_CASES[use_case].request, approval)
+
+
+def _call(approval: Approval) -> AgentToolCall:
+    return _as(AgentToolCall, approval)
+
+
+def _as(kind: type[_Asked], approval: Approval) -> _Asked:
     try:
-        return USE_CASES[approval.use_case].request.model_validate(approval.request)
+        return kind.model_validate(approval.request)
     except ValidationError as error:
         raise ApprovalDenied(
             f"Approval {approval.id} was given for a request that this version does not know.",

@@ -35,6 +35,8 @@ class AgentServing:
     agent: str
     model: str
     version: str | None
+    newest: str | None
+    """Its newest version, whether or not it serves; None before there is one."""
     arms: tuple[Arm, ...]
     rollout_id: str | None
     phase: str | None
@@ -76,25 +78,31 @@ class OverviewReader:
 
     def read(self) -> Overview:
         """Return the present state. Raises ModelsYamlError, RegistryError for a broken file."""
-        table = self._yaml.read()
-        agents = []
-        for agent in table.agent_models:
-            rollout = table.rollouts.get(agent)
-            serving = self._catalogue.serving(agent)
-            agents.append(
-                AgentServing(
-                    agent=agent,
-                    model=serving.model,
-                    version=serving.version,
-                    arms=table.arms(agent),
-                    rollout_id=rollout.id if rollout else None,
-                    phase=rollout.phase if rollout else None,
-                )
-            )
         return Overview(
-            agents=tuple(agents),
+            agents=self.agents(),
             processes=tuple(self._processes()),
             pending_approvals=len(self._approvals.pending(self._clock())),
             running_jobs=len(self._jobs.newest(status="running")),
             unfinished_intents=len(self._journal.pending()),
         )
+
+    def agents(self) -> tuple[AgentServing, ...]:
+        """Return who answers for whom; raises as ``read``."""
+        table = self._yaml.read()
+        agents = []
+        for agent in table.agent_models:
+            rollout = table.rollouts.get(agent)
+            serving = self._catalogue.serving(agent)
+            newest = self._catalogue.newest(agent)
+            agents.append(
+                AgentServing(
+                    agent=agent,
+                    model=serving.model,
+                    version=serving.version,
+                    newest=newest.version if newest else None,
+                    arms=table.arms(agent),
+                    rollout_id=rollout.id if rollout else None,
+                    phase=rollout.phase if rollout else None,
+                )
+            )
+        return tuple(agents)

@@ -366,7 +366,9 @@ def _validated(adapter: TypeAdapter[_T], given: Mapping[str, Any], what: str) ->
         first = error.errors(include_url=False, include_context=False)[0]
         said = first["msg"].removeprefix("Input should be ")
         path = ".".join(map(str, (what, *first["loc"])))
-        raise InputError(f"{path} is {str(first['input'])[:60]!r}: {said}.") from None
+        raise InputError(
+            f"{path} is {str(first['input'])[:60]!r}: {said}.", remedy="Give another value."
+        ) from None
 
 
 def _leaves(value: Any, path: str) -> Iterator[tuple[str, Any]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol, runtime_checkable
 
-from agent_orchestrator.domain.jobs import Progress
+from agent_orchestrator.domain.jobs import LogPart, Progress
 from agent_orchestrator.domain.models import TrainingEngine
 from agent_orchestrator.domain.training import TrainingSpec
 
@@ -75,6 +75,17 @@ class GoesOn(Protocol):
         """Go on with a job that was cut off within its time; False when it must not.
 
         A job that runs goes on already. Raises as ``submit``.
+        """
+
+
+@runtime_checkable
+class ReadsLogs(Protocol):
+    """A backend with the whole of a job's log at hand."""
+
+    def log_part(self, ref: Ref, after: int | None, most: int) -> LogPart:
+        """Return at most so many lines from a place on that an earlier part ended at.
+
+        From 0 on for the first ones, with None for the last. Only whole lines while the job runs.
         """
 
 

@@ -84,7 +84,10 @@ class HfJobsBackend:
     def check(self, owner: str, engine: TrainingEngine) -> None:
         """See ``ChecksFirst``; both engines are there."""
         if owner != self.owner:
-            raise ConfigurationError(f"HF Jobs are paid by {self.owner!r}, not by {owner!r}.")
+            raise ConfigurationError(
+                f"HF Jobs are paid by {self.owner!r}, not by {owner!r}.",
+                remedy=f"Set MODELOPS_HUB_ORG to {self.owner!r}.",
+            )
         self.connect().check()
 
     def submit(self, job_id: str, spec: TrainingSpec) -> Ref:
@@ -177,7 +180,9 @@ class HfJobsBackend:
                 remedy=f"Name it {self.owner}/….",
             )
         if spec.hardware is None:
-            raise InputError("No hardware was chosen for an HF Job.")
+            raise InputError(
+                "No hardware was chosen for an HF Job.", remedy="Name one in the specification."
+            )
         return spec.hardware
 
     def _alone(self, job_id: str) -> Any:
@@ -193,7 +198,7 @@ class HfJobsBackend:
         at, attempts = self._seen.get(job_id, (-math.inf, []))
         if attempts and now - at < self.look_again_s:
             followed = self._followed.get(attempts[-1].id)
-            if followed is None or followed.log.is_open():
+            if followed is None or not followed.log.has_ended:
                 return attempts
         attempts = self._attempts(client, ref)
         self._seen[job_id] = (now, attempts)

@@ -118,7 +118,10 @@ class HfSpaceBackend:
     def _fetch_file(self, ref: Ref, file: ArtifactFile, folder: Path) -> None:
         """Bring one file, or what is missing of it."""
         if not is_artifact_path(file.path):
-            raise FailedError(f"The Space offers {file.path!r}, which is no part of a model.")
+            raise FailedError(
+                f"The Space offers {file.path!r}, which is no part of a model.",
+                remedy="Trust that Space no more; deploy it again.",
+            )
         path = folder / file.path
         path.parent.mkdir(parents=True, exist_ok=True)
         for _ in range(_DOWNLOADS):

@@ -111,7 +111,7 @@ def _cut_off(newest: Attempt, outcome: Outcome, last_line: str, repo: str) -> Fa
         return Failure(
             "timeout",
             f"Its time on HF Jobs was over ({said}).{kept}",
-            "`chef resume` goes on with it; else raise limits.max_hours in "
+            "Resume it (`chef resume`); else raise limits.max_hours in "
             "config/modelops/training_defaults.yaml, or train fewer steps.",
         )
     if newest.stage == "DELETED":

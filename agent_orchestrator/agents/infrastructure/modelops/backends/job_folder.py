@@ -24,13 +24,14 @@ from typing import Any, Final
 
 import psutil
 
+from agent_orchestrator.agents.infrastructure.modelops.backends.log_file import read_part
 from agent_orchestrator.agents.infrastructure.modelops.backends.worker_events import (
     failure_from,
     last_event,
     progress_from,
     since_start,
 )
-from agent_orchestrator.domain.jobs import Failure, FailureKind, Progress
+from agent_orchestrator.domain.jobs import Failure, FailureKind, LogPart, Progress
 from agent_orchestrator.errors import ConfigurationError, NotFoundError, StorageError
 from agent_orchestrator.stores.files import replace_atomically, storage_error
 
@@ -38,7 +39,6 @@ GRACE_SECONDS: Final = 20.0
 #: A folder that nobody has started a process in for this long was left by one who died.
 _START_SECONDS: Final = 60.0
 _NEVER_STARTED: Final = Failure("killed", "The job was never started.", "Submit it again.")
-_LOG_TAIL_BYTES: Final = 64 * 1024
 #: A disk with less room than this could not take a diagnosis either.
 _NO_ROOM_BYTES: Final = 16 * 1024
 _FULL: Final = Failure(
@@ -224,14 +224,12 @@ class JobFolder:
 
     def log(self, tail: int) -> list[str]:
         """Return the last lines of the process's output."""
-        try:
-            with (self.path / "worker.log").open("rb") as log:
-                size = log.seek(0, os.SEEK_END)
-                log.seek(max(0, size - _LOG_TAIL_BYTES))
-                text = log.read().decode(errors="replace")
-        except FileNotFoundError:
-            return []
-        return text.splitlines()[-tail:] if tail > 0 else []
+        return list(read_part(self.path / "worker.log", None, tail, growing=False).lines)
+
+    def log_part(self, after: int | None, most: int) -> LogPart:
+        """Return lines of the process's output from a place on (``backends.ReadsLogs``)."""
+        growing = self._process() is not None  # asked first: what it wrote before is then read
+        return read_part(self.path / "worker.log", after, most, growing=growing)
 
     def _ended(self, events: list[dict[str, Any]]) -> Progress:
         """Return how a job without process and manifest ended."""

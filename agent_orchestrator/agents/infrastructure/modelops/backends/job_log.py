@@ -24,30 +24,32 @@ class JobLog:
     """What a job has said so far; goes on listening until the stream ends with the job.
 
     ``open_stream`` yields the log from its first line on; when it breaks with UnavailableError it
-    is opened again after a pause, and replaces what was heard.
+    is opened again for whoever asks after a pause, and replaces what was heard. A log that nobody
+    asks for any more is left broken: nothing outlives its readers but to the end of one stream.
     """
 
     def __init__(
         self,
         open_stream: Callable[[], Iterable[str]],
         read: Callable[[str], dict[str, Any] | None],
-        *,
-        first_pause_s: float = _FIRST_PAUSE_SECONDS,
     ) -> None:
         """``read`` returns the event in a line, None for a line without one."""
         self._open = open_stream
         self._read = read
-        self._first_pause_s = first_pause_s
         self._events: tuple[dict[str, Any], ...] = ()
         self._lines: deque[str] = deque(maxlen=_KEPT_LINES)
         self._heard_at = time.monotonic()
         self._heard_any = False
-        self._thread = threading.Thread(target=self._follow, name="job-log", daemon=True)
-        self._thread.start()
+        self._pause = _FIRST_PAUSE_SECONDS
+        self._again_at: float | None = None
+        """When a broken stream may be opened again; None while there is one, and once it ended."""
+        self._lock = threading.Lock()
+        self._thread = self._start()
 
-    def is_open(self) -> bool:
-        """Tell whether it still listens."""
-        return self._thread.is_alive()
+    @property
+    def has_ended(self) -> bool:
+        """Tell whether nothing more is to come: the stream ended, or the log is not there."""
+        return not self._thread.is_alive() and self._again_at is None
 
     def events(self, patience_s: float) -> tuple[dict[str, Any], ...]:
         """Return the events so far.
@@ -64,6 +66,10 @@ class JobLog:
         return list(self._lines)[-tail:] if tail > 0 else []
 
     def _wait(self, patience_s: float) -> None:
+        with self._lock:
+            if self._again_at is not None and time.monotonic() >= self._again_at:
+                self._again_at = None
+                self._thread = self._start()
         deadline = time.monotonic() + patience_s
         while self._thread.is_alive() and time.monotonic() < deadline and not self._is_quiet():
             time.sleep(_QUIET_SECONDS / 10)
@@ -71,20 +77,20 @@ class JobLog:
     def _is_quiet(self) -> bool:
         return self._heard_any and time.monotonic() - self._heard_at > _QUIET_SECONDS
 
+    def _start(self) -> threading.Thread:
+        thread = threading.Thread(target=self._follow, name="job-log", daemon=True)
+        thread.start()
+        return thread
+
     def _follow(self) -> None:
-        pause = self._first_pause_s
-        while True:
-            try:
-                self._listen()
-            except UnavailableError as error:
-                log.warning("%s Listening again in %g s.", error.message, pause)
-                time.sleep(pause)
-                pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
-            except ChefError as error:  # it is not there any more, or not for us
-                log.warning("%s", error)
-                return
-            else:
-                return
+        try:
+            self._listen()
+        except UnavailableError as error:
+            log.warning("%s Listening again in %g s.", error.message, self._pause)
+            self._again_at = time.monotonic() + self._pause
+            self._pause = min(2 * self._pause, _LONGEST_PAUSE_SECONDS)
+        except ChefError as error:  # it is not there any more, or not for us
+            log.warning("%s", error)
 
     def _listen(self) -> None:
         events: list[dict[str, Any]] = []

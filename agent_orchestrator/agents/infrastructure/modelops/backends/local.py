@@ -15,7 +15,7 @@ from agent_orchestrator.agents.infrastructure.modelops.backends.job_folder impor
     JobFolder,
 )
 from agent_orchestrator.agents.infrastructure.modelops.backends.worker_files import worker_files
-from agent_orchestrator.domain.jobs import Progress
+from agent_orchestrator.domain.jobs import LogPart, Progress
 from agent_orchestrator.domain.models import TrainingEngine, check_model_id
 from agent_orchestrator.domain.training import TrainingSpec
 from agent_orchestrator.errors import ConfigurationError, InputError
@@ -133,6 +133,10 @@ class LocalBackend:
     def logs(self, ref: Ref, tail: int) -> list[str]:
         """See ``TrainerBackend``."""
         return self._find(ref).log(tail)
+
+    def log_part(self, ref: Ref, after: int | None, most: int) -> LogPart:
+        """See ``ReadsLogs``."""
+        return self._find(ref).log_part(after, most)
 
     def _interpreter(self, engine: TrainingEngine) -> Path:
         variable, python, target = {

@@ -158,7 +158,7 @@ class SpaceClient:
         if spoken != PROTOCOL:
             raise ConfigurationError(
                 f"The Space speaks protocol {spoken!r}, not {PROTOCOL!r}.",
-                remedy="Deploy it again: `chef space deploy`.",
+                remedy="Deploy it again (`chef space deploy`).",
             )
         raise self._error(response)
 
@@ -197,7 +197,7 @@ class SpaceClient:
             )
         return UnavailableError(
             f"The Space at {self.url} is asleep, being built, paused or broken ({status}).",
-            remedy="`chef space status` says which; a sleeping one has been woken by this call.",
+            remedy="Its status says which (`chef space status`); this call wakes a sleeping one.",
         )
 
     def _unreachable(self, error: httpx2.TransportError) -> UnavailableError:

@@ -8,7 +8,7 @@ from typing import Any, Final, cast
 
 from agent_orchestrator.agents.infrastructure.modelops import backends
 from agent_orchestrator.agents.infrastructure.modelops.backends import TrainerBackend
-from agent_orchestrator.domain.jobs import Progress
+from agent_orchestrator.domain.jobs import LogPart, Progress
 from agent_orchestrator.domain.training import TrainingSpec
 from agent_orchestrator.serving.tracing import Tracer
 
@@ -95,6 +95,8 @@ def _shown(value: Any) -> Any:
         return named | {name: len(named[name]) for name in _ROWS}
     if isinstance(value, Progress):
         return {name: getattr(value, name) for name in _PROGRESS}
+    if isinstance(value, LogPart):
+        return _shown(list(value.lines))
     if isinstance(value, list):
         return f"({len(value)} lines)"
     return value

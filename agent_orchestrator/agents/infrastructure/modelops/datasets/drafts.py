@@ -63,6 +63,8 @@ class Recipe:
 
     seed: int = 0
     eval_fraction: float = EVAL_FRACTION
+    max_examples: int | None = None
+    """Examples to take, the source's first ones; of one that is split already, for training."""
     clean: bool = False
     """Remove and scrub what the checks find. Leaks into the training split never stay."""
     method: TrainingMethod = "sft"
@@ -164,12 +166,16 @@ class _Intake:
 
     def read(self, rows: Rows, held_out: bool | None, index: RowIndex, file: BinaryIO) -> None:
         """Read the rows of one split, or rows that are not split yet (None)."""
+        most = math.inf if held_out else self._recipe.max_examples or math.inf
+        end = self.rows + most
         try:
             for row in rows:
                 if isinstance(row, BadRow):
                     self._take_bad(row)
-                else:
-                    self._take(row, held_out, index, file)
+                    continue
+                self._take(row, held_out, index, file)
+                if self.rows >= end:
+                    break
         finally:
             if isinstance(rows, Generator):
                 rows.close()  # and the file or connection that it reads from

@@ -80,6 +80,7 @@ class Reading:
         as_is = isinstance(request, BuildDataset) and request.as_is
         return Recipe(
             seed=request.seed,
+            max_examples=request.max_examples,
             clean=not as_is,
             method=request.method,
             tokens=measure.tokens,

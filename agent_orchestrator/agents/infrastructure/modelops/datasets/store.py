@@ -192,6 +192,17 @@ class DatasetStore:
             remedy=f"Known: {', '.join(known)}." if known else "Build one with build_dataset.",
         )
 
+    def get_for(self, agent: str, ref: str) -> Dataset:
+        """Return an agent's data set as ``get`` does; DatasetError for one of another agent."""
+        dataset = self.get(ref)
+        if dataset.agent != agent:
+            raise DatasetError(
+                f"Data set {dataset.id} belongs to {dataset.agent}, not to {agent}.",
+                remedy=f"Build one for {agent} (`chef build-dataset {agent} --source …`).",
+                field="dataset",
+            )
+        return dataset
+
     def list(self, agent: str | None = None) -> list[Dataset]:
         """Return the data sets (of an agent), newest first."""
         folders = (p.parent for p in self._root.glob("[!.]*/dataset.json"))

@@ -120,6 +120,24 @@ class Turns:
         return self._running < self._concurrency and ahead < self._concurrency
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunPlan:
+    """What the runs of several models over the same examples share."""
+
+    examples: Sequence[Example]
+    repeated: Sequence[Example]
+    """Each under its id and the number of its repetition."""
+    prepared: Mapping[str, Prepared]
+    """By the example's own id."""
+    metrics: tuple[str, ...]
+    turns: Turns
+    tick: Callable[[], None]
+
+    def score(self, example: Example, reply: Reply) -> Mapping[str, float]:
+        """Return the scores of a reply."""
+        return self.prepared[own_id(example)].score(reply, self.metrics)
+
+
 class Respondent:
     """One model, called in its turns until more calls have failed than the run can bear.
 

@@ -28,9 +28,9 @@ from agent_orchestrator.agents.infrastructure.modelops.datasets.store import Dat
 from agent_orchestrator.agents.infrastructure.modelops.datasets.training_rows import stratified
 from agent_orchestrator.agents.infrastructure.modelops.evaluation.answer_cache import CachedCaller
 from agent_orchestrator.agents.infrastructure.modelops.evaluation.calls import (
-    Prepared,
     Progress,
     Respondent,
+    RunPlan,
     Turns,
     counter,
     own_id,
@@ -242,23 +242,11 @@ class EvalRunner:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Plan:
+class _Plan(RunPlan):
     """What both models' runs share."""
 
     agent: str
     dataset: Dataset
-    examples: Sequence[Example]
-    repeated: Sequence[Example]
-    """Each under its id and the number of its repetition."""
-    prepared: Mapping[str, Prepared]
-    """By the example's own id."""
-    metrics: tuple[str, ...]
-    turns: Turns
-    tick: Callable[[], None]
-
-    def score(self, example: Example, reply: Reply) -> Mapping[str, float]:
-        """Return the scores of a reply."""
-        return self.prepared[own_id(example)].score(reply, self.metrics)
 
     def metadata(self, subject: Subject) -> dict[str, str]:
         """Return what tells this experiment from others."""

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import anyio.to_thread
 from pydantic import TypeAdapter
 
 from agent_orchestrator.agents.infrastructure.modelops.authorisation import Caller
@@ -20,7 +19,7 @@ from agent_orchestrator.agents.infrastructure.modelops.evaluation.call_prices im
 )
 from agent_orchestrator.agents.infrastructure.modelops.evaluation.evaluators import choose_metrics
 from agent_orchestrator.agents.infrastructure.modelops.jobs.desk import Jobs, StartJob
-from agent_orchestrator.agents.infrastructure.modelops.plans import Plan
+from agent_orchestrator.agents.infrastructure.modelops.plans import Plan, in_thread
 from agent_orchestrator.agents.infrastructure.modelops.registry import ModelRegistry
 from agent_orchestrator.agents.infrastructure.modelops.usecases.evaluation import (
     EvaluateModelVsBaseline,
@@ -29,12 +28,13 @@ from agent_orchestrator.agents.infrastructure.modelops.usecases.evaluation impor
     ExpenseResult,
     MetricResult,
 )
+from agent_orchestrator.agents.infrastructure.modelops.usecases.sentences import uploads
 from agent_orchestrator.domain.evaluation import EvalReport, ModelResult
 from agent_orchestrator.domain.expenses import TokenPrice, expenses
 from agent_orchestrator.domain.jobs import Job
 from agent_orchestrator.domain.models import EvalScores
 from agent_orchestrator.domain.routing import Endpoint
-from agent_orchestrator.errors import DatasetError, InputError
+from agent_orchestrator.errors import InputError
 
 #: ``baseline`` of a request that wants the candidate alone.
 NO_BASELINE = "none"
@@ -118,22 +118,16 @@ class Evaluations:
         prepared = self._prepare(request)
         spec, dataset = prepared.spec, prepared.dataset
         against = f"against {spec.baseline}" if spec.baseline else "without a baseline"
+        uploads_to = self._langsmith if spec.upload else None
         times = f", {spec.repetitions} times each" if spec.repetitions > 1 else ""
         summary = (
             f"Evaluate {spec.candidate} {against} on {prepared.examples} held-out examples of "
             f"{dataset.id}{times}: at most ${prepared.cost_usd:.2f}. {prepared.assumptions}"
         ).rstrip()
-        if spec.upload:
-            summary += f" Examples and answers go to LangSmith ({self._langsmith})."
-
-        async def act(approval_id: str | None) -> EvaluationStarted:
-            return await anyio.to_thread.run_sync(
-                self._start, request, prepared, caller, approval_id
-            )
-
+        summary += uploads(uploads_to)
         return Plan(
             summary=summary,
-            act=act,
+            act=in_thread(self._start, request, prepared, caller),
             cost_usd=prepared.cost_usd,
             resolved={
                 "dataset_hash": dataset.hash,
@@ -143,7 +137,7 @@ class Evaluations:
             details={
                 "dataset": dataset.id,
                 "examples": prepared.examples,
-                "uploads_to": self._langsmith if spec.upload else None,
+                "uploads_to": uploads_to,
             },
         )
 
@@ -210,6 +204,7 @@ class Evaluations:
             raise InputError(
                 f"{model} cannot judge without a baseline: it compares two answers.",
                 remedy="Name a baseline, or leave the judge out.",
+                field="judge",
             )
         return self._catalogue.endpoint(model)
 
@@ -221,6 +216,7 @@ class Evaluations:
             raise InputError(
                 f"{candidate} is both candidate and baseline.",
                 remedy=f"Name another baseline, or {NO_BASELINE!r} to measure it alone.",
+                field="baseline",
             )
         return baseline
 
@@ -231,15 +227,11 @@ class Evaluations:
             name = config.training_dataset if config else None
         if not name:
             raise InputError(
-                f"No data set to evaluate {candidate} on.", remedy="Name one with --dataset."
+                f"No data set to evaluate {candidate} on.",
+                remedy="Name one (dataset).",
+                field="dataset",
             )
-        dataset = self._datasets.get(name)
-        if dataset.agent != agent:
-            raise DatasetError(
-                f"Data set {dataset.id} belongs to {dataset.agent}, not to {agent}.",
-                remedy=f"Build one with `chef build-dataset {agent} --source …`.",
-            )
-        return dataset
+        return self._datasets.get_for(agent, name)
 
     def _start(
         self,
@@ -303,6 +295,7 @@ def summarise(report: EvalReport, reports: Mapping[str, str]) -> EvaluationResul
                 difference=change.difference,
                 interval=change.interval,
                 supported=change.supported,
+                weight=change.weight,
             )
             for change in report.comparison.changes
         ],

@@ -66,7 +66,9 @@ def load_report(path: Path) -> EvalReport:
     try:
         return _ADAPTER.validate_json(path.read_bytes())
     except FileNotFoundError:
-        raise NotFoundError(f"There is no report {str(path)!r}.") from None
+        raise NotFoundError(
+            f"There is no report {str(path)!r}.", remedy="Evaluate again."
+        ) from None
     except (OSError, ValidationError) as error:
         raise StorageError(
             f"{path} is not a report that can be read: {str(error).splitlines()[0]}.",

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-import anyio.to_thread
 from pydantic import TypeAdapter
 
 from agent_orchestrator.agents.infrastructure.modelops.authorisation import Caller
@@ -30,7 +29,7 @@ from agent_orchestrator.agents.infrastructure.modelops.experiments.templates imp
     load_template,
 )
 from agent_orchestrator.agents.infrastructure.modelops.jobs.desk import Jobs, StartJob
-from agent_orchestrator.agents.infrastructure.modelops.plans import Plan
+from agent_orchestrator.agents.infrastructure.modelops.plans import Plan, in_thread
 from agent_orchestrator.agents.infrastructure.modelops.usecases.experiments import (
     ArmContrast,
     ArmScores,
@@ -38,6 +37,7 @@ from agent_orchestrator.agents.infrastructure.modelops.usecases.experiments impo
     ExperimentStarted,
     RunExperiment,
 )
+from agent_orchestrator.agents.infrastructure.modelops.usecases.sentences import uploads
 from agent_orchestrator.domain.expenses import TokenPrice
 from agent_orchestrator.domain.experiments import ExperimentReport
 from agent_orchestrator.domain.jobs import Job
@@ -121,21 +121,15 @@ class Experiments:
                 f"${template.budget_usd:.2f}. {cost.assumption}".rstrip(),
                 remedy="Raise budget_usd, or take fewer examples, repetitions, models or modes.",
             )
+        uploads_to = self._langsmith if spec.upload else None
         summary = (
             f"Run {template.name}: {len(template.arms)} arms on {len(spec.examples)} examples, "
             f"{spec.runs} runs, at most ${cost.usd:.2f}. {cost.assumption}"
         ).rstrip()
-        if spec.upload:
-            summary += f" Examples and answers go to LangSmith ({self._langsmith})."
-
-        async def act(approval_id: str | None) -> ExperimentStarted:
-            return await anyio.to_thread.run_sync(
-                self._start, request, spec, cost, caller, approval_id
-            )
-
+        summary += uploads(uploads_to)
         return Plan(
             summary=summary,
-            act=act,
+            act=in_thread(self._start, request, spec, cost, caller),
             cost_usd=cost.usd,
             resolved={
                 "template": template.model_dump(mode="json"),
@@ -147,7 +141,7 @@ class Experiments:
                 "examples": len(spec.examples),
                 "runs": spec.runs,
                 "compared": list(template.compared),
-                "uploads_to": self._langsmith if spec.upload else None,
+                "uploads_to": uploads_to,
             },
         )
 

@@ -18,9 +18,9 @@ from typing import Any
 from agent_orchestrator.agents.infrastructure.modelops.datasets.examples import Example, digest
 from agent_orchestrator.agents.infrastructure.modelops.evaluation.answer_cache import CachedCaller
 from agent_orchestrator.agents.infrastructure.modelops.evaluation.calls import (
-    Prepared,
     Progress,
     Respondent,
+    RunPlan,
     Turns,
     counter,
     own_id,
@@ -182,22 +182,10 @@ class ExperimentRunner:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Plan:
+class _Plan(RunPlan):
     """What all arms share."""
 
     template: ExperimentTemplate
-    examples: Sequence[Example]
-    repeated: Sequence[Example]
-    """Each under its id and the number of its repetition."""
-    prepared: Mapping[str, Prepared]
-    """By the example's own id."""
-    metrics: tuple[str, ...]
-    turns: Turns
-    tick: Callable[[], None]
-
-    def score(self, example: Example, reply: Reply) -> Mapping[str, float]:
-        """Return the scores of a reply."""
-        return self.prepared[own_id(example)].score(reply, self.metrics)
 
 
 def request(

@@ -111,7 +111,7 @@ def require_pass(model: str, items: Sequence[ChecklistItem]) -> None:
         evaluation = any(item.name == "evaluation" for item in failed)
         raise GateFailed(
             f"{model} did not pass the checklist, no traffic has moved: {findings}",
-            remedy="Evaluate it, or deploy with --override-reason and have that approved."
+            remedy="Evaluate it, or deploy with an override_reason and have that approved."
             if evaluation
             else "Mend the model or its server, then deploy again.",
             checklist=[(item.name, item.verdict.value, item.message) for item in items],

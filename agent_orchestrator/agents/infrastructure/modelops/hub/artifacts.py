@@ -72,7 +72,7 @@ def _listing(hub: Hub, model: str) -> tuple[str, Sequence[RepoFile]]:
     except (GatedRepoError, RepositoryNotFoundError, HFValidationError):
         raise InputError(
             f"{model} is neither on this machine nor, for HUGGINGFACE_TOKEN, on the Hub.",
-            remedy="See `chef models`, or give the token access to it.",
+            remedy="See the agent's models (`chef models`), or give the token access to it.",
         ) from None
     names = {file.path for file in files}
     if "config.json" not in names or not any(name.endswith(".safetensors") for name in names):

@@ -21,6 +21,7 @@ from agent_orchestrator.agents.infrastructure.modelops.backends import (
     Advances,
     FollowsJobs,
     GoesOn,
+    ReadsLogs,
     Resumes,
 )
 from agent_orchestrator.agents.infrastructure.modelops.jobs.costs import (
@@ -46,6 +47,7 @@ from agent_orchestrator.domain.jobs import (
     FailureKind,
     Job,
     JobKind,
+    LogPart,
     Progress,
 )
 from agent_orchestrator.errors import (
@@ -229,13 +231,22 @@ class Jobs:
     def _is_being_submitted(self, job: Job) -> bool:
         return job.status == "pending" and self._clock() - job.created_at < _SUBMIT_SECONDS
 
-    def logs(self, job_id: str, tail: int) -> list[str]:
-        """Return the last ``tail`` lines of a job's log.
+    def log_part(self, job_id: str, after: int | None, most: int) -> LogPart:
+        """Return lines of a job's log from a place on, or its last ones, as ``ReadsLogs`` does.
 
-        Raises NotFoundError, NotAvailable when this build lacks its backend, UnavailableError.
+        Raises NotFoundError, NotAvailable when this build lacks its backend or only the end of its
+        log can be read, UnavailableError.
         """
         job = self._store.get(job_id)
-        return self._backend(job).logs(_ref(job), tail)
+        backend: object = self._backend(job)
+        if isinstance(backend, ReadsLogs):
+            return backend.log_part(_ref(job), after, most)
+        if after is None:
+            return LogPart(tuple(self._backend(job).logs(_ref(job), most)), None)
+        raise NotAvailable(
+            f"Of job {job.id} on {job.backend} only the end of the log can be read.",
+            remedy="Ask for its last lines.",
+        )
 
     def find(self, job_id: str | None, agent: str | None) -> Job:
         """Return a job by id, or an agent's newest.
@@ -248,7 +259,9 @@ class Jobs:
             raise InputError("Which job?", remedy="Give a job id or an agent.")
         job = self._store.latest_for_agent(agent)
         if job is None:
-            raise NotFoundError(f"{agent} has had no job.", remedy=f"Try `chef train {agent}`.")
+            raise NotFoundError(
+                f"{agent} has had no job.", remedy=f"Start one (`chef train {agent}`)."
+            )
         return job
 
     def report(self, request: MonitorTrainingJob) -> JobReport:
@@ -272,6 +285,10 @@ class Jobs:
             version=result.get("version"),
             tensorboard_url=progress.tensorboard_url,
             estimated_cost_usd=job.estimated_cost_usd,
+            requester=job.requester,
+            backend=job.backend,
+            started_at=job.created_at,
+            finished_at=job.finished_at,
             actual_cost_usd=job.actual_cost_usd,
             error=_error(progress.failure),
             notes=result.get("manifest", {}).get("notes", []),
@@ -286,7 +303,10 @@ class Jobs:
         """Plan a cancellation. Raises ConflictError for a job that has ended."""
         job, progress = self.refresh(self.find(request.job_id, request.agent).id)
         if progress.status in TERMINAL:
-            raise ConflictError(f"Job {job.id} has ended already: {progress.status}.")
+            raise ConflictError(
+                f"Job {job.id} has ended already: {progress.status}.",
+                remedy="There is nothing to cancel any more.",
+            )
 
         def cancel() -> JobCancelled:
             self.cancel(job)
@@ -308,7 +328,10 @@ class Jobs:
         """
         job, progress = self.refresh(self.find(request.job_id, request.agent).id)
         if progress.status not in {"failed", "cancelled"}:
-            raise ConflictError(f"Job {job.id} is {progress.status}: there is nothing to resume.")
+            raise ConflictError(
+                f"Job {job.id} is {progress.status}: there is nothing to resume.",
+                remedy="Only what failed or was cancelled goes on.",
+            )
         backend: object = self._backend(job)
         if job.kind != "training" or not isinstance(backend, Resumes):
             raise NotAvailable(

@@ -143,6 +143,7 @@ class Deployment:
             summary=planned.summary,
             act=act,
             cost_usd=sum(prices),
+            per_hour=any(prices),
             changes_serving=True,
             resolved={
                 "candidates": [candidate.resolved for candidate in planned.candidates],
@@ -325,7 +326,7 @@ class Deployment:
         if running is not None:
             raise ConflictError(
                 f"Rollout {running.id} of {agent} is {running.phase}.",
-                remedy=f"See `chef rollout {agent}`; promote it, roll it back or wait.",
+                remedy=f"Promote it, roll it back or wait; see `chef rollout {agent}`.",
             )
 
 
@@ -364,7 +365,8 @@ def _refuse_twins(agent: str, stable: ModelRef, refs: Sequence[ModelRef]) -> Non
     for ref in refs:
         if ref.model == stable.model:
             raise ConflictError(
-                f"{ref} serves {agent} already.", remedy=f"See `chef models {agent}`."
+                f"{ref} serves {agent} already.",
+                remedy=f"See the agent's models (`chef models {agent}`).",
             )
         if ref.model in seen:
             raise ConflictError(f"{ref} is named twice.", remedy="Name every candidate once.")

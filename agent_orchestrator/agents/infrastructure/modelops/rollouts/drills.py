@@ -2,7 +2,8 @@
 
 The split of an open rollout is taken away as a rollback takes it away, and put back as soon as
 every serving process serves without it. Each process says on the serving board when that was, by
-its own clock, and when the last answer of the arms that were taken away ended.
+its own clock, and when the last answer of the arms that were taken away ended. A process that has
+not taken up the split yet, soon after a deployment, would have nothing to say: it is waited for.
 
 What comes while the split is away is outside of the rollout: it bears no rollout id, so neither the
 evidence nor the check of the realised split ever sees it.
@@ -29,6 +30,7 @@ from agent_orchestrator.domain.routing import RoutingTable, entry_digest
 from agent_orchestrator.domain.verdict import Verdict
 from agent_orchestrator.errors import ConflictError
 from agent_orchestrator.stores.audit import AuditLog
+from agent_orchestrator.stores.models_yaml import ModelsYaml
 from agent_orchestrator.stores.rollouts import RolloutStore
 from agent_orchestrator.stores.serving import ServedPeriod, ServingBoard
 
@@ -40,8 +42,9 @@ class DrillLimits:
     """How long to wait, seconds."""
 
     in_effect: float = 5.0
-    """For every process to serve without the split. Nobody else can change what serves meanwhile,
-    so this stays well below the time for which others wait for the deployment lock."""
+    """For every process to serve by the split, and then to serve without it. Nobody else can change
+    what serves meanwhile, so both stay well below the time for which others wait for the deployment
+    lock."""
     last_answer: float = 30.0
     """For the last answer of the old arms; the split is back by then."""
 
@@ -52,6 +55,7 @@ class Drills:
     def __init__(
         self,
         *,
+        models_yaml: ModelsYaml,
         transitions: Transitions,
         rollouts: RolloutStore,
         board: ServingBoard,
@@ -61,6 +65,7 @@ class Drills:
         clock: Callable[[], float] = time.time,
     ) -> None:
         """``processes`` returns the names of those that serve now."""
+        self._yaml = models_yaml
         self._transitions = transitions
         self._rollouts = rollouts
         self._board = board
@@ -75,16 +80,17 @@ class Drills:
         Raises ConflictError when the rollout is not open any more, and what ``Transitions.away``
         raises.
         """
-        at = self._clock()
         with self._transitions.exclusive(agent):
             state = self._rollouts.running(agent)
             if state is None or state.id != rollout_id:
                 raise ConflictError(
                     f"Rollout {rollout_id} of {agent} is over.",
-                    remedy=f"See `chef rollout {agent}`.",
+                    remedy=f"See how it stands (`chef rollout {agent}`).",
                 )
             if not self._processes():
-                return self._record(state, actor, _not_drilled(at))
+                return self._record(state, actor, _not_drilled(self._clock()))
+            self._wait(self._limits.in_effect, lambda: self._all_follow(agent))
+            at = self._clock()
             decision = Decision(
                 actor=actor,
                 kind="drill",
@@ -93,26 +99,32 @@ class Drills:
             with self._transitions.away(state, decision) as table:
                 gone_at = self._clock()
                 watch = _Watch.begin(state, table, at, self._processes())
-                self._wait_for_effect(watch)
+                self._wait(self._limits.in_effect, lambda: self._is_in_effect(watch))
                 away_s = self._clock() - gone_at
         report = _judge(self._wait_for_ends(watch), at, away_s, self._limits)
         return self._record(state, actor, report)
 
-    def _wait_for_effect(self, watch: _Watch) -> None:
-        """Wait until all serve without the split, or the limit is reached."""
-        deadline = time.monotonic() + self._limits.in_effect
-        while any(process.in_effect_s is None for process in self._look(watch)):
-            if time.monotonic() > deadline:
-                return
-            time.sleep(_POLL_SECONDS)
+    def _all_follow(self, agent: str) -> bool:
+        """Return whether every process serves the agent by what models.yaml says."""
+        entry = entry_digest(self._yaml.read(), agent)
+        said = {r.process: r.periods[-1].entry for r in self._board.of(agent, self._clock())}
+        return all(said.get(process) == entry for process in self._processes())
+
+    def _is_in_effect(self, watch: _Watch) -> bool:
+        """Return whether every process serves without the split."""
+        return all(process.in_effect_s is not None for process in self._look(watch))
 
     def _wait_for_ends(self, watch: _Watch) -> list[ProcessDrill]:
         """Wait until nothing of the old arms is under way, or the limit; return how each did."""
-        deadline = time.monotonic() + self._limits.last_answer
-        while True:
-            processes = self._look(watch)
-            if time.monotonic() > deadline or not any(p.under_way for p in processes):
-                return processes
+        self._wait(
+            self._limits.last_answer, lambda: not any(p.under_way for p in self._look(watch))
+        )
+        return self._look(watch)
+
+    def _wait(self, seconds: float, done: Callable[[], bool]) -> None:
+        """Wait for something for so long at the most."""
+        deadline = time.monotonic() + seconds
+        while not done() and time.monotonic() <= deadline:
             time.sleep(_POLL_SECONDS)
 
     def _look(self, watch: _Watch) -> list[ProcessDrill]:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass
 
 from pydantic import TypeAdapter
 
 from agent_orchestrator.agents.infrastructure.modelops.catalogue import Catalogue
-from agent_orchestrator.agents.infrastructure.modelops.usecases.deployment import DrillReport
+from agent_orchestrator.agents.infrastructure.modelops.usecases.deployment import (
+    ChecklistItem,
+    DrillReport,
+)
 from agent_orchestrator.agents.infrastructure.modelops.usecases.rollouts import (
     ArmStatus,
     DecisionRecord,
@@ -22,12 +25,15 @@ from agent_orchestrator.agents.infrastructure.modelops.usecases.rollouts import 
 from agent_orchestrator.domain import strategies
 from agent_orchestrator.domain.evidence import RolloutEvidence
 from agent_orchestrator.domain.rollout import GuardrailEvidence, RolloutState, RolloutVerdict
-from agent_orchestrator.domain.routing import Arm
+from agent_orchestrator.domain.routing import Arm, Strategy
 from agent_orchestrator.stores.health import HealthBoard
 from agent_orchestrator.stores.outcomes import OutcomeStore
 from agent_orchestrator.stores.rollouts import RecordedDecision, RolloutStore
 
 _SPLIT: TypeAdapter[tuple[Arm, ...]] = TypeAdapter(tuple[Arm, ...])
+_CHECKLIST: TypeAdapter[list[ChecklistItem]] = TypeAdapter(list[ChecklistItem])
+#: Strategies that take their candidate from step to step; a shadow once a person has promoted it.
+_STEPPED: frozenset[Strategy] = frozenset({"canary", "shadow"})
 
 
 class RolloutMonitor:
@@ -59,7 +65,7 @@ class RolloutMonitor:
         if not changes:
             return RolloutEvidence(state.policy, state.arms, state.started_at, state.strategy)
         folded = self._folded.get(state.id)
-        if folded is None or any(map(folded.is_past, changes[folded.changes :])):
+        if folded is None or any(is_past(folded.evidence, c) for c in changes[folded.changes :]):
             # Somebody moved the split while this process folded on: those records belong to the
             # new step, so begin again.
             first = changes[0]
@@ -104,13 +110,14 @@ class _Folded:
     evidence: RolloutEvidence
     changes: int
 
-    def is_past(self, change: RecordedDecision) -> bool:
-        """Return whether records from after ``change`` have been folded in."""
-        position = change.evidence["position"]
-        return bool(
-            self.evidence.last_outcome_seq > position["outcome"]
-            or self.evidence.last_feedback_seq > position["feedback"]
-        )
+
+def is_past(evidence: RolloutEvidence, change: RecordedDecision) -> bool:
+    """Return whether records from after ``change`` have been folded in."""
+    position = change.evidence["position"]
+    return bool(
+        evidence.last_outcome_seq > position["outcome"]
+        or evidence.last_feedback_seq > position["feedback"]
+    )
 
 
 class RolloutReports:
@@ -151,7 +158,7 @@ class RolloutReports:
             strategy=state.strategy,
             phase=state.phase,
             step=state.step,
-            steps=list(state.policy.steps),
+            steps=list(state.policy.steps) if state.strategy in _STEPPED else [],
             weight=state.weight,
             reason=state.reason,
             arms=self._arms(state, verdict, _step_position(decisions)),
@@ -160,9 +167,14 @@ class RolloutReports:
             outlook=_outlook(state),
             judge=state.judge,
             guardrails=[guardrail_status(rail, state.policy.alpha) for rail in verdict.guardrails],
+            checklist=_checklist(decisions),
             drilled=_drilled(decisions),
-            decisions=[_record(d) for d in decisions],
+            decisions=[_record(d, told={"checklist"}) for d in decisions],
         )
+
+    def decisions(self, state: RolloutState) -> list[DecisionRecord]:
+        """Return a rollout's history, oldest first."""
+        return [_record(decision) for decision in self._rollouts.decisions(state.id)]
 
     def _arms(self, state: RolloutState, verdict: RolloutVerdict, position: int) -> list[ArmStatus]:
         """Return the arms; the present step began after the outcome of number ``position``."""
@@ -202,6 +214,12 @@ def guardrail_status(rail: GuardrailEvidence, alpha: float) -> GuardrailStatus:
     return GuardrailStatus(**asdict(rail), difference=rail.difference(alpha))
 
 
+def _checklist(decisions: Sequence[RecordedDecision]) -> list[ChecklistItem]:
+    """Return the checklist that the rollout began with; one that was adopted has none."""
+    found = (d.evidence["checklist"] for d in decisions if "checklist" in d.evidence)
+    return _CHECKLIST.validate_python(next(found, []))
+
+
 def _drilled(decisions: Sequence[RecordedDecision]) -> DrillReport | None:
     """Return the last drill's report."""
     drills = (d.evidence["drill"] for d in reversed(decisions) if d.kind == "drilled")
@@ -224,11 +242,12 @@ def split_of(change: RecordedDecision) -> tuple[Arm, ...]:
     return _SPLIT.validate_python(change.evidence["split"])
 
 
-def _record(decision: RecordedDecision) -> DecisionRecord:
+def _record(decision: RecordedDecision, told: Collection[str] = ()) -> DecisionRecord:
+    """Return a decision as it is shown, without the evidence that is ``told`` elsewhere."""
     return DecisionRecord(
         at=decision.at,
         actor=decision.actor,
         kind=decision.kind,
         message=decision.message,
-        evidence=dict(decision.evidence),
+        evidence={name: value for name, value in decision.evidence.items() if name not in told},
     )

@@ -54,7 +54,8 @@ class Promotions:
         state = self._rollouts.running(agent)
         if state is None:
             raise ConflictError(
-                f"No rollout of {agent} runs.", remedy=f"Start one with `chef deploy {agent}`."
+                f"No rollout of {agent} runs.",
+                remedy=f"Deploy a candidate (`chef deploy {agent}`).",
             )
         arm = _promoted_arm(state, request.version)
         name = arm.name if arm else None
@@ -89,7 +90,7 @@ class Promotions:
             if edited or self._rollouts.running(agent) != planned_from:
                 raise ConflictError(
                     f"The rollout of {agent} has moved on. {edited or ''}".strip(),
-                    remedy=f"See `chef rollout {agent}`.",
+                    remedy=f"See how it stands (`chef rollout {agent}`).",
                 )
             after, _ = rollout_machine.promote(planned_from, to.weight, self._clock(), to.name)
             self._transitions.apply(after, decision)
@@ -114,7 +115,7 @@ def _promoted_arm(state: RolloutState, version: str | None) -> Arm | None:
     known = " and ".join(arm.version or arm.model for arm in state.candidates)
     raise ConflictError(
         f"The candidate of {state.agent} is {known}, not {version!r}.",
-        remedy=f"See `chef rollout {state.agent}`.",
+        remedy=f"See how it stands (`chef rollout {state.agent}`).",
     )
 
 

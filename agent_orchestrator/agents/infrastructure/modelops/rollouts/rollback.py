@@ -95,7 +95,7 @@ class Rollbacks:
         if running is None:
             raise ConflictError(
                 f"No rollout of {agent} runs: there is no split to drill with.",
-                remedy=f"Deploy first, with `chef deploy {agent}`.",
+                remedy=f"Deploy first (`chef deploy {agent}`).",
             )
         way = self._way_back(agent, version)
         summary = (
@@ -151,16 +151,18 @@ class Rollbacks:
             back_to = next(named, None) or self._catalogue.resolve(agent, version)
         if back_to is None:
             raise ConflictError(
-                f"No version served {agent} before {serving}.", remedy=f"See `chef models {agent}`."
+                f"No version served {agent} before {serving}.",
+                remedy=f"See the agent's models (`chef models {agent}`).",
             )
         if back_to.model == serving.model:
             raise ConflictError(
-                f"{back_to} serves {agent} already.", remedy=f"See `chef models {agent}`."
+                f"{back_to} serves {agent} already.",
+                remedy=f"See the agent's models (`chef models {agent}`).",
             )
         if back_to not in served:
             raise ConflictError(
                 f"{back_to} has never served {agent}: there is no way back to it.",
-                remedy=f"Deploy it with `chef deploy {agent}`.",
+                remedy=f"Deploy it (`chef deploy {agent}`).",
             )
         return back_to
 
@@ -204,7 +206,7 @@ class Rollbacks:
             if way.rollout_id != (running and running.id):
                 raise ConflictError(
                     f"The rollout of {way.agent} has moved on.",
-                    remedy=f"See `chef rollout {way.agent}`.",
+                    remedy=f"See how it stands (`chef rollout {way.agent}`).",
                 )
             if running is not None:
                 after, _ = rollout_machine.roll_back(running, decision.message, self._clock())

@@ -309,7 +309,10 @@ class Transitions:
         state, want = intent.state, desired(intent.state)
         running = self._rollouts.running(state.agent)
         if state.ended_at is None and running is not None and running.id != state.id:
-            raise ConflictError(f"Rollout {running.id} of {state.agent} has not ended.")
+            raise ConflictError(
+                f"Rollout {running.id} of {state.agent} has not ended.",
+                remedy="Promote it, roll it back or wait.",
+            )
         found = table.agent_models.get(state.agent)
         if found in {arm.model for arm in state.arms}:
             return state, want
@@ -353,7 +356,7 @@ class Transitions:
             if found != expected:
                 raise FailedError(
                     f"{what} is {found!r} after the change, not {expected!r}.",
-                    remedy="Somebody edits the file at the same time; look with `chef status`.",
+                    remedy="Somebody edits the file too; see the overview (`chef status`).",
                 )
 
     def _write_down(self, intent: Intent, state: RolloutState, *, recovering: bool) -> None:

@@ -25,6 +25,7 @@ from agent_orchestrator.agents.infrastructure.modelops.simulation.streams import
     play,
 )
 from agent_orchestrator.agents.infrastructure.modelops.usecases.simulation import (
+    CanaryCurves,
     CanarySimulated,
     SimulateCanary,
 )
@@ -56,14 +57,18 @@ def simulate(
     request: SimulateCanary,
     policy: RolloutPolicy,
     draw: Callable[[CanaryRuns], str] | None = None,
+    trace: Callable[[CanaryRuns], CanaryCurves] | None = None,
 ) -> CanarySimulated:
-    """Simulate a canary under a policy; ``draw`` makes its picture."""
-    plan = CanaryPlan(**request.model_dump(exclude={"requests_per_day", "plot"}))
+    """Simulate a canary under a policy; ``draw`` makes its picture, ``trace`` its points."""
+    plan = CanaryPlan(**request.model_dump(exclude={"requests_per_day", "plot", "curves"}))
     runs = play_canary(plan, policy)
     found = summary(runs)
     days = found.expected_requests / request.requests_per_day if request.requests_per_day else None
     return CanarySimulated(
-        **asdict(found), expected_days=days, plot_svg=draw(runs) if draw else None
+        **asdict(found),
+        expected_days=days,
+        plot_svg=draw(runs) if draw else None,
+        curves=trace(runs) if trace else None,
     )
 
 

@@ -20,6 +20,7 @@ from agent_orchestrator.agents.infrastructure.modelops.reports.drawing import (
     standalone,
 )
 from agent_orchestrator.agents.infrastructure.modelops.simulation.canaries import CanaryRuns
+from agent_orchestrator.agents.infrastructure.modelops.simulation.curves import curves
 from agent_orchestrator.agents.infrastructure.modelops.simulation.streams import (
     PROMOTION,
     ROLLBACK,
@@ -28,8 +29,6 @@ from agent_orchestrator.agents.infrastructure.modelops.simulation.streams import
 _WIDE, _HIGH = 9.2, 4.6
 _LEAST_EVIDENCE: Final = 1e-2
 """Less is drawn as this: how much less says nothing more."""
-_POINTS: Final = 300
-"""Of a path at most: more cannot be told apart."""
 
 
 def draw(runs: CanaryRuns) -> str:
@@ -79,15 +78,11 @@ def _ends(axes: Axes, runs: CanaryRuns) -> None:
 
 def _evidence(axes: Axes, runs: CanaryRuns) -> None:
     """Draw some runs' evidence, each to where it reaches the bound."""
-    requests = np.arange(1, runs.paths.shape[0] + 1)
-    for path in runs.paths.T:
-        over = np.flatnonzero(path >= runs.threshold)
-        until = int(over[0]) + 1 if over.size else path.size
-        shown = np.unique(np.linspace(0, until - 1, _POINTS).astype(np.int64))
-        values = np.maximum(path[shown], _LEAST_EVIDENCE)
-        axes.plot(requests[shown], values, color=INK, linewidth=0.9, alpha=0.55)
-        if over.size:
-            axes.plot(requests[until - 1], values[-1], "o", color=BAD, markersize=4)
+    for path in curves(runs).paths:
+        values = np.maximum(path.evidence, _LEAST_EVIDENCE)
+        axes.plot(path.requests, values, color=INK, linewidth=0.9, alpha=0.55)
+        if path.rolls_back:
+            axes.plot(path.requests[-1], values[-1], "o", color=BAD, markersize=4)
     axes.axhline(runs.threshold, color=BAD, linewidth=1.4, linestyle=(0, (4, 2)))
     axes.set_yscale("log")
     axes.set_ylim(0.5 * _LEAST_EVIDENCE, runs.threshold * 10)

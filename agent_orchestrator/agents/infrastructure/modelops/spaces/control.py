@@ -172,13 +172,13 @@ class SpaceControl:
         except ChefError as error:
             raise ConflictError(
                 f"Whether the Space {space} has work is not known: {error.message}",
-                remedy="Set MODELOPS_SPACE_TOKEN to its token, or use --force.",
+                remedy="Set MODELOPS_SPACE_TOKEN to its token, or set force.",
             ) from error
         busy: Sequence[str] = (*health.running, *health.waiting)
         if busy:
             raise ConflictError(
                 f"The Space {space} has work: {', '.join(busy)}.",
-                remedy="Wait, cancel it, or use --force: what is not pushed or fetched is lost.",
+                remedy="Wait, cancel it, or set force: what is not pushed or fetched is lost.",
             )
 
     def _with_health(self, report: SpaceReport) -> SpaceReport:
@@ -219,7 +219,7 @@ class SpaceControl:
         if given is None and own and _is_on_the_hub(own) and app_url(space) != own.rstrip("/"):
             raise InputError(
                 f"Which Space? MODELOPS_SPACE_URL={own!r} is not that of {space}.",
-                remedy="Name it with --space owner/name.",
+                remedy="Name it (space), as owner/name.",
             )
         if space.count("/") != 1:
             raise InputError(f"Not a Space's name: {space!r}.", remedy="Use owner/name.")
@@ -277,6 +277,7 @@ def _plan(
         summary=summary,
         act=carry_out,
         cost_usd=price,
+        per_hour=price > 0,
         changes_serving=price > 0,
         resolved=resolved | {"usd_per_hour": price},
         details={**resolved, "usd_per_hour": price},

@@ -136,7 +136,8 @@ def _failures(what: str) -> Iterator[None]:
         yield
     except RepositoryNotFoundError as error:
         raise NotFoundError(
-            f"The Hub has no Space {what!r} that you may read.", remedy="`chef space deploy`."
+            f"The Hub has no Space {what!r} that you may read.",
+            remedy="Deploy one (`chef space deploy`).",
         ) from error
     except HFValidationError as error:
         raise InputError(f"Not a Space's name: {what!r}.", remedy="Use owner/name.") from error
@@ -164,4 +165,6 @@ def _refusal(what: str, error: HfHubHTTPError) -> Exception:
         )
     if status >= _SERVER_ERROR:
         return UnavailableError(f"The Hub has a problem ({status}): {said}.", remedy="Try again.")
-    return FailedError(f"The Hub refused {what} ({status}): {said}.")
+    return FailedError(
+        f"The Hub refused {what} ({status}): {said}.", remedy="Look at the Space's page on the Hub."
+    )

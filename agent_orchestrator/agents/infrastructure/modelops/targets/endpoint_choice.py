@@ -86,6 +86,6 @@ def choose_instance(
             f"No machine of {vendor} in {region} has the {memory_gb:.0f} GB of GPU memory that "
             f"serving the model takes; the largest that can be had has {most:g} GB.",
             remedy="Set vendor and region in config/modelops/endpoint_defaults.yaml, or serve it "
-            "yourself and name the server with --endpoint URL.",
+            "yourself and name the server's URL (endpoint).",
         )
     return min(fitting, key=lambda one: (one.usd_per_hour, one.gpu_memory_gb))

@@ -71,7 +71,10 @@ class EndpointControl:
         """
         found = self._look(request.name)
         if found.status == "running":
-            raise ConflictError(f"The Inference Endpoint {found.name} runs already.")
+            raise ConflictError(
+                f"The Inference Endpoint {found.name} runs already.",
+                remedy="Deploy to it, or let it sleep.",
+            )
         if found.usd_per_hour is None:
             raise FailedError(
                 f"What {found.name} costs is not known: the service does not list "
@@ -91,6 +94,7 @@ class EndpointControl:
             summary=f"Wake the Inference Endpoint {found.name} on {found.instance}: {price}.",
             act=act,
             cost_usd=found.usd_per_hour,
+            per_hour=True,
             changes_serving=True,
             resolved={"instance": found.instance, "usd_per_hour": found.usd_per_hour},
             details={"model": found.model, "price": price},

@@ -63,7 +63,7 @@ class HuggingFaceTarget:
                 return self._elsewhere.plan(endpoint)
             raise ConfigurationError(
                 f"{KEY} is not set: nobody can make an endpoint for {endpoint.model}.",
-                remedy=f"Set {KEY}, or name a server that runs already with --endpoint URL.",
+                remedy=f"Set {KEY}, or name a server that runs already (endpoint).",
             )
         found = find(service.list(), endpoint)
         if found is None and endpoint.endpoints:
@@ -201,6 +201,6 @@ def _put_to_sleep(service: InferenceEndpoints, name: str) -> str:
     except ChefError as error:
         return (
             f"The Inference Endpoint {name} could not be put to sleep ({error.message}): it may "
-            f"cost money until you do, with `chef endpoints sleep {name}`."
+            f"cost money until it sleeps (`chef endpoints sleep {name}`)."
         )
     return f"The Inference Endpoint {name} is scaled to zero again."

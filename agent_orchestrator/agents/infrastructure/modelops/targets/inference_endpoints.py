@@ -182,7 +182,8 @@ def _refusal(
         )
     if status == 404 and name:  # noqa: PLR2004
         return NotFoundError(
-            f"There is no Inference Endpoint {name!r}.", remedy="See `chef endpoints list`."
+            f"There is no Inference Endpoint {name!r}.",
+            remedy="See the list of endpoints (`chef endpoints list`).",
         )
     if status == 429 or status >= 500:  # noqa: PLR2004
         return UnavailableError(f"{what} did not answer: {said}.", remedy="Try again.")

@@ -65,7 +65,7 @@ def fetch_model_list(
         named = f"Put a valid key into the variable {key_name}." if key_name else ""
         raise ConfigurationError(
             f"{url} answered with status {response.status_code}: the key is missing or refused.",
-            remedy=named or "Name the variable that holds its key with --api-key-env.",
+            remedy=named or "Name the variable that holds its key (api_key_env).",
         )
     if response.status_code >= 500:  # noqa: PLR2004
         raise UpstreamError(

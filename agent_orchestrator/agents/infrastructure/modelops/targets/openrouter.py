@@ -46,7 +46,7 @@ class OpenRouterModels:
         name, _, ending = model.partition(":")
         found = models.get(model) or (models.get(name) if ending in _ROUTING else None)
         if found is None:
-            remedy = "Use an id of openrouter.ai/models, or say where it lives with --target."
+            remedy = "Use an id of openrouter.ai/models, or say where it lives (target)."
             raise no_such_model(model, list(models), "OpenRouter", remedy)
         return found
 

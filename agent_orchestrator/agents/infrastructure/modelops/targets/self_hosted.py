@@ -70,7 +70,7 @@ class SelfHostedTarget:
         if not endpoint.endpoints:
             raise InputError(
                 f"Nobody said where {endpoint.model} is served.",
-                remedy="Give its server's base URL: --endpoint http://host:8000/v1.",
+                remedy="Give its server's base URL (endpoint), e.g. http://host:8000/v1.",
             )
         servers = [self._look(url, endpoint) for url in endpoint.endpoints]
         contexts = [server.context_tokens for server in servers if server.context_tokens]

@@ -60,18 +60,13 @@ class Pricing:
             calibration=calibrate(alike),
         )
 
-    def check(
-        self, request: TrainSubagentModel, estimate: cost.Estimate, backend: str, root_model: str
-    ) -> Spending | None:
+    def check(self, estimate: cost.Estimate) -> Spending | None:
         """Return what is left of the month's budget before the job, None where there is none.
 
-        Raises InputError for a job above a limit, and for a production run of a kind of which no
-        run was ever completed, unless the request says why.
+        Raises InputError for a job above a limit.
         """
         limits = self._defaults.limits
         cost.check_limits(estimate, max_cost_usd=limits.max_cost_usd, max_hours=limits.max_hours)
-        if request.mode == "production" and not request.override_reason:
-            self._want_a_demo(request, backend, root_model)
         if self._jobs.budget is None:
             return None
         wanted = budget.Charge(
@@ -93,17 +88,26 @@ class Pricing:
             hours = min(hours, limits.max_cost_usd / estimate.usd_per_hour)
         return hours * 3600.0
 
-    def _want_a_demo(self, request: TrainSubagentModel, backend: str, root_model: str) -> None:
+    def without_demo(
+        self, request: TrainSubagentModel, backend: str, root_model: str
+    ) -> InputError | None:
+        """Return what stands against a production run of a kind of which none was ever completed.
+
+        None where nothing does: one was, the request says why not, or it is no production run.
+        """
+        if request.mode != "production" or request.override_reason:
+            return None
         runs = past_runs(self._jobs.trainings())
         if is_proven(runs, backend=backend, method=request.method, base_model=root_model):
-            return
-        raise InputError(
+            return None
+        return InputError(
             f"No run by {request.method} of a {base_family(root_model)} model on {backend} has "
             "ever been completed, and a production run should not be the first.",
             remedy=(
-                f"Try `chef train {request.agent} --mode demo` first, or say with "
-                "--override-reason why not."
+                f"Make a demo run first (`chef train {request.agent} --mode demo`), or say why "
+                "not (override_reason)."
             ),
+            field="override_reason",
         )
 
 

@@ -14,25 +14,23 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
-import anyio.to_thread
-
 from agent_orchestrator.agents.infrastructure.modelops.authorisation import Caller
 from agent_orchestrator.agents.infrastructure.modelops.backends import Ref
 from agent_orchestrator.agents.infrastructure.modelops.jobs.costs import usd
 from agent_orchestrator.agents.infrastructure.modelops.jobs.desk import Jobs
-from agent_orchestrator.agents.infrastructure.modelops.plans import Plan
+from agent_orchestrator.agents.infrastructure.modelops.plans import Plan, in_thread
+from agent_orchestrator.agents.infrastructure.modelops.training.preparation import (
+    Preparation,
+    Prepared,
+    divided,
+)
 from agent_orchestrator.agents.infrastructure.modelops.training.search_standing import (
     PLAN,
     Standing,
     read_standing,
     trial_id,
 )
-from agent_orchestrator.agents.infrastructure.modelops.training.training import (
-    Prepared,
-    Training,
-    TrialOf,
-    divided,
-)
+from agent_orchestrator.agents.infrastructure.modelops.training.training import Training, TrialOf
 from agent_orchestrator.agents.infrastructure.modelops.usecases.search import (
     SearchHyperparameters,
     SearchStarted,
@@ -69,6 +67,7 @@ class Searches:
         *,
         jobs: Jobs,
         store: JobStore,
+        preparation: Preparation,
         training: Training,
         follow: Callable[[str], Ref],
         discard: Callable[[Job], bool],
@@ -80,6 +79,7 @@ class Searches:
         """
         self._jobs = jobs
         self._store = store
+        self._preparation = preparation
         self._training = training
         self._follow = follow
         self._discard = discard
@@ -88,16 +88,16 @@ class Searches:
     def plan(self, request: SearchHyperparameters, caller: Caller) -> Plan:
         """Draw the settings, check and price each.
 
-        Raises as ``Training.plan``; InputError for a space that is none, or a setting that is not
-        allowed; DatasetError when there are too few examples to compare by.
+        Raises as ``Preparation.prepare``; InputError for a space that is none, or a setting that is
+        not allowed; DatasetError when there are too few examples to compare by.
         """
         settings = search.draw(search.read_space(request.space), request.trials, request.seed)
         goal: search.Goal = "highest" if request.method == "grpo" else "lowest"
         plan = SearchPlan(settings=tuple(settings), rungs=request.rungs, goal=goal)
-        first = self._training.prepare(_training(request))
+        first = self._preparation.prepare(_training(request))
         divided(first, compared=True)  # raises when no example can be spared
         trials = [
-            self._training.varied(first, _trial(first, request, plan, (rung, number)))
+            self._preparation.varied(first, _trial(first, request, plan, (rung, number)))
             for rung in range(plan.rungs)
             for number in range(plan.size(rung))  # who goes on is not known: these stand for them
         ]
@@ -115,17 +115,15 @@ class Searches:
         def start(approval_id: str | None) -> SearchStarted:
             return self._start(pinned, plan, caller, approval_id, minutes=minutes)
 
-        async def act(approval_id: str | None) -> SearchStarted:
-            return await anyio.to_thread.run_sync(start, approval_id)
-
         return Plan(
             summary=(
                 f"Search {', '.join(request.space)} for {request.agent}: {plan.places} trainings "
                 f"of {first.base_model} by {request.method} ({first.estimate.hardware}), about "
                 f"{minutes:.1f} min and ${estimated:.2f} in all, at most ${most:.2f}."
             ),
-            act=act,
+            act=in_thread(start),
             cost_usd=most,
+            minutes=round(minutes, 2),
             resolved={
                 "dataset_hash": first.dataset.hash,
                 "base_model": first.base_model,
@@ -140,6 +138,7 @@ class Searches:
                 "estimated_minutes": round(minutes, 2),
                 "estimated_cost_usd": round(estimated, 2),
             },
+            objection=first.objection,
         )
 
     def _start(
@@ -209,9 +208,9 @@ class Searches:
         job = standing.job
         own_id = trial_id(job.id, place)
         try:
-            first = self._training.prepare(_training(request))
+            first = self._preparation.prepare(_training(request))
             wanted = _trial(first, request, standing.plan, place)
-            prepared = self._training.varied(first, wanted)
+            prepared = self._preparation.varied(first, wanted)
             self._check_budget(
                 self._standing({"job_id": job.id}), prepared, request.max_cost_usd or 0.0
             )
@@ -237,7 +236,7 @@ class Searches:
             raise InputError(
                 f"${spent:.2f} of the search's ${most_usd:.2f} are spent or reserved, and the next "
                 f"trial is estimated at ${wanted.estimate.cost_usd:.2f}.",
-                remedy="Search again with a higher --max-cost-usd.",
+                remedy="Search again with a higher max_cost_usd.",
             )
 
     def poll(self, ref: Ref) -> Progress:
@@ -283,7 +282,7 @@ class Searches:
         standing = self._standing({"job_id": job.id})
         trial = self._store.get(manifest["best"])
         if trial.result is None:
-            raise ConflictError(f"Trial {trial.id} has no result.")
+            raise ConflictError(f"Trial {trial.id} has no result.", remedy="Search again.")
         found = self._training.register(trial, trial.result["manifest"])
         request = SearchHyperparameters.model_validate(job.request["request"])
         losers = [loser for loser in standing.jobs.values() if loser.id != trial.id]

@@ -93,14 +93,16 @@ class Standing:
             text = f"No trial was completed. The last: {last.message}"
             return Failure(last.kind, text, last.remedy)
         what = self.stopped or f"No trial reached a {self.metric}."
-        return Failure("unknown", what, "Look at the trials with `chef jobs`.")
+        return Failure("unknown", what, "Look at its trials in the list of jobs (`chef jobs`).")
 
 
 def read_standing(store: JobStore, search_id: str) -> Standing:
     """Return how a search stands. Raises NotFoundError."""
     job = store.get(search_id)
     if job.kind != "search":
-        raise NotFoundError(f"Job {job.id} is no search.", remedy="See `chef jobs`.")
+        raise NotFoundError(
+            f"Job {job.id} is no search.", remedy="See the list of jobs (`chef jobs`)."
+        )
     plan = PLAN.validate_python(job.request["plan"])
     places = {
         trial_id(job.id, (rung, number)): (rung, number)

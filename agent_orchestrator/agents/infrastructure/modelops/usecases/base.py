@@ -40,5 +40,13 @@ class PlannedChange(Result):
     summary: str
     """One line: what would happen."""
     estimated_cost_usd: float = 0.0
+    cost_is_per_hour: bool = False
+    """Whether that is the price of every hour from then on."""
+    estimated_minutes: float | None = None
+    """How long a job would take, where that can be told."""
     approval_needed: bool = False
+    afterwards: str | None = None
+    """What would usually come next, at its price."""
+    objection: str | None = None
+    """Why it would be refused as it stands, and what is needed; None where it may be done."""
     details: dict[str, Any] = {}

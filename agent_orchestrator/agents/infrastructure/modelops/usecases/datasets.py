@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import ConfigDict, field_validator
+from pydantic import ConfigDict, Field, field_validator
 
 from agent_orchestrator.agents.infrastructure.modelops.usecases.base import (
     ChangingRequest,
@@ -96,6 +96,8 @@ class _FromSource(Request):
     """What it is to train."""
     base_model: str | None = None
     """Whose tokenizer counts the tokens; the model that training would begin from when left out."""
+    max_examples: Annotated[int, Field(ge=2)] | None = None
+    """Examples to take at most, the first ones that are wanted; all when left out."""
     seed: int = 0
 
 

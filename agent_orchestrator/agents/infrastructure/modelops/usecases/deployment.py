@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field, WithJsonSchema
 
 from agent_orchestrator.agents.infrastructure.modelops.usecases.base import (
     ChangingRequest,
@@ -10,7 +12,22 @@ from agent_orchestrator.agents.infrastructure.modelops.usecases.base import (
     Result,
 )
 from agent_orchestrator.domain.routing import Provider
+from agent_orchestrator.domain.strategies.names import DESCRIPTIONS, FROM_SHARE
 from agent_orchestrator.domain.verdict import Verdict
+
+_SAID = " ".join(f"{name}: {text}" for name, text in DESCRIPTIONS.items())
+StrategyName = Annotated[
+    str,
+    Field(description=f"{_SAID} canary_<n>pct: a canary that begins with that share."),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                *({"const": name, "description": text} for name, text in DESCRIPTIONS.items()),
+                {"type": "string", "pattern": f"^{FROM_SHARE}$"},
+            ]
+        }
+    ),
+]
 
 
 class DeployModelToAgent(ChangingRequest):
@@ -28,11 +45,7 @@ class DeployModelToAgent(ChangingRequest):
     """Base URL, up to and including /v1, of a server that serves the model already."""
     api_key_env: str | None = None
     """Name of the environment variable that holds that server's key."""
-    strategy: str = "canary"
-    """immediate: all traffic at once. canary, canary_<n>pct: step by step. blue_green: kept warm by
-    copies of requests, then one switch. shadow: copies only. ab: a fixed split until one is proven
-    better. champion_challenger: with several challengers. ensemble: all answer, their votes
-    decide."""
+    strategy: StrategyName = "canary"
     challengers: list[str] = []
     """Further versions or model ids, for champion_challenger and ensemble."""
     judge: str | None = None

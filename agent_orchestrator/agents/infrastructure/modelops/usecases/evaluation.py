@@ -60,8 +60,14 @@ class MetricResult(Result):
     candidate: float | None
     change_pct: float | None
     difference: float | None
+    """Mean paired difference candidate − baseline."""
     interval: tuple[float, float] | None
+    """95 % interval of ``difference``."""
     supported: bool | None
+    """Whether the interval excludes 0; null without an interval."""
+    weight: float | None = None
+    """Share in the decision before renormalising, 0 for what is only reported; null where an older
+    evaluation did not keep it."""
 
 
 class ExpenseResult(Result):

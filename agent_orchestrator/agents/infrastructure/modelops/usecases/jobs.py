@@ -72,6 +72,12 @@ class JobReport(Result):
     """The registered version of a completed training."""
     tensorboard_url: str | None = None
     estimated_cost_usd: float = 0.0
+    requester: str = ""
+    backend: str = ""
+    """What runs it."""
+    started_at: float | None = None
+    """Seconds since the epoch."""
+    finished_at: float | None = None
     offline: bool = False
     """An evaluation or experiment that stays on this machine."""
     actual_cost_usd: float | None = None

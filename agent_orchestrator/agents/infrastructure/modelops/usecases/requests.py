@@ -46,6 +46,16 @@ def changed_request(
 
     Raises InputError as ``build_request``, and when the changes change nothing.
     """
+    request = build_request(use_case, with_changes(values, changes))
+    if request == build_request(use_case, values):
+        raise InputError(
+            f"Nothing would change: {dict(changes)!r}.", remedy="Give other values, as key=value."
+        )
+    return request
+
+
+def with_changes(values: Mapping[str, Any], changes: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the values with some changed; ``overrides.seed`` is a value in a mapping."""
     changed = dict(values)
     for name, value in changes.items():
         field, dot, key = name.partition(".")
@@ -54,12 +64,7 @@ def changed_request(
             changed[field] = {**(inner or {}), key: value}
         else:
             changed[name] = value
-    request = build_request(use_case, changed)
-    if request == build_request(use_case, values):
-        raise InputError(
-            f"Nothing would change: {dict(changes)!r}.", remedy="Give other values, as key=value."
-        )
-    return request
+    return changed
 
 
 def request_values(intent: Intent) -> Mapping[str, Any]:
@@ -68,17 +73,24 @@ def request_values(intent: Intent) -> Mapping[str, Any]:
     for slot, field in _FIELDS.get(intent.use_case or "", {}).items():
         if slot in values:
             values[field] = values.pop(slot)
-    filters = values.get("filters")
-    days = filters.get("days") if isinstance(filters, Mapping) else None
-    if isinstance(filters, Mapping) and isinstance(days, int | float):
-        since = datetime.now(UTC).date() - timedelta(days=days)
-        others = {key: value for key, value in filters.items() if key != "days"}
-        values["filters"] = {**others, "since": since.isoformat()}
+    filters = values.pop("filters", None)
+    if isinstance(filters, Mapping):
+        values |= _selection(filters)
     if intent.use_case == "evaluate_model_vs_baseline":
         candidate = values.pop("version", None) or values.pop("model", None)
         if candidate is not None:
             values["candidate"] = candidate
     return values
+
+
+def _selection(filters: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields for which examples are meant: how many of them is no filter."""
+    said = dict(filters)
+    limit, days = said.pop("limit", None), said.pop("days", None)
+    if days is not None:
+        said["since"] = (datetime.now(UTC).date() - timedelta(days=days)).isoformat()
+    size = {} if limit is None else {"max_examples": limit}
+    return size | ({"filters": said} if said else {})
 
 
 #: Use case → slot → field, where their names differ.

@@ -9,7 +9,10 @@ from agent_orchestrator.agents.infrastructure.modelops.usecases.base import (
     Request,
     Result,
 )
-from agent_orchestrator.agents.infrastructure.modelops.usecases.deployment import DrillReport
+from agent_orchestrator.agents.infrastructure.modelops.usecases.deployment import (
+    ChecklistItem,
+    DrillReport,
+)
 from agent_orchestrator.domain.verdict import Verdict
 
 
@@ -90,6 +93,7 @@ class RolloutReport(Result):
     phase: str | None = None
     step: int | None = None
     steps: list[int] = []
+    """The candidate's shares, percent, one after the other; empty where it has no steps."""
     weight: int | None = None
     reason: str = ""
     arms: list[ArmStatus] = []
@@ -99,6 +103,8 @@ class RolloutReport(Result):
     """What a pass leads to, while it runs."""
     judge: str | None = None
     guardrails: list[GuardrailStatus] = []
+    checklist: list[ChecklistItem] = []
+    """What was found before the candidates got traffic."""
     drilled: DrillReport | None = None
     """The last rehearsed rollback."""
     decisions: list[DecisionRecord] = []

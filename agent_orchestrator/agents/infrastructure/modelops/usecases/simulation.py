@@ -29,6 +29,34 @@ class SimulateCanary(Request):
     """Requests of both arms a day, to tell how many days a run takes."""
     plot: bool = False
     """Draw when the runs end and how their evidence gets there, as SVG."""
+    curves: bool = False
+    """Return the same as points, for programs that draw it."""
+
+
+class EvidencePath(Result):
+    """The evidence of one simulated run, to where it rolls back or is no longer shown."""
+
+    requests: list[int]
+    """Of the candidate, from 1."""
+    evidence: list[float]
+    """That the candidate is worse, after each of them: an e-value."""
+    rolls_back: bool
+
+
+class CanaryCurves(Result):
+    """How the runs end, over the candidate's requests, to where nine of ten have ended."""
+
+    requests: list[int]
+    """Of the candidate, from 0: where the shares are given."""
+    rolled_back: list[float]
+    """Share of the runs that were rolled back by then, 0..1."""
+    promoted: list[float]
+    rolled_back_knowing: list[float] | None
+    """The same for Wald's test, which knows both rates; null unless the candidate is worse."""
+    threshold: float
+    """Evidence that rolls back."""
+    paths: list[EvidencePath]
+    """Of some runs."""
 
 
 class CanarySimulated(Result):
@@ -53,3 +81,5 @@ class CanarySimulated(Result):
     """Mean days until a run ended; null without requests_per_day."""
     plot_svg: str | None = None
     """The picture, an SVG document, where it was asked for."""
+    curves: CanaryCurves | None = None
+    """The points, where they were asked for."""

@@ -7,7 +7,7 @@ same way as a person's: priced, agreed to, approved where that is needed.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -17,8 +17,10 @@ from langchain_core.runnables import RunnableConfig
 from langchain_core.tools import BaseTool
 
 from agent_orchestrator.agents._shared.callers import caller_of
+from agent_orchestrator.agents._shared.mcp_tools import AgentTools
 from agent_orchestrator.agents._shared.profile import AgentProfile
 from agent_orchestrator.agents._shared.skills import LOAD_SKILL, Skills, skill_tool
+from agent_orchestrator.agents._shared.stopping import stop_sign_of
 from agent_orchestrator.agents._shared.telling import say, say_error, tell
 from agent_orchestrator.agents.infrastructure.modelops.usecases.base import Request
 from agent_orchestrator.agents.infrastructure.modelops.usecases.index import USE_CASES
@@ -40,23 +42,23 @@ class Consulting:
     profile: AgentProfile
     use_cases: UseCases
     skills: Skills
-    tools: Sequence[BaseTool] = ()
-    """Further tools, of MCP servers: what the mapping lets this agent use."""
-    notes: Sequence[str] = ()
-    """What the model should know, e.g. servers that cannot be reached."""
+    extra: Callable[[], AgentTools] = AgentTools
+    """Further tools, of MCP servers: what the mapping lets this agent use now."""
 
     async def consult(self, state: ModelOpsState, config: RunnableConfig) -> ModelOpsState:
         """Let the model look until it answers, or wishes for a change."""
-        bound = self.model.bind_tools([*use_case_tools(), skill_tool(self.skills), *self.tools])
-        prompt = SystemMessage("\n\n".join([self.profile.prompt, *self.notes]))
+        extra = self.extra()
+        bound = self.model.bind_tools([*use_case_tools(), skill_tool(self.skills), *extra.tools])
+        prompt = SystemMessage("\n\n".join([self.profile.prompt, *extra.missing]))
+        others = {tool.name: tool for tool in extra.tools}
         history: list[AnyMessage] = [prompt, *recent(state)]
         try:
             for _ in range(self.profile.tools.model_calls):
-                answer = await bound.ainvoke(history, config)
+                answer = await stop_sign_of(config).unless(bound.ainvoke(history, config))
                 if not answer.tool_calls:
                     return {"messages": [say(NAME, answer.text, message_id=answer.id)]}
                 history.append(answer)
-                wish = await self._looked_up(answer, history, config)
+                wish = await self._looked_up(answer, history, others, config)
                 if wish is not None:
                     return wish
         except ChefError as error:
@@ -64,10 +66,13 @@ class Consulting:
         return {"messages": [say(NAME, "I have looked long enough without an answer. Ask again.")]}
 
     async def _looked_up(
-        self, answer: AIMessage, history: list[AnyMessage], config: RunnableConfig
+        self,
+        answer: AIMessage,
+        history: list[AnyMessage],
+        others: Mapping[str, BaseTool],
+        config: RunnableConfig,
     ) -> ModelOpsState | None:
         """Answer the model's calls that only look; return the first one that changes something."""
-        others = {tool.name: tool for tool in self.tools}
         for call in answer.tool_calls:
             if call["name"] in others:
                 history.append(await _used(others[call["name"]], call))

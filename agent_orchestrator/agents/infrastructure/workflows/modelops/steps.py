@@ -1,24 +1,22 @@
-"""The steps of the ModelOps workflow: what is said decides, the coordinator acts.
-
-``approve`` does nothing before ``interrupt``: a step that interrupts is run again from its start.
-An approval is looked up; what the message that resumes a run says counts for nothing.
-"""
+"""The steps of the ModelOps workflow: what is said decides, the coordinator acts."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol, cast
+from typing import Any, Literal, Protocol, cast
 
 import anyio
 from langchain_core.messages import HumanMessage
 from langchain_core.runnables import RunnableConfig
-from langgraph.types import interrupt
 
 from agent_orchestrator.agents._shared.callers import caller_of
 from agent_orchestrator.agents._shared.telling import say, say_error, tell
-from agent_orchestrator.agents.infrastructure.modelops.authorisation import Caller
+from agent_orchestrator.agents.infrastructure.modelops.authorisation import (
+    Caller,
+    check_role,
+)
 from agent_orchestrator.agents.infrastructure.modelops.usecases.approvals import ApprovalView
 from agent_orchestrator.agents.infrastructure.modelops.usecases.base import (
     PlannedChange,
@@ -74,8 +72,8 @@ class Steps:
     use_cases: UseCases
     langsmith: bool = False
     """Whether the agents' own traces can be had, to build data sets from."""
-    consulted: bool = False
-    """Whether a language model is asked what the parser does not know."""
+    consulted: Callable[[], bool] = lambda: False
+    """Whether a language model is asked now what the parser does not know."""
     clock: Callable[[], float] = time.time
     poll_seconds: float = POLL_SECONDS
     follow_seconds: float = FOLLOW_SECONDS
@@ -83,7 +81,8 @@ class Steps:
     async def parse(self, state: ModelOpsState) -> ModelOpsState:
         """Read what the person said, in the light of what was asked or proposed."""
         reply = read(state)
-        puzzled = isinstance(reply, replies.Unclear) and not reply.agreed
+        unclear = isinstance(reply, replies.Unclear) and not reply.agreed
+        puzzled = unclear and self.consulted()
         fresh: ModelOpsState = {"wish": None, "asked": None, "done": None, "puzzled": puzzled}
         proposal, approval = state.get("proposal"), state.get("approval")
         if isinstance(reply, replies.Question):
@@ -103,13 +102,13 @@ class Steps:
             }
             fresh["agent"] = values.get("agent", state.get("agent"))
         elif isinstance(reply, replies.Declined):
-            fresh["proposal"] = None
+            fresh["proposal"] = fresh["postponed"] = None
             fresh["messages"] = [say(NAME, wording.declined(approval))]
-        elif puzzled and self.consulted:
+        elif puzzled:
             pass  # the model answers
         elif approval is not None:
             if await self._is_pending(approval):
-                fresh["messages"] = [say(NAME, wording.still_waits(approval))]
+                fresh["messages"] = [say(NAME, wording.still_waits(approval["id"]))]
         elif proposal is not None:
             fresh["messages"] = [say(NAME, wording.not_understood(proposal["question"]))]
         elif not _is_followed(state):
@@ -129,43 +128,20 @@ class Steps:
             return {}
         use_case, values = cast("UseCaseName", wish["use_case"]), wish["values"]
         try:
+            if not values.get("dry_run"):  # nobody is asked whether they want what they may not do
+                check_role(caller_of(config), "change")
             missing = await self._missing_dataset(use_case, values, config)
             if missing is not None:
-                return self._proposed(missing)
+                return {**self._proposed(missing), "postponed": dict(values)}
             planned = await self._preview(use_case, values, config)
+            if planned.objection:
+                return await self._instead(use_case, values, planned, config)
         except ChefError as error:
             return {"wish": None, "messages": [say_error(NAME, error)]}
         if planned.approval_needed:
             return {}
-        return self._proposed(
-            next_steps.Proposal(use_case, _named(use_case, values, planned), "Shall I?"), planned
-        )
-
-    async def approve(self, state: ModelOpsState) -> ModelOpsState:
-        """Wait for a person, at any door, to approve or reject."""
-        waiting = state.get("approval")
-        if waiting is None:
-            return {}
-        try:
-            approval = await self._standing(waiting["id"])
-        except ChefError as error:
-            return {"approval": None, "messages": [say_error(NAME, error)]}
-        expired = self.clock() >= approval.expires_at
-        if approval.status == "pending" and not expired:
-            interrupt(
-                {
-                    "kind": "approval",
-                    "approval_id": approval.id,
-                    "use_case": approval.use_case,
-                    "summary": approval.summary,
-                    "price_usd": approval.price_ceiling_usd,
-                    "expires_at": approval.expires_at,
-                    "requester": approval.requester,
-                }
-            )
-        if approval.status == "approved" or (approval.status == "pending" and not expired):
-            return {"approval": {**waiting, "id": approval.id, "status": approval.status}}
-        return {"approval": None, "messages": [say(NAME, wording.not_approved(approval))]}
+        wanted = next_steps.Proposal(use_case, _named(use_case, values, planned), "Shall I?")
+        return self._proposed(wanted, planned)
 
     async def act(self, state: ModelOpsState, config: RunnableConfig) -> ModelOpsState:
         """Carry out what was wished or approved."""
@@ -174,8 +150,9 @@ class Steps:
         try:
             if approval is not None and approval["status"] == "approved":
                 given = await self.use_cases.get_approval(approval["id"])
-                use_case, values = given.use_case, dict(given.request)
                 result = await self.use_cases.resume(approval["id"], caller)
+                use_case = cast("UseCaseName", given.use_case)  # else that was refused
+                values = dict(given.request)
                 approval = None
             elif wish is not None:
                 use_case, values = cast("UseCaseName", wish["use_case"]), wish["values"]
@@ -230,18 +207,13 @@ class Steps:
             planned = None
             if found.use_case in next_steps.PRICED_FIRST:
                 planned = await self._preview(found.use_case, found.values, config)
+                if planned.objection:
+                    return await self._instead(found.use_case, found.values, planned, config)
         except ChefError as error:
             return {"messages": [say_error(NAME, error)]}
         return self._proposed(found, planned)
 
     # --- what the steps are made of ----------------------------------------------------------
-
-    async def _standing(self, approval_id: str) -> ApprovalView:
-        """Return an approval, or the one that stands in its place since somebody edited it."""
-        approval = await self.use_cases.get_approval(approval_id)
-        while approval.replaced_by is not None:
-            approval = await self.use_cases.get_approval(approval.replaced_by)
-        return approval
 
     async def _is_pending(self, approval: PendingApproval) -> bool:
         """Return whether words have to be told that they approve nothing."""
@@ -275,6 +247,23 @@ class Steps:
             return None
         return next_steps.without_dataset(agent, langsmith=self.langsmith)
 
+    async def _instead(
+        self,
+        use_case: UseCaseName,
+        values: Mapping[str, Any],
+        planned: PlannedChange,
+        config: RunnableConfig,
+    ) -> ModelOpsState:
+        """Say what stands against what was planned, and propose what may be done of it."""
+        objected = say(NAME, wording.objected(planned))
+        first = next_steps.instead(use_case, _named(use_case, values, planned))
+        if first is None:
+            return {"wish": None, "proposal": None, "messages": [objected]}
+        found = await self._preview(first.use_case, first.values, config)
+        told = found.model_copy(update={"afterwards": None})  # that was just said
+        proposed = self._proposed(first, told)
+        return {**proposed, "messages": [objected, *proposed.get("messages", [])]}
+
     def _proposed(
         self, proposal: next_steps.Proposal, planned: PlannedChange | None = None
     ) -> ModelOpsState:
@@ -284,7 +273,12 @@ class Steps:
             "question": proposal.question,
         }
         text = wording.proposed(proposal.question, planned)
-        return {"wish": None, "proposal": kept, "messages": [say(NAME, text)]}
+        return {
+            "wish": None,
+            "proposal": kept,
+            "postponed": None,
+            "messages": [say(NAME, text)],
+        }
 
     def _reminded(self, state: ModelOpsState) -> ModelOpsState:
         proposal = state.get("proposal")
@@ -298,7 +292,9 @@ class Steps:
             return None
         if done["use_case"] == "build_dataset":
             built = DatasetBuilt.model_validate(done["result"])
-            return next_steps.with_dataset(built.agent, built.dataset)
+            wished = state.get("postponed") or {}
+            its = wished if wished.get("agent") == built.agent else {}
+            return next_steps.with_dataset(built.agent, built.dataset, its)
         if done["use_case"] != "monitor_training_job":
             return None
         report = JobReport.model_validate(done["result"])
@@ -332,10 +328,23 @@ class Steps:
 def read(state: ModelOpsState) -> replies.Reply:
     """Return what the last message of the person says, in the light of the state."""
     said = next((m for m in reversed(state["messages"]) if isinstance(m, HumanMessage)), None)
-    job, proposal, asked = state.get("job"), state.get("proposal"), state.get("asked")
+    job = state.get("job")
     return replies.read_reply(
         said.text if said else "",
         replies.Topic(state.get("agent"), job["job_id"] if job else None),
+        *_open(state),
+    )
+
+
+def short_answers(state: ModelOpsState) -> tuple[Literal["yes", "no"], ...]:
+    """Return the words that would answer what is open in the state."""
+    return replies.short_answers(*_open(state))
+
+
+def _open(state: ModelOpsState) -> tuple[next_steps.Proposal | None, Intent | None]:
+    """Return what was proposed and what was asked, each as far as it waits for an answer."""
+    proposal, asked = state.get("proposal"), state.get("asked")
+    return (
         next_steps.Proposal(
             cast("UseCaseName", proposal["use_case"]), proposal["values"], proposal["question"]
         )

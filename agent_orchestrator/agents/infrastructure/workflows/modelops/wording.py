@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from agent_orchestrator.agents.infrastructure.modelops.usecases import sentences
 from agent_orchestrator.agents.infrastructure.modelops.usecases.approvals import ApprovalView
 from agent_orchestrator.agents.infrastructure.modelops.usecases.base import PlannedChange, Result
+from agent_orchestrator.agents.infrastructure.modelops.usecases.conversion import ConversionStarted
 from agent_orchestrator.agents.infrastructure.modelops.usecases.datasets import (
     DatasetBuilt,
     DatasetList,
@@ -15,10 +17,8 @@ from agent_orchestrator.agents.infrastructure.modelops.usecases.deployment impor
     Deployed,
     RolledBack,
 )
-from agent_orchestrator.agents.infrastructure.modelops.usecases.evaluation import (
-    EvaluationResult,
-    EvaluationStarted,
-)
+from agent_orchestrator.agents.infrastructure.modelops.usecases.evaluation import EvaluationStarted
+from agent_orchestrator.agents.infrastructure.modelops.usecases.experiments import ExperimentStarted
 from agent_orchestrator.agents.infrastructure.modelops.usecases.jobs import (
     JobCancelled,
     JobReport,
@@ -26,7 +26,10 @@ from agent_orchestrator.agents.infrastructure.modelops.usecases.jobs import (
 )
 from agent_orchestrator.agents.infrastructure.modelops.usecases.models import AgentModels
 from agent_orchestrator.agents.infrastructure.modelops.usecases.rollouts import RolloutReport
+from agent_orchestrator.agents.infrastructure.modelops.usecases.run_scores import RunScores
+from agent_orchestrator.agents.infrastructure.modelops.usecases.search import SearchStarted
 from agent_orchestrator.agents.infrastructure.modelops.usecases.training import TrainingStarted
+from agent_orchestrator.domain.wording import lines_of
 from agent_orchestrator.state import PendingApproval
 
 _ALL: Final = 100
@@ -47,21 +50,27 @@ def proposed(question: str, planned: PlannedChange | None) -> str:
     if planned is None:
         return question
     price = f"${planned.estimated_cost_usd:.2f}"
-    cost = "" if price in planned.summary else f" It costs {price}."
-    needs = " It needs an approval." if planned.approval_needed else ""
-    return f"{planned.summary}{cost}{needs} {question}"
+    cost = "" if price in planned.summary else f"It costs {price}."
+    needs = "It needs an approval." if planned.approval_needed else ""
+    said = (planned.summary, cost, needs, planned.afterwards, question)
+    return " ".join(filter(None, said))
+
+
+def objected(planned: PlannedChange) -> str:
+    """Say what a change would be and cost, and what stands against it."""
+    return f"{proposed('', planned)} {planned.objection}"
 
 
 def declined(approval: PendingApproval | None) -> str:
     """Answer a no."""
-    return still_waits(approval) if approval else "Good, I leave it."
+    return still_waits(approval["id"]) if approval else "Good, I leave it."
 
 
-def still_waits(approval: PendingApproval) -> str:
+def still_waits(approval_id: str) -> str:
     """Say that words here approve nothing."""
     return (
-        f"Approval {approval['id']} still waits. An approver answers it, not this conversation: "
-        f"`chef approve {approval['id']}` or `chef reject {approval['id']}`."
+        f"Approval {approval_id} still waits. An approver answers it, not this conversation: "
+        f"at any other door (`chef approve {approval_id}`, `chef reject {approval_id}`)."
     )
 
 
@@ -93,7 +102,7 @@ def not_approved(approval: ApprovalView) -> str:
     if approval.status == "cancelled":
         return f"{approval.id} was cancelled. Nothing was changed."
     if approval.status == "consumed":
-        return f"{approval.id} was carried out at another door; see `chef jobs` or `chef status`."
+        return f"{approval.id} was carried out at another door; see the overview (`chef status`)."
     return f"{approval.id} has expired. Nothing was changed; ask again if it is still wanted."
 
 
@@ -143,53 +152,6 @@ def _dataset_list(result: DatasetList) -> str:
     return "\n".join(["Data sets, newest first:", *lines]) if lines else "There is no data set."
 
 
-def _training_started(result: TrainingStarted) -> str:
-    return (
-        f"Training {result.hub_repo} from {result.base_model} on {result.dataset}: job "
-        f"{result.job_id}, about {result.estimated_minutes:.1f} min, "
-        f"${result.estimated_cost_usd:.2f}."
-    )
-
-
-def _evaluation_started(result: EvaluationStarted) -> str:
-    baseline = f" with {result.baseline}" if result.baseline else ""
-    return (
-        f"Comparing {result.candidate}{baseline} on {result.n_examples} examples of "
-        f"{result.dataset}: job {result.job_id}, at most ${result.estimated_cost_usd:.2f}."
-    )
-
-
-def _job_report(report: JobReport) -> str:
-    parts = [f"Job {report.job_id} ({report.kind} for {report.agent}): {report.status}"]
-    if report.progress_pct is not None and report.status == "running":
-        parts.append(f"{report.progress_pct:.0f} %")
-    if report.current_loss is not None:
-        parts.append(f"loss {report.current_loss:.4f}")
-    if report.version:
-        parts.append(f"registered as {report.version}")
-    lines = [", ".join(parts) + "."]
-    if report.error:
-        lines.append(f"{report.error.message} {report.error.remedy}".strip())
-    if report.evaluation:
-        lines.append(_evaluation(report.evaluation))
-    return "\n".join(lines)
-
-
-def _evaluation(result: EvaluationResult) -> str:
-    lines = [
-        f"- {c.metric}: {_score(c.candidate)} (baseline {_score(c.baseline)})"
-        for c in result.changes
-    ]
-    change = result.improvement_pct
-    overall = "" if change is None else f" ({change:+.1f} %)"
-    lines.append(f"Recommendation: {result.recommendation}{overall}. {' '.join(result.reasons)}")
-    return "\n".join(lines)
-
-
-def _score(value: float | None) -> str:
-    return "–" if value is None else f"{value:.3f}"
-
-
 def _deployed(result: Deployed) -> str:
     what = result.version or result.model
     if not result.deployed:
@@ -219,7 +181,7 @@ def _rollout_report(report: RolloutReport) -> str:
     ]
     head = f"Rollout {report.rollout_id} of {report.agent} ({report.strategy}): {report.phase}."
     verdict = f"Verdict: {report.verdict.value}. {report.verdict_reason}" if report.verdict else ""
-    return "\n".join(filter(None, (head, *arms, verdict, report.reason)))
+    return lines_of(filter(None, (head, *arms, verdict, report.reason)))
 
 
 def _agent_models(result: AgentModels) -> str:
@@ -232,11 +194,15 @@ _SAID: Final[Mapping[type[Result], Callable[[Any], str]]] = {
     DatasetBuilt: _dataset_built,
     DatasetList: _dataset_list,
     Deployed: _deployed,
-    EvaluationStarted: _evaluation_started,
+    ConversionStarted: sentences.conversion_started,
+    EvaluationStarted: sentences.evaluation_started,
+    ExperimentStarted: sentences.experiment_started,
     JobCancelled: lambda result: f"Job {result.job_id} is {result.status}.",
-    JobReport: _job_report,
+    JobReport: sentences.found,
     JobResumed: lambda result: f"Job {result.job_id} goes on.",
     RolledBack: _rolled_back,
     RolloutReport: _rollout_report,
-    TrainingStarted: _training_started,
+    RunScores: sentences.run_scores,
+    SearchStarted: sentences.search_started,
+    TrainingStarted: sentences.training_started,
 }

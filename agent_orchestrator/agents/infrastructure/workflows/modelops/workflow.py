@@ -21,11 +21,12 @@ END: Final = "__end__"
 
 
 def build_modelops(
-    steps: Steps, consulting: Consulting | None = None
+    steps: Steps, consulting: Consulting
 ) -> CompiledStateGraph[ModelOpsState, None, ModelOpsState, ModelOpsState]:
     """Return the subgraph; ``consulting`` asks a model where the parser does not understand."""
     graph = StateGraph(ModelOpsState)
     graph.add_node("parse", steps.parse)
+    graph.add_node("consult", consulting.consult)
     graph.add_node("clarify", steps.clarify)
     graph.add_node("price", steps.price)
     graph.add_node("act", steps.act)
@@ -33,12 +34,8 @@ def build_modelops(
     graph.add_node("propose", steps.propose)
 
     graph.add_conditional_edges(START, entering)
-    if consulting is None:
-        graph.add_conditional_edges("parse", after_parse)
-    else:
-        graph.add_node("consult", consulting.consult)
-        graph.add_conditional_edges("parse", after_parse_or_consult)
-        graph.add_conditional_edges("consult", after_consult)
+    graph.add_conditional_edges("parse", after_parse)
+    graph.add_conditional_edges("consult", after_consult)
     graph.add_edge("clarify", END)
     graph.add_conditional_edges("price", after_price)
     graph.add_conditional_edges("act", after_act)
@@ -55,8 +52,10 @@ def entering(state: ModelOpsState) -> Literal["parse", "act"]:
 
 def after_parse(
     state: ModelOpsState,
-) -> Literal["clarify", "price", "act", "follow", "__end__"]:
-    """Ask back, say a price first, act, go on following, or end."""
+) -> Literal["consult", "clarify", "price", "act", "follow", "__end__"]:
+    """Ask a model, ask back, say a price first, act, go on following, or end."""
+    if state.get("puzzled"):
+        return "consult"
     if state.get("asked"):
         return "clarify"
     wish = state.get("wish")
@@ -64,13 +63,6 @@ def after_parse(
         priced = wish["use_case"] in PRICED_FIRST and not wish["accepted"]
         return "price" if priced else "act"
     return "follow" if _follows(state) else END
-
-
-def after_parse_or_consult(
-    state: ModelOpsState,
-) -> Literal["consult", "clarify", "price", "act", "follow", "__end__"]:
-    """As ``after_parse``, but a model is asked what the parser does not understand."""
-    return "consult" if state.get("puzzled") else after_parse(state)
 
 
 def after_consult(state: ModelOpsState) -> Literal["price", "__end__"]:

@@ -1,7 +1,8 @@
-"""LangGraph's checkpoints in the state database, for when that is a server.
+"""LangGraph's checkpoints over a store of ours; it passes LangGraph's conformance tests.
 
-LangGraph's own saver for PostgreSQL needs psycopg; this one goes through the driver and the
-transactions that everything else uses. It passes LangGraph's conformance tests.
+What many conversations write at the same time is one transaction. LangGraph's own saver for SQLite
+crosses to its thread several times for each checkpoint, one conversation after the other, which was
+most of what a turn took beside a hundred others; its own for PostgreSQL needs psycopg.
 """
 
 from __future__ import annotations
@@ -24,20 +25,28 @@ from langgraph.checkpoint.base import (
     writes_sort_key,
 )
 
+from agent_orchestrator.conversation.gathered import Gathered
 from agent_orchestrator.stores.checkpoints import (
+    Change,
     CheckpointKey,
     CheckpointRow,
-    CheckpointStore,
+    Checkpoints,
     WriteRow,
+    Writes,
 )
 
 
-class DatabaseSaver(BaseCheckpointSaver[str]):
-    """Keeps checkpoints by a ``CheckpointStore``; raises what that raises."""
+class GatheredSaver(BaseCheckpointSaver[str]):
+    """Keeps checkpoints by a store; raises what that raises. Used by one event loop."""
 
-    def __init__(self, store: CheckpointStore) -> None:
+    def __init__(self, store: Checkpoints) -> None:
         super().__init__()
         self._store = store
+        self._kept = Gathered[Change, None](store.keep, "checkpoints")
+
+    async def aclose(self) -> None:
+        """Wait until everything is kept."""
+        await self._kept.aclose()
 
     def get_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
         """Return the checkpoint that ``config`` names, its thread's newest when it names none."""
@@ -80,17 +89,22 @@ class DatabaseSaver(BaseCheckpointSaver[str]):
         new_versions: ChannelVersions,
     ) -> RunnableConfig:
         """Keep a checkpoint and return the config that names it."""
+        row = self._row(config, checkpoint, metadata)
+        self._store.keep([row])
+        return _named(row.key)
+
+    def _row(
+        self, config: RunnableConfig, checkpoint: Checkpoint, metadata: CheckpointMetadata
+    ) -> CheckpointRow:
         thread_id, namespace = _place(config)
         kind, body = self.serde.dumps_typed(checkpoint)
-        row = CheckpointRow(
+        return CheckpointRow(
             key=CheckpointKey(thread_id, namespace, checkpoint["id"]),
             parent_id=get_checkpoint_id(config),
             kind=kind,
             body=body,
             metadata=dict(get_checkpoint_metadata(config, metadata)),
         )
-        self._store.put(row)
-        return _named(row.key)
 
     def put_writes(
         self,
@@ -100,6 +114,15 @@ class DatabaseSaver(BaseCheckpointSaver[str]):
         task_path: str = "",
     ) -> None:
         """Keep what a task wrote; what it wrote before stays, but for errors and interrupts."""
+        self._store.keep([self._writes(config, writes, task_id, task_path)])
+
+    def _writes(
+        self,
+        config: RunnableConfig,
+        writes: Sequence[tuple[str, Any]],
+        task_id: str,
+        task_path: str,
+    ) -> Writes:
         key = CheckpointKey(*_place(config), str(config["configurable"]["checkpoint_id"]))
         rows = [
             WriteRow(
@@ -112,7 +135,7 @@ class DatabaseSaver(BaseCheckpointSaver[str]):
             for position, (channel, value) in enumerate(writes)
         ]
         special = all(channel in WRITES_IDX_MAP for channel, _ in writes)
-        self._store.put_writes(key, rows, replace=special)
+        return Writes(key, rows, replace=special)
 
     def delete_thread(self, thread_id: str) -> None:
         """Forget a thread."""
@@ -146,7 +169,9 @@ class DatabaseSaver(BaseCheckpointSaver[str]):
         new_versions: ChannelVersions,
     ) -> RunnableConfig:
         """As ``put``."""
-        return await run_sync(self.put, config, checkpoint, metadata, new_versions)
+        row = self._row(config, checkpoint, metadata)
+        await self._kept.do(row)
+        return _named(row.key)
 
     async def aput_writes(
         self,
@@ -156,7 +181,7 @@ class DatabaseSaver(BaseCheckpointSaver[str]):
         task_path: str = "",
     ) -> None:
         """As ``put_writes``."""
-        await run_sync(self.put_writes, config, writes, task_id, task_path)
+        await self._kept.do(self._writes(config, writes, task_id, task_path))
 
     async def adelete_thread(self, thread_id: str) -> None:
         """As ``delete_thread``."""
