@@ -1,0 +1,16 @@
+export { ArmShare, Swatch } from "./arm.js";
+export { Badge, State, type Tone, toneOf } from "./badge.js";
+export { Bar, Meter, type Portion } from "./bar.js";
+export { Begin } from "./begin.js";
+export { Change } from "./change.js";
+export { CopyButton } from "./copy_button.js";
+export { Facts } from "./facts.js";
+export { Asked, type Choices, type Control, Field, Select } from "./field.js";
+export { AgentLink, JobLink, Link, WebLink } from "./link.js";
+export { Pager } from "./pager.js";
+export { Planned } from "./planned.js";
+export { ProblemBox } from "./problem.js";
+export { Split, type SplitArm } from "./split.js";
+export { type Column, Table } from "./table.js";
+export { Beginning, Name, Text } from "./text.js";
+export { clock, Time } from "./time.js";

@@ -1,0 +1,7 @@
+export interface Tool {
+  name: string;
+  tags: string[];
+  inputSchema: object;
+}
+
+export function toolsOf(document: object): Tool[];
