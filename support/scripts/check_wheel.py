@@ -2,8 +2,9 @@
 
     /tmp/throw-away/bin/python support/scripts/check_wheel.py dist/code_chef-*.whl
 
-Every file of the package must be in the wheel, and every module outside ``trainer`` must
-import with nothing installed but what the wheel itself asks for, except those of an extra.
+Every file of the package, the web page too, must be in the wheel, and every module outside
+``trainer`` must import with nothing installed but what the wheel itself asks for, except those of
+an extra.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from pathlib import Path
 from zipfile import ZipFile
 
 PACKAGE = "agent_orchestrator"
+#: What ``make page`` builds: git does not have it.
+PAGE = f"{PACKAGE}/api/page_files/views.js"
 #: Modules that need an extra.
 EXTRAS = {f"{PACKAGE}.agents.infrastructure.modelops.mlflow_mirror.mirror"}
 
@@ -27,7 +30,7 @@ def missing_files(wheel: Path) -> list[str]:
         if path.is_file() and "__pycache__" not in path.parts
     }
     with ZipFile(wheel) as archive:
-        return sorted(files - set(archive.namelist()))
+        return sorted({*files, PAGE} - set(archive.namelist()))
 
 
 def import_everything() -> list[str]:

@@ -12,11 +12,13 @@ from typing import Any, cast
 
 from agent_orchestrator.agents._shared.node import AgentNode
 from agent_orchestrator.agents._shared.profile import load_profile, workers
+from agent_orchestrator.agents._shared.waiting import Waiting
 from agent_orchestrator.agents.infrastructure.workflows.modelops.consulting import Consulting
 from agent_orchestrator.agents.infrastructure.workflows.modelops.steps import NAME, Steps
 from agent_orchestrator.agents.infrastructure.workflows.modelops.workflow import build_modelops
 from agent_orchestrator.agents.supervisor.routing import Supervisor
 from agent_orchestrator.graph import build_graph
+from agent_orchestrator.serving.chat_model import RoutedChatModel
 
 PAGE = Path(__file__).parents[1] / "docs" / "ARCHITECTURE.md"
 _NOBODY = cast("Any", None)
@@ -29,10 +31,12 @@ def diagrams() -> Mapping[str, str]:
     consulting = Consulting(
         model=_NOBODY, profile=load_profile(NAME), use_cases=_NOBODY, skills=_NOBODY
     )
+    unasked = RoutedChatModel.model_construct(agent=NAME)
     whole = build_graph(
-        supervisor=Supervisor(),
+        supervisor=Supervisor(model=unasked, prompt="", roster=_NOBODY),
         steps=steps,
         consulting=consulting,
+        waiting=Waiting(approvals=_NOBODY),
         agents={name: AgentNode(name, _NOBODY) for name in workers()},
         checkpointer=None,
     )
