@@ -2,7 +2,7 @@
 
 import type { Me, Route, View } from "@codechef/client";
 import type { JSX } from "preact";
-import { useEffect, useMemo, useRef } from "preact/hooks";
+import { useEffect, useLayoutEffect, useMemo, useRef } from "preact/hooks";
 
 import { ShownContext } from "./context.js";
 import type { Host } from "./host/host.js";
@@ -130,7 +130,8 @@ function Content({ route }: { route: Route }): JSX.Element {
   const address = JSON.stringify(route);
   const heading = useRef<HTMLHeadingElement>(null);
   const first = useRef(true);
-  useEffect(() => {
+  // Before the view is seen: a key that is pressed at once is meant for it.
+  useLayoutEffect(() => {
     document.title = `${title} · code/chef`;
     // Who came by a link goes on from here; who has just opened the page, from its top.
     if (!first.current) heading.current?.focus();

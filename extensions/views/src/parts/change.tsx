@@ -12,7 +12,7 @@ import {
   type WaitsForApproval,
 } from "@codechef/client";
 import type { ComponentChildren, JSX } from "preact";
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 
 import { useHost, useMay } from "../context.js";
 import { useTried } from "../tried.js";
@@ -57,7 +57,7 @@ function Question<U extends ChangingUseCase>({
   const { label, onDone } = given;
   const [answer, setAnswer] = useState<Answer<U>>();
   const dialog = useRef<HTMLDialogElement>(null);
-  useEffect(() => dialog.current?.showModal(), []);
+  useLayoutEffect(() => dialog.current?.showModal(), []);
   const leave = (): void => dialog.current?.close();
   return (
     <dialog class="change" ref={dialog} onClose={close} aria-label={label}>
@@ -152,7 +152,7 @@ function Wanted<U extends ChangingUseCase>({
 /** What became of it: who hears the page goes on from here, for the button that they pressed is gone. */
 function Over<U extends ChangingUseCase>({ answer }: { answer: Answer<U> }): JSX.Element {
   const said = useRef<HTMLDivElement>(null);
-  useEffect(() => said.current?.focus(), []);
+  useLayoutEffect(() => said.current?.focus(), []);
   return (
     <div class="change-over" tabIndex={-1} ref={said}>
       {answer.kind === "done" ? <p>Done.</p> : <Waits of={answer.waits} />}

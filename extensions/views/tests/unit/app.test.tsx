@@ -1,3 +1,4 @@
+import type { Route } from "@codechef/client";
 import { signal } from "@preact/signals";
 import { cleanup, render, screen, waitFor } from "@testing-library/preact";
 import { afterEach, expect, test } from "vitest";
@@ -48,6 +49,19 @@ test("what somebody did on the server is shown as soon as it is told", async () 
   chef.answers.set("GET /overview", { ...OVERVIEW, agents: [{ ...AGENT, model: "acme/docs-2" }] });
   chef.send("/activity/events", "activity", { type: "activity", seq: 1, action: "deployed" });
   expect(await screen.findByText("acme/docs-2")).toBeTruthy();
+});
+
+test("who comes to a view by a link is there as soon as it is, for the key that they press next", async () => {
+  const route = signal<Route>(HOME);
+  render(<App host={{ ...fakeHost(server(), HOME), route }} />);
+  const heading = await screen.findByRole("heading", { level: 1, name: "Overview" });
+  expect(document.activeElement).toBe(document.body);
+  const there = new Promise<[Element | null, string]>((tell) => {
+    const seen = new MutationObserver(() => tell([document.activeElement, document.title]));
+    seen.observe(heading, { characterData: true, childList: true, subtree: true });
+  });
+  route.value = { view: "approvals", params: {} };
+  expect(await there).toEqual([heading, "Approvals · code/chef"]);
 });
 
 test("what was done while nobody saw the page is shown when somebody does", async () => {
