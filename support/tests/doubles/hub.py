@@ -28,6 +28,7 @@ from tests.doubles.hub_jobs import JobsRoom
 from tests.doubles.hub_repos import Refused, ReposRoom
 from tests.doubles.hub_search import SearchRoom
 from tests.doubles.hub_spaces import SpacesRoom
+from tests.doubles.runners import end
 
 WRITE = "hf_write"
 READ = "hf_read"
@@ -228,7 +229,7 @@ class HubDouble:
         self.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
         self._ready.set()
         await self._stop.wait()
-        await runner.cleanup()
+        await end(runner)
 
     @web.middleware
     async def _guard(self, request: web.Request, handler: Any) -> web.StreamResponse:

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 from huggingface_hub import close_session, constants
+from tests.doubles.runners import end
 
 TOKEN = "hf_token"
 NAMESPACE = "acme"
@@ -201,4 +202,4 @@ async def huggingface_cloud(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Cl
         yield cloud
     finally:
         close_session()
-        await runner.cleanup()
+        await end(runner)

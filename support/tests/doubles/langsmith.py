@@ -38,6 +38,7 @@ from tests.doubles.langsmith_rows import (
     usage,
     v2,
 )
+from tests.doubles.runners import end
 
 KEY: Final = "lsv2_pt_key"
 TENANT: Final = "7e3b2c1a-0000-4000-8000-000000000001"
@@ -88,7 +89,7 @@ class LangSmith:
         return self
 
     def __exit__(self, *_: object) -> None:
-        asyncio.run_coroutine_threadsafe(self._runner.cleanup(), self._loop).result(30)
+        asyncio.run_coroutine_threadsafe(end(self._runner), self._loop).result(30)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(30)
         self._loop.close()

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from aiohttp import web
+from tests.doubles.runners import end
 
 AGENTS = ("supervisor", "feature_dev", "code_review", "cicd", "documentation", "infrastructure")
 
@@ -101,7 +102,7 @@ class OpenAIServer:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self._runner.cleanup()
+        await end(self._runner)
 
     def answer_with(self, script: Script) -> None:
         """Change what is answered from now on."""

@@ -11,6 +11,7 @@ from typing import Any
 import anyio.to_thread
 import pytest
 from aiohttp import web
+from tests.doubles.runners import end
 from tests.doubles.workshop import training_spec
 
 from agent_orchestrator.agents.infrastructure.modelops.backends.hf_space import HfSpaceBackend
@@ -83,7 +84,7 @@ async def scripted(space: ScriptedSpace) -> AsyncIterator[str]:
     try:
         yield f"http://127.0.0.1:{runner.addresses[0][1]}"
     finally:
-        await runner.cleanup()
+        await end(runner)
 
 
 async def asked(space: ScriptedSpace, folder: Path, what: Callable[[HfSpaceBackend], Any]) -> Any:

@@ -11,6 +11,7 @@ from typing import Any
 
 import aiohttp
 from aiohttp import web
+from tests.doubles.runners import end
 
 from agent_orchestrator.domain.outcomes import Feedback, Outcome
 from agent_orchestrator.domain.routing import Arm, Endpoint, Rollout, RoutingTable, Strategy
@@ -208,4 +209,4 @@ async def gateway(
             async with aiohttp.ClientSession(url, headers=headers) as http:
                 yield Gateway(url, tables, sink, log, router, runner, http)
         finally:
-            await runner.cleanup()
+            await end(runner)
