@@ -29,6 +29,8 @@ interface ChangeGiven<U extends ChangingUseCase> {
   request: RequestOf<U>;
   danger?: boolean;
   primary?: boolean;
+  /** Without it there is no button. A question that is open stays, for its answer is to be read. */
+  offered?: boolean;
   /** What a person may choose; the request holds what they chose. */
   children?: ComponentChildren;
   onDone?: () => void;
@@ -39,12 +41,15 @@ export function Change<U extends ChangingUseCase>(given: ChangeGiven<U>): JSX.El
   const [open, setOpen] = useState(false);
   const may = useMay("change");
   if (!may) return null;
+  const { offered = true } = given;
   const tone = given.danger === true ? "danger" : given.primary === true ? "primary" : undefined;
   return (
     <>
-      <button type="button" class={tone} onClick={() => setOpen(true)}>
-        {given.label}
-      </button>
+      {offered ? (
+        <button type="button" class={tone} onClick={() => setOpen(true)}>
+          {given.label}
+        </button>
+      ) : null}
       {open ? <Question {...given} close={() => setOpen(false)} /> : null}
     </>
   );

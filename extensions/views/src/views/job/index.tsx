@@ -77,23 +77,21 @@ function Actions({ report, again }: { report: JobReport; again: () => void }): J
           Evaluate <Name>{version}</Name>
         </Link>
       ) : null}
-      {ended(report) ? null : (
-        <Change
-          label="Cancel the job"
-          danger
-          onDone={again}
-          useCase="cancel_training_job"
-          request={{ job_id }}
-        />
-      )}
-      {resumable ? (
-        <Change
-          label="Resume the job"
-          onDone={again}
-          useCase="resume_training_job"
-          request={{ job_id }}
-        />
-      ) : null}
+      <Change
+        label="Cancel the job"
+        danger
+        offered={!ended(report)}
+        onDone={again}
+        useCase="cancel_training_job"
+        request={{ job_id }}
+      />
+      <Change
+        label="Resume the job"
+        offered={resumable}
+        onDone={again}
+        useCase="resume_training_job"
+        request={{ job_id }}
+      />
     </div>
   );
 }

@@ -12,15 +12,14 @@ export function Drill({ of, open }: { of: RolloutReport; open: boolean }): JSX.E
     <section aria-labelledby="drill">
       <h2 id="drill">Rollback drill</h2>
       {drilled === null ? <p class="empty">None was held yet.</p> : <Held of={drilled} />}
-      {open ? (
-        <div class="actions">
-          <Change
-            label="Rehearse a rollback"
-            useCase="rollback_deployment"
-            request={{ agent, drill: true }}
-          />
-        </div>
-      ) : null}
+      <div class="actions">
+        <Change
+          label="Rehearse a rollback"
+          offered={open}
+          useCase="rollback_deployment"
+          request={{ agent, drill: true }}
+        />
+      </div>
     </section>
   );
 }

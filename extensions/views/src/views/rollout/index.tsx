@@ -2,7 +2,7 @@
 
 import { answered, type RolloutReport } from "@codechef/client";
 import type { JSX } from "preact";
-import { useEffect } from "preact/hooks";
+import { useEffect, useRef } from "preact/hooks";
 
 import { useHost } from "../../context.js";
 import { percent, words } from "../../format.js";
@@ -35,7 +35,7 @@ export function Rollout(): JSX.Element {
       {(shown) => (
         <>
           <Standing of={shown} />
-          {isOver(shown) ? null : <Actions of={shown} />}
+          <Actions of={shown} />
           <Arms of={shown} />
           <Watches of={shown} />
           <Loaded of={history}>
@@ -101,9 +101,14 @@ function Standing({ of }: { of: RolloutReport }): JSX.Element {
 }
 
 /** What can be asked for. A dry run says what it would change; asking may come to an approval. */
-function Actions({ of: { agent, arms } }: { of: RolloutReport }): JSX.Element {
+function Actions({ of }: { of: RolloutReport }): JSX.Element {
+  const { agent, arms } = of;
+  const offered = !isOver(of);
   const racing = arms.slice(1).filter((arm) => arm.asked_pct > 0 || arm.mirror_pct > 0);
-  const named = racing.map(({ version, model }) => version ?? model);
+  // What was open when it ended stays, so its buttons do, unseen.
+  const last = useRef(racing);
+  if (offered) last.current = racing;
+  const named = last.current.map(({ version, model }) => version ?? model);
   return (
     <div class="actions">
       {named.length > 1 ? (
@@ -111,14 +116,21 @@ function Actions({ of: { agent, arms } }: { of: RolloutReport }): JSX.Element {
           <Change
             key={one}
             label={`Promote ${one}`}
+            offered={offered}
             useCase="promote_canary"
             request={{ agent, version: one }}
           />
         ))
       ) : (
-        <Change label="Promote" useCase="promote_canary" request={{ agent }} />
+        <Change label="Promote" offered={offered} useCase="promote_canary" request={{ agent }} />
       )}
-      <Change label="Roll back" danger useCase="rollback_deployment" request={{ agent }} />
+      <Change
+        label="Roll back"
+        danger
+        offered={offered}
+        useCase="rollback_deployment"
+        request={{ agent }}
+      />
     </div>
   );
 }

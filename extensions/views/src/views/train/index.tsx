@@ -123,7 +123,7 @@ function Form({
         {asked("method")}
         {asked("max_examples")}
       </div>
-      {own.length > 0 ? null : <NewDataset agent={agent} fields={datasetFields} />}
+      <NewDataset agent={agent} lacking={own.length === 0} fields={datasetFields} />
       <details class="more">
         <summary>Base model, engine, backend</summary>
         <div class="fields">{MORE.map(asked)}</div>

@@ -1,5 +1,5 @@
 import type { View } from "@codechef/client";
-import { cleanup, fireEvent, render, screen, waitFor } from "@testing-library/preact";
+import { cleanup, fireEvent, render, screen, waitFor, within } from "@testing-library/preact";
 import { afterEach, beforeEach, expect, test } from "vitest";
 
 import { App } from "../../../src/app.js";
@@ -179,6 +179,25 @@ test("an agent without data is offered to have some built", async () => {
   chef.answers.set(TRAIN, plan());
   open("train", { agent: "cicd" });
   expect(await screen.findByRole("button", { name: "Build a data set" })).toBeTruthy();
+});
+
+test("what became of a data set's building stays to be read when the form has it already", async () => {
+  chef.answers.set(TRAIN, plan());
+  chef.answers.set("POST /modelops/build_dataset", () =>
+    lastBody()["dry_run"] === true ? plan({ summary: "It reads a file." }) : { dataset: "cicd-1" },
+  );
+  open("train", { agent: "cicd" });
+  fireEvent.click(await screen.findByRole("button", { name: "Build a data set" }));
+  const dialog = await screen.findByRole("dialog", { name: "Build a data set" });
+  fireEvent.click(await within(dialog).findByRole("button", { name: "Build a data set" }));
+  await within(dialog).findByText("Done.");
+  chef.answers.set("POST /modelops/list_datasets", { datasets: [dataset("cicd-1", "cicd")] });
+  await chef.following("/activity/events");
+  chef.send("/activity/events", "activity", { type: "activity", seq: 1, action: "dataset_built" });
+  await screen.findByRole("option", { name: /^cicd-1/ });
+  expect(screen.queryAllByRole("button", { name: "Build a data set" })).toEqual([]);
+  fireEvent.click(within(dialog).getByRole("button", { name: "Close" }));
+  expect(screen.queryByRole("dialog")).toBeNull();
 });
 
 test("an evaluation that needs an approval leads to it", async () => {

@@ -238,6 +238,9 @@ test("rolling back names what changes before it does, in the server's words", as
   expect(chef.asked.filter(({ method }) => method === "POST").at(-1)?.body).toEqual({
     agent: "docs",
   });
+  chef.send("/rollouts/ro_1/events", "report", { ...ROLLOUT, phase: "rolled_back" });
+  await waitFor(() => expect(screen.queryByRole("button", { name: "Roll back" })).toBeNull());
+  expect(screen.getByText("An approver has to agree.")).toBeTruthy();
 });
 
 test("who may only look is offered no change", async () => {

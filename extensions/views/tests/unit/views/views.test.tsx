@@ -90,6 +90,9 @@ test("a job is cancelled when what would happen was shown and confirmed", async 
   await waitFor(() => expect(document.activeElement).toBe(done.parentElement));
   const asked = chef.asked.filter(({ method }) => method === "POST").map(({ body }) => body);
   expect(asked).toEqual([{ job_id: "job_1", dry_run: true }, { job_id: "job_1" }]);
+  await tell(chef, { ...REPORT, status: "cancelled" });
+  await screen.findByRole("button", { name: "Resume the job" });
+  expect(within(question).getByText("Done.")).toBe(done);
 });
 
 test("why a change was refused is said until it is tried again, or another one is wanted", async () => {
