@@ -23,7 +23,7 @@ export function createClient({ baseUrl, token, fetch: send = fetch }: ClientOpti
     baseUrl,
     fetch: async (request) => {
       try {
-        return await send(request);
+        return await whole(await send(request));
       } catch (error) {
         // A cancelled request is its caller's doing, not the server's.
         if (request.signal.aborted) throw error;
@@ -39,6 +39,13 @@ export function createClient({ baseUrl, token, fetch: send = fetch }: ClientOpti
     },
   });
   return api;
+}
+
+/** Reads an answer to its end, where it may break off, too; a stream is read by who follows it. */
+async function whole(response: Response): Promise<Response> {
+  const streams = response.headers.get("content-type")?.startsWith("text/event-stream");
+  if (streams === true || response.body === null) return response;
+  return new Response(await response.arrayBuffer(), response);
 }
 
 /** What every call returns: the data of an answer, or the problem. */

@@ -57,6 +57,16 @@ test("a server that is not there is said to be, with its address", async () => {
   expect(problem.passing).toBe(true);
 });
 
+test("a server that goes in the middle of an answer is said not to answer", async () => {
+  server = await Loopback.start((_request, response) => {
+    response.writeHead(200, { "Content-Type": "application/json", "Content-Length": "100" });
+    response.write('{"name": "a', () => response.destroy());
+  });
+  const problem = await problemOf(answered(createClient({ baseUrl: server.url }).GET("/me")));
+  expect(problem.message).toContain(server.url);
+  expect(problem.passing).toBe(true);
+});
+
 test("an answer of something else than code/chef is said to be", async () => {
   server = await Loopback.start((_request, response) => {
     response.writeHead(502, { "Content-Type": "text/html" });
@@ -126,7 +136,8 @@ test("an aborted stream ends without a word", async () => {
 test("a stream ends when it is aborted, also where the platform has forgotten its signal", async () => {
   let hungUp = false;
   const body = new ReadableStream({ cancel: () => void (hungUp = true) });
-  const forgetful = (): Promise<Response> => Promise.resolve(new Response(body));
+  const headers = { "Content-Type": "text/event-stream" };
+  const forgetful = (): Promise<Response> => Promise.resolve(new Response(body, { headers }));
   const stopping = new AbortController();
   const api = createClient({ baseUrl: "http://127.0.0.1:9", fetch: forgetful });
   const next = follow(api, "/activity/events", { signal: stopping.signal }).next();

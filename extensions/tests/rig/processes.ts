@@ -1,7 +1,5 @@
 import { type ChildProcess, spawn, type SpawnOptions } from "node:child_process";
 import { createWriteStream, mkdirSync } from "node:fs";
-import { createServer } from "node:net";
-import type { AddressInfo } from "node:net";
 import { createInterface } from "node:readline";
 
 import { atEnd } from "./endings.js";
@@ -76,15 +74,6 @@ export async function startDouble(
     return { program, ready: JSON.parse(line) };
   }
   throw new Error(`${name} ended before it was ready: see ${name}.log.`);
-}
-
-/** A port of loopback that is free now. */
-export async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }
 
 /** Asks until there is an answer; throws with `what` when none comes. */

@@ -125,7 +125,7 @@ test("a training goes from the overview, by keys, priced in both modes, to a new
   expect(await faults(page)).toEqual([]);
   await picture(page, "train-refused");
   await page.getByLabel("learning rate").fill("0.005");
-  await page.getByLabel("num epochs").fill("60");
+  await page.getByLabel("num epochs").fill("240"); // long enough to see how much is left
   await page.getByLabel("batch size", { exact: true }).fill("8");
   await expect.poll(() => train.isEnabled()).toBe(true);
   await picture(page, "train-priced");

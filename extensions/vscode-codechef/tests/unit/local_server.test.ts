@@ -6,6 +6,7 @@ import { fileURLToPath } from "node:url";
 
 import { afterEach, beforeEach, expect, test } from "vitest";
 
+import { freePort } from "../../../tests/rig/ports.js";
 import { LocalServer, registerLocalServer } from "../../src/local/local_server.js";
 import { registerNotices } from "../../src/notices.js";
 import { Server } from "../../src/server.js";
@@ -40,14 +41,6 @@ afterEach(async () => {
   settings.delete("codechef.command");
   await rm(folder, { recursive: true });
 });
-
-async function freePort(): Promise<number> {
-  const taken = createServer();
-  await new Promise<void>((done) => taken.listen(0, "127.0.0.1", done));
-  const { port } = taken.address() as AddressInfo;
-  await new Promise((done) => taken.close(done));
-  return port;
-}
 
 const start = (): Promise<unknown> => commands.executeCommand("codechef.startLocalServer");
 

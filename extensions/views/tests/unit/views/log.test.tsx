@@ -40,7 +40,7 @@ test("a log is followed to the end of its job, and then no more", async () => {
   chef.send(LINES, "lines", { lines: ["step 1"], end: 12 });
   await screen.findByText(/begun\s+step 1/);
   chef.end(LINES); // it broke off, for the job runs
-  await waitFor(() => expect(asked(chef, LINES)).toBe(2), { timeout: 3000 });
+  await waitFor(() => expect(asked(chef, LINES)).toBe(2));
   chef.send(REPORTS, "report", { ...REPORT, status: "completed" });
   await screen.findByText("completed");
   chef.send(LINES, "lines", { lines: ["saved"], end: 18 });

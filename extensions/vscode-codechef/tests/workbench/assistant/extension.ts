@@ -16,7 +16,7 @@ async function answer(
   stream: vscode.ChatResponseStream,
   token: vscode.CancellationToken,
 ): Promise<void> {
-  const [model = request.model] = await vscode.lm.selectChatModels(MODEL);
+  const model = await chosen(token);
   const messages = [vscode.LanguageModelChatMessage.User(request.prompt)];
   for (let turn = 0; turn < TURNS; turn += 1) {
     const tools = [...vscode.lm.tools];
@@ -35,4 +35,14 @@ async function answer(
       messages.push(vscode.LanguageModelChatMessage.User([result]));
     }
   }
+}
+
+/** The model, as soon as the editor has heard of it: the gateway's key may have come just now. */
+async function chosen(token: vscode.CancellationToken): Promise<vscode.LanguageModelChat> {
+  while (!token.isCancellationRequested) {
+    const [model] = await vscode.lm.selectChatModels(MODEL);
+    if (model !== undefined) return model;
+    await new Promise((done) => setTimeout(done, 200));
+  }
+  throw new vscode.CancellationError();
 }

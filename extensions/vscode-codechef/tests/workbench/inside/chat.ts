@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import * as vscode from "vscode";
 
 import { types } from "./person.js";
-import { given, test } from "./runner.js";
+import { eventually, given, test } from "./runner.js";
 
 interface Answer {
   errorDetails?: { message: string };
@@ -24,13 +24,12 @@ async function say(query: string): Promise<Answer> {
 }
 
 test("@chef says what is missing before anybody is signed in, and without any model", async () => {
-  let said: string | undefined;
   // The editor hears only some moments after its start that there is a model.
-  for (let tries = 0; tries < 20 && (said ?? UNAVAILABLE) === UNAVAILABLE; tries += 1) {
-    await new Promise((resolve) => setTimeout(resolve, 500));
-    said = (await say("@chef hello")).errorDetails?.message;
-  }
-  assert.match(said ?? "", /token/);
+  const said = await eventually("a model to be known", async () => {
+    const message = (await say("@chef hello")).errorDetails?.message;
+    return message === UNAVAILABLE ? undefined : message;
+  });
+  assert.match(said, /token/);
 });
 
 test("a person signs in, and gives the gateway's key", async () => {
@@ -79,10 +78,8 @@ test("a new chat is a new conversation", async () => {
 });
 
 async function offered(): Promise<vscode.LanguageModelChat[]> {
-  for (let tries = 0; tries < 100; tries += 1) {
+  return eventually("the agents' models", async () => {
     const models = await vscode.lm.selectChatModels({ vendor: "codechef" });
-    if (models.some(({ id }) => id.startsWith("agent/"))) return models;
-    await new Promise((resolve) => setTimeout(resolve, 100));
-  }
-  throw new Error("No model is offered.");
+    return models.some(({ id }) => id.startsWith("agent/")) ? models : undefined;
+  });
 }

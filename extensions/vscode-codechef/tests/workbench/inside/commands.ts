@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 
 import * as vscode from "vscode";
 
-import { test } from "./runner.js";
+import { eventually, test } from "./runner.js";
 
 const run = <T>(name: string, given?: object): Thenable<T> =>
   vscode.commands.executeCommand<T>(`codechef.${name}`, given);
@@ -33,8 +33,6 @@ test("a view opens once in a tab of its own", async () => {
   await run("openDashboard");
   await run("openView", { view: "registry", params: { agent: "feature_dev" } });
   // The tabs are drawn in the page, which tells of them when it has.
-  for (let look = 0; look < 100 && ours().length < 2; look += 1) {
-    await new Promise((done) => setTimeout(done, 100));
-  }
+  await eventually("two tabs", () => Promise.resolve(ours().length < 2 ? undefined : true));
   assert.deepEqual(ours(), ["Overview", "Registry feature_dev"]);
 });

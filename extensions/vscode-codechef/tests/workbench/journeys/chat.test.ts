@@ -102,7 +102,7 @@ test("who may not approve hears in the editor of another's answer, and goes on i
   const at = { params: { path: { approval_id: waits?.id ?? "" } } };
   await answered(bob.POST("/approvals/{approval_id}/answer", { ...at, body: { approve: true } }));
   const heard = workbench.notification("Approved by bob");
-  await heard.waitFor();
+  await heard.hover(); // the editor takes it away after ten seconds, but not from under the mouse
   await workbench.picture("chat-approved-elsewhere");
   await heard.getByRole("button", { name: "Go On in Chat" }).click();
   await workbench.said("candidate (v1.0.0): 50 % asked");
