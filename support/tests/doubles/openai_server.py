@@ -45,6 +45,8 @@ class Reply:
     """Deltas that the arguments of each call come in, in a stream; those of several calls mixed."""
     latency: float = 0.0
     """Before anything is sent, seconds."""
+    held: asyncio.Event | None = None
+    """Nothing is sent before it is set."""
     between: float = 0.0
     """Between two events of a stream, seconds."""
     disconnect: bool = False
@@ -131,6 +133,8 @@ class OpenAIServer:
         reply = self._next(body)
         try:
             await asyncio.sleep(reply.latency)
+            if reply.held is not None:
+                await reply.held.wait()
             if reply.disconnect:
                 return _hang_up(request)
             if reply.status != 200:

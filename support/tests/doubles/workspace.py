@@ -80,7 +80,9 @@ class Workspace:
         """Say how trainings go and what local models answer."""
         usual = {"steps": 3, "seconds": 0.0, "failure": None, "answer": "clean"}
         text = json.dumps({**usual, **changes})
-        (self.folder / "scenario.json").write_text(text, encoding="utf-8")
+        whole = self.folder / "scenario.json.new"
+        whole.write_text(text, encoding="utf-8")
+        whole.replace(self.folder / "scenario.json")  # somebody may be reading it
 
     def serve_elsewhere(self, **urls: str) -> None:
         """Give agents models ``acme/<agent>`` that live at these base URLs; agent=url."""

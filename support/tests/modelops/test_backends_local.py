@@ -18,6 +18,7 @@ import pytest
 from tests.doubles import workshop
 from tests.doubles.workshop import local_backend, training_spec
 
+from agent_orchestrator.agents.infrastructure.modelops.backends import job_folder
 from agent_orchestrator.agents.infrastructure.modelops.backends.job_folder import JobFolder
 from agent_orchestrator.agents.infrastructure.modelops.backends.local import LocalBackend
 from agent_orchestrator.domain.jobs import TERMINAL, Progress
@@ -236,8 +237,9 @@ def test_many_submissions_at_once_start_one_process(tmp_path: Path, jobs: Path):
     with ThreadPoolExecutor(8) as pool:
         refs = list(pool.map(lambda _: local.submit("job_1", training_spec()), range(8)))
     assert all(ref == refs[0] for ref in refs)
-    wait(lambda: local.poll(refs[0]), lambda _: (jobs / "job_1" / "starts").exists())
-    assert (jobs / "job_1" / "starts").read_text() == "started\n"
+    starts = jobs / "job_1" / "starts"
+    wait(lambda: local.poll(refs[0]), lambda _: starts.exists() and starts.read_text() != "")
+    assert starts.read_text() == "started\n"
     assert [path.name for path in jobs.iterdir()] == ["job_1"]
 
 
@@ -324,6 +326,25 @@ def test_a_dead_worker_leaves_no_zombie(tmp_path: Path, jobs: Path):
     pid = process_of(jobs / "job_1").pid
     wait(lambda: local.poll(ref), ended)
     assert not psutil.pid_exists(pid)
+
+
+def test_a_worker_that_dies_while_it_is_looked_at_leaves_no_zombie(
+    tmp_path: Path, jobs: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """It lives at the first look at its process and is dead at the second: it is reaped, too."""
+    local = backend(tmp_path, "sleep 60")
+    ref = local.submit("job_1", training_spec())
+    worker = process_of(jobs / "job_1")
+
+    def look(process: psutil.Process) -> list[str]:
+        process.kill()
+        while process.status() != psutil.STATUS_ZOMBIE:
+            time.sleep(0.001)
+        return process.cmdline()
+
+    monkeypatch.setattr(job_folder, "_command_line", look)
+    assert local.poll(ref).status == "failed"
+    assert not psutil.pid_exists(worker.pid)
 
 
 def test_a_folder_that_was_removed_is_not_found(tmp_path: Path, jobs: Path):

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from huggingface_hub import close_session, get_session
 from tests.doubles.hub import FINE_GRAINED, ORG, READ, USER, WRITE, Account, HubDouble
 
-from agent_orchestrator.agents.infrastructure.modelops.hub.client import Hub
+from agent_orchestrator.agents.infrastructure.modelops.hub.client import Hub, hub_failures
 from agent_orchestrator.errors import ConfigurationError, InputError, UnavailableError
 
 
@@ -86,6 +87,14 @@ def test_a_hub_that_cannot_be_reached_is_unavailable():
     """Nobody listens there."""
     with pytest.raises(UnavailableError, match="ConnectError"):
         Hub(None, "http://127.0.0.1:9").base_model("acme/model")
+
+
+def test_a_session_that_another_thread_has_closed_is_unavailable(double: HubDouble):
+    """The Hub's client closes the one that all threads share when a call of one has failed."""
+    session = get_session()
+    close_session()
+    with pytest.raises(UnavailableError, match="Try again"), hub_failures("The Hub"):
+        session.get(double.url)
 
 
 def test_a_token_that_may_write_passes(double: HubDouble):

@@ -209,7 +209,7 @@ def test_two_who_settle_at_once_agree(office: Office):
         return desk.refresh("job_1")[0]
 
     def meet(_job: Job, _manifest: Mapping[str, Any]) -> Mapping[str, Any]:
-        together.wait(10)
+        together.wait(60)
         return {"version": "v1.0.0"}
 
     with ThreadPoolExecutor(2) as pool:

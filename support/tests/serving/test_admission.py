@@ -70,10 +70,11 @@ async def test_a_full_gateway_says_when_to_come_back():
     """503 in OpenAI's form with Retry-After; what was let in is answered."""
     limits = Limits(concurrent=2, queue=0, queue_seconds=1.5)
     arrived = asyncio.Semaphore(0)
+    enough = asyncio.Event()
 
     def slow(_body: object) -> Reply:
         arrived.release()
-        return Reply(latency=1.0)
+        return Reply(held=enough)
 
     async with (
         OpenAIServer(slow) as server,
@@ -87,6 +88,7 @@ async def test_a_full_gateway_says_when_to_come_back():
         assert (refused.status, refused.headers["Retry-After"]) == (503, "2")
         assert (error["type"], error["code"]) == ("server_error", "overloaded")
         assert (await running.http.get("/ready")).status == 200
+        enough.set()
         assert [(await call).status for call in calls] == [200, 200]
         assert len(server.requests) == 2
 

@@ -62,7 +62,7 @@ async def test_a_gateway_that_drains_answers_what_it_heard_and_says_goodbye():
 
     def late(_body: object) -> Reply:
         arrived.set()
-        return Reply("late", latency=1.2)
+        return Reply("late", latency=3.2)
 
     async with (
         OpenAIServer(late) as server,
@@ -72,8 +72,9 @@ async def test_a_gateway_that_drains_answers_what_it_heard_and_says_goodbye():
         assert (ready.status, await ready.json()) == (200, {"status": "ready", "reasons": []})
         call = asyncio.create_task(running.chat())
         await arrived.wait()
-        draining = asyncio.create_task(drain(running.runner, notice_seconds=1.0))
-        await asyncio.sleep(0.05)
+        draining = asyncio.create_task(drain(running.runner, notice_seconds=3.0))
+        while running.runner.sites:  # noqa: ASYNC110 - aiohttp tells of it no other way
+            await asyncio.sleep(0.005)
         said = await running.http.get("/ready")
         assert (said.status, said.headers["Connection"]) == (503, "close")
         assert "draining" in (await said.json())["reasons"][0]

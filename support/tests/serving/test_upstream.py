@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from tests.doubles.openai_server import OpenAIServer, Reply
+from tests.doubles.ports import free_port
 from tests.serving.harness import QUICK, settled, upstream
 
 from agent_orchestrator.domain.outcomes import ErrorKind
@@ -275,7 +276,7 @@ async def test_replicas_take_turns():
 async def test_a_connection_that_went_stale_costs_no_request():
     """A restarted server has closed the pool's idle connection: the call is made anew."""
     async with upstream() as models:
-        async with OpenAIServer() as first:
+        async with OpenAIServer(port=free_port()) as first:
             await models.complete(at(first.url), BODY)
         async with OpenAIServer(port=first.port):
             await models.complete(at(first.url), BODY)

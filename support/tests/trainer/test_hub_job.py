@@ -115,7 +115,7 @@ def test_progress_is_printed_and_the_outcome_kept(hub: HubDouble, tmp_path: Path
 
 def test_checkpoints_replace_one_another_while_the_training_goes_on(hub: HubDouble, tmp_path: Path):
     """At any time the repository has one whole checkpoint at most, with the progress up to it."""
-    process = run(hub, tmp_path / "job", "8", "0.4", "fail")
+    process = run(hub, tmp_path / "job", "14", "0.4", "fail")
     process.communicate()
     assert process.returncode == 1
     repo = hub.repos.get("dataset", REPO)

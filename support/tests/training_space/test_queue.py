@@ -249,9 +249,9 @@ async def test_an_ended_job_is_resumed_on_request(
     """It waits for its turn again and goes on where it was; asking again changes nothing."""
     workspace.scenario(steps=100_000, seconds=0.02)
     submit(backend, "job_1")
-    before = await until(backend, "job_1", at_step(3))
+    await until(backend, "job_1", at_step(3))
     backend.cancel({"job_id": "job_1"})
-    await until(backend, "job_1", ended)
+    before = await until(backend, "job_1", ended)
     submit(backend, "job_2")
     await until(backend, "job_2", at_step(1))
     for _ in range(2):

@@ -52,7 +52,7 @@ _LAST_WORDS: Final[tuple[tuple[str, FailureKind, str], ...]] = (
 )
 
 #: The kernel closes the starter's pipe a little before it writes the new command line.
-_EXEC_SECONDS: Final = 0.5
+_EXEC_SECONDS: Final = 3.0
 
 
 class JobFolder:
@@ -288,13 +288,15 @@ class JobFolder:
             return None
         try:
             process = psutil.Process(pid)
-            if process.status() == psutil.STATUS_ZOMBIE:
-                with contextlib.suppress(ChildProcessError):  # somebody else's child
-                    os.waitpid(pid, os.WNOHANG)
-                return None
-            return process if str(self.path) in _command_line(process) else None
+            if process.status() != psutil.STATUS_ZOMBIE:
+                return process if str(self.path) in _command_line(process) else None
+        except psutil.ZombieProcess:
+            pass  # it died between the two looks
         except (psutil.NoSuchProcess, psutil.AccessDenied):
             return None
+        with contextlib.suppress(ChildProcessError):  # somebody else's child
+            os.waitpid(pid, os.WNOHANG)
+        return None
 
     def _kill_when_overdue(self, process: psutil.Process | None) -> None:
         asked = _read_json(self.path / "cancel.json")

@@ -125,7 +125,8 @@ def hub_failures(what: str) -> Iterator[None]:
         raise
     except HfHubHTTPError as error:
         raise _refusal(what, error) from error
-    except (httpx2.HTTPError, OSError, ValueError) as error:
+    # RuntimeError: another thread closed the session, as the client does before it tries again.
+    except (httpx2.HTTPError, OSError, ValueError, RuntimeError) as error:
         raise UnavailableError(
             f"{what} does not answer: {type(error).__name__}.", remedy="Try again."
         ) from error
