@@ -122,15 +122,15 @@ async def events(
 
     From ``Last-Event-ID`` on; without it, from now on.
     """
-    return services.stream(caller, _job_events(services, last_event_id, agent))
+    store = services.embedded.job_events
+    after = await asyncio.to_thread(store.last) if last_event_id is None else last_event_id
+    return services.stream(caller, _job_events(services, after, agent))
 
 
 async def _job_events(
-    services: Services, after: int | None, agent: str | None
+    services: Services, after: int, agent: str | None
 ) -> AsyncGenerator[Sent, None]:
     store = services.embedded.job_events
-    if after is None:
-        after = await asyncio.to_thread(store.last)
 
     def number(event: JobEvent) -> int:
         return event.seq

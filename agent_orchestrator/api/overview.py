@@ -87,18 +87,16 @@ async def events(caller: Reader, services: Wired, last_event_id: LastEventId = N
 
     From ``Last-Event-ID`` on; without it, from now on.
     """
-    return services.stream(caller, _activity(services, last_event_id))
-
-
-async def _activity(services: Services, after: int | None) -> AsyncGenerator[Sent, None]:
     audit = services.embedded.audit
-    if after is None:
-        after = await asyncio.to_thread(audit.last)
+    after = await asyncio.to_thread(audit.last) if last_event_id is None else last_event_id
+    return services.stream(caller, _activity(services, after))
 
+
+async def _activity(services: Services, after: int) -> AsyncGenerator[Sent, None]:
     def number(entry: AuditEntry) -> int:
         return entry.seq
 
-    async for entry in services.news.follow(audit.after, number, after):
+    async for entry in services.news.follow(services.embedded.audit.after, number, after):
         yield Sent("activity", _shown(entry), entry.seq)
 
 

@@ -85,7 +85,7 @@ class OutcomeLog:
         capacity: int = 20_000,
         batch: int = 500,
         interval: float = 0.1,
-        patience: float = 1.0,
+        patience: float = 5.0,
         alert: Callable[[str], None] = log.error,
     ) -> None:
         self._sink = sink

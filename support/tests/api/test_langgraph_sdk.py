@@ -218,7 +218,7 @@ async def telling_a_story(api: Api, url: str) -> AsyncIterator[tuple[LangGraphCl
                 if part.event == "messages":
                     break
         yield client, run
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await server.client_left.wait()
 
 

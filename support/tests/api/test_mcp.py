@@ -48,7 +48,7 @@ async def test_the_api_speaks_mcp_with_its_own_tokens(api: Api):
             refused = await viewer.call_tool("train_subagent_model", asked)
             assert refused.isError
             assert refused.structuredContent["error"] == "Forbidden"
-        async with httpx.AsyncClient() as client:
+        async with httpx.AsyncClient(timeout=60.0) as client:
             ping = {"jsonrpc": "2.0", "id": 1, "method": "ping"}
             assert (await client.post(url, json=ping)).status_code == 401
 

@@ -202,17 +202,21 @@ def at_terminal(
     """Run a command at a terminal of its own, stdout in a pipe; return it and the screen."""
     ours, theirs = pty.openpty()
     os.write(ours, answer)
-    done = subprocess.run(
-        (own_python(), "-m", "agent_orchestrator", *arguments),
-        env=workspace.variables | {"TERM": "xterm", "COLUMNS": "120"},
-        stdin=theirs,
-        stdout=subprocess.PIPE,
-        stderr=theirs,
-        text=True,
-        check=False,
-    )
-    os.close(theirs)
-    return done, _rest(lambda: os.read(ours, 65536))
+    with ThreadPoolExecutor(1) as reader:  # a terminal that nobody reads holds its program up
+        screen = reader.submit(_rest, lambda: os.read(ours, 65536))
+        try:
+            done = subprocess.run(
+                (own_python(), "-m", "agent_orchestrator", *arguments),
+                env=workspace.variables | {"TERM": "xterm", "COLUMNS": "120"},
+                stdin=theirs,
+                stdout=subprocess.PIPE,
+                stderr=theirs,
+                text=True,
+                check=False,
+            )
+        finally:
+            os.close(theirs)
+        return done, screen.result()
 
 
 def _rest(read: Callable[[], bytes]) -> str:

@@ -1,6 +1,7 @@
 """One turn of a thread at a time, however many processes there are."""
 
 import asyncio
+import os
 import signal
 import sys
 import time
@@ -22,13 +23,13 @@ from agent_orchestrator.wiring.orchestrator import open_orchestrator
 
 #: Holds a turn of thread "t" until it is killed.
 HOLDER = """
-import asyncio, sys
+import asyncio, os
 from agent_orchestrator.conversation.leases import TurnLeases
 from agent_orchestrator.stores.database import Database
 from agent_orchestrator.stores.turns import TurnStore
 
 async def hold():
-    leases = TurnLeases(TurnStore(Database(sys.argv[1]), 10.0))
+    leases = TurnLeases(TurnStore(Database(os.environ["HELD"]), 10.0))
     await leases.begin("t", lambda: print("asked", flush=True), wait=False)
     print("held", flush=True)
     await asyncio.Event().wait()
@@ -61,7 +62,9 @@ async def test_a_thread_is_free_some_seconds_after_its_process_was_killed(url: s
         store = TurnStore(database, 10.0, clock=lambda: time.time() + ahead[0])
         async with leases(store) as mine:
             other = await asyncio.create_subprocess_exec(
-                sys.executable, "-c", HOLDER, url, stdout=asyncio.subprocess.PIPE
+                *(sys.executable, "-c", HOLDER),
+                env={**os.environ, "HELD": url},  # it may hold a password
+                stdout=asyncio.subprocess.PIPE,
             )
             assert other.stdout is not None
             assert await other.stdout.readline() == b"held\n"
@@ -93,8 +96,8 @@ async def checked_for_ever(leases: TurnLeases) -> None:
 async def test_who_lost_a_thread_learns_it(tmp_path: Path):
     """Its turn ends; it does not take the thread back, nor free it for a third."""
     with closing(Database(f"sqlite:///{tmp_path / 'state.db'}")) as database:
-        late = TurnStore(database, 5.0, clock=lambda: 10_000_000_000.0)
-        async with leases(TurnStore(database, 5.0)) as slow:
+        late = TurnStore(database, 15.0, clock=lambda: 10_000_000_000.0)
+        async with leases(TurnStore(database, 15.0)) as slow:
             await slow.begin("t", lambda: None, wait=False)
             slow.check("t")
             assert late.change([Begun("t", "another", waits=False)]) == [True]

@@ -40,7 +40,7 @@ async def yes(_context: Any, _question: types.ElicitRequestParams) -> types.Elic
 async def test_nobody_gets_in_without_a_token_that_is_known(over_http: Door, given: str | None):
     """Status 401 with the challenge, before anything is read."""
     headers = ACCEPTED | ({} if given is None else {"Authorization": given})
-    async with httpx.AsyncClient(headers=headers) as client:
+    async with httpx.AsyncClient(headers=headers, timeout=60.0) as client:
         answer = await client.post(over_http.url, json=INITIALIZE)
     assert answer.status_code == 401
     assert answer.headers["WWW-Authenticate"].startswith("Bearer ")
@@ -53,7 +53,7 @@ async def test_nobody_gets_in_without_a_token_that_is_known(over_http: Door, giv
 async def test_a_web_page_is_refused(over_http: Door, header: dict[str, str], status: int):
     """Another name of this machine, or another page's origin: DNS rebinding does not work."""
     headers = {**ACCEPTED, "Authorization": "Bearer admin", **header}
-    async with httpx.AsyncClient(headers=headers) as client:
+    async with httpx.AsyncClient(headers=headers, timeout=60.0) as client:
         answer = await client.post(over_http.url, json=INITIALIZE)
     assert answer.status_code == status
 
@@ -61,7 +61,7 @@ async def test_a_web_page_is_refused(over_http: Door, header: dict[str, str], st
 async def test_a_session_belongs_to_its_token(over_http: Door):
     """Another token does not even learn that the session exists."""
     headers = {**ACCEPTED, "Authorization": "Bearer viewer"}
-    async with httpx.AsyncClient(headers=headers) as client:
+    async with httpx.AsyncClient(headers=headers, timeout=60.0) as client:
         begun = await client.post(over_http.url, json=INITIALIZE)
         stolen = {
             "Mcp-Session-Id": begun.headers["Mcp-Session-Id"],
@@ -144,7 +144,7 @@ async def test_a_right_that_is_lost_while_the_question_stands_is_lost(
 async def test_a_revoked_token_is_out_at_once(over_http: Door):
     """Also in the midst of a session."""
     headers = {**ACCEPTED, "Authorization": "Bearer viewer"}
-    async with httpx.AsyncClient(headers=headers) as client:
+    async with httpx.AsyncClient(headers=headers, timeout=60.0) as client:
         begun = await client.post(over_http.url, json=INITIALIZE)
         del over_http.callers["viewer"]
         session = {"Mcp-Session-Id": begun.headers["Mcp-Session-Id"]}

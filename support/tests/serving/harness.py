@@ -197,7 +197,7 @@ async def gateway(
     """Serve a table on a free port of loopback."""
     tables = Tables(table) if isinstance(table, RoutingTable) else table
     sink = sink or MemorySink()
-    log = OutcomeLog(sink, interval=0.02)
+    log = OutcomeLog(sink, interval=0.02, patience=1.0)
     async with upstream(timeouts=timeouts) as models:
         metrics = Metrics()
         router = Router(tables, models, Measured(log, metrics), breaker=breaker, cache=cache)

@@ -79,7 +79,7 @@ async def test_this_process_counts_among_those_that_serve(workspace: Workspace):
             health = HealthBoard(database)
             assert await eventually(lambda: health.of(AGENT, "stable", time.time()))
             ModelsYaml(workspace.models_yaml).set_model("cicd", "acme/other")
-            await eventually(lambda: len(board.of("cicd", time.time())[0].periods) == 2)
+            await eventually(lambda: [len(r.periods) for r in board.of("cicd", time.time())] == [2])
         assert processes.serving_now(settings) == []
         database = Database(settings.database)
         assert ServingBoard(database).of(AGENT, time.time()) == []

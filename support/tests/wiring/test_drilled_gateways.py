@@ -32,11 +32,6 @@ async def last_drill(fleet: Fleet) -> DrillReport:
     return report.drilled
 
 
-def slow_candidate(body: Mapping[str, Any]) -> Reply:
-    """Answer later as the candidate."""
-    return Reply(body["model"], latency=1.0 if body["model"] == "acme/one" else 0.0)
-
-
 async def test_a_deployment_and_a_command_drill_every_gateway(tmp_path: Path):
     """Each says when it served without the split; answers under way come to their end."""
     async with Fleet(tmp_path) as fleet:
@@ -47,7 +42,21 @@ async def test_a_deployment_and_a_command_drill_every_gateway(tmp_path: Path):
         assert (drill.verdict, [p.process for p in drill.processes]) == (Verdict.PASS, names)
         before = fleet.yaml.path.read_bytes()
 
-        fleet.models.answer_with(slow_candidate)
+        old, begun = fleet.board.of(AGENT, time.time())[0].periods[-1].entry, time.time()
+        gone = asyncio.Event()
+
+        def held_back(body: Mapping[str, Any]) -> Reply:
+            """Answer as the candidate when every gateway serves without it."""
+            return Reply(body["model"], held=gone if body["model"] == "acme/one" else None)
+
+        def serve_without() -> bool:
+            reports = {r.process: r.periods for r in fleet.board.of(AGENT, time.time())}
+            return all(
+                any(p.entry != old and p.since >= begun for p in reports.get(name, ()))
+                for name in names
+            )
+
+        fleet.models.answer_with(held_back)
         asked = len(fleet.models.requests)
         answers = [
             asyncio.create_task(fleet.ask(gateway, f"task-{number}"))
@@ -55,7 +64,10 @@ async def test_a_deployment_and_a_command_drill_every_gateway(tmp_path: Path):
             for gateway in fleet.gateways
         ]
         await eventually(lambda: len(fleet.models.requests) == asked + len(answers))
-        assert await fleet.run("rollback", AGENT, "--drill", "--yes") == 0
+        drilling = asyncio.create_task(fleet.run("rollback", AGENT, "--drill", "--yes"))
+        await eventually(serve_without)
+        gone.set()
+        assert await drilling == 0
         drill = await last_drill(fleet)
         assert [p.process for p in drill.processes] == names
         assert all(p.last_answer_s is not None for p in drill.processes)

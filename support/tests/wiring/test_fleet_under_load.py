@@ -205,8 +205,7 @@ async def test_no_request_fails_while_a_gateway_and_an_arm_are_left(tmp_path: Pa
             finally:
                 load.stop.set()
                 await asyncio.gather(*clients)
-        await asyncio.sleep(1.0)
-        stored = _outcomes(fleet)
+        stored = await _settled(fleet, load, fleet.gateways[1].url, killed_at)
     answered = Counter(a.phases for a in load.answered)
     print(
         f"{len(load.answered)} answered, {load.retried} retried on the other gateway, "
@@ -218,6 +217,20 @@ async def test_no_request_fails_while_a_gateway_and_an_arm_are_left(tmp_path: Pa
     assert set(load.cut) <= {(fleet.gateways[1].url, "kill")}
     _tasks_stay(load)
     _outcomes_are_kept(load, stored, fleet.gateways[1].url, killed_at)
+
+
+async def _settled(
+    fleet: Fleet, load: Load, killed: str, killed_at: float
+) -> Counter[tuple[str, int]]:
+    """Return the outcomes as soon as there are all of those that no killing can have lost."""
+    late = killed_at + LOST_WITHIN
+    safe = {a.request_id for a in load.answered if a.gateway != killed or a.at > late}
+
+    def stored() -> Counter[tuple[str, int]] | None:
+        found = _outcomes(fleet)
+        return found if safe <= {request_id for request_id, _ in found} else None
+
+    return await eventually(stored)
 
 
 def _outcomes(fleet: Fleet) -> Counter[tuple[str, int]]:

@@ -80,12 +80,12 @@ async def test_a_tripped_breaker_is_seen_on_the_board_and_reset_from_there(
     upstream.answer_with(Reply("broken", status=500))
     for _ in range(6):
         await ask(gateway)
-    await eventually(lambda: state() == "open")
-    assert board.of("code_review", "stable", time.time()).reason
-    upstream.answer_with(Reply("hello"))
     asked = len(upstream.requests)
     assert await ask(gateway) == 503
     assert len(upstream.requests) == asked
+    await eventually(lambda: state() == "open")
+    assert board.of("code_review", "stable", time.time()).reason
+    upstream.answer_with(Reply("hello"))
     board.order_reset("code_review", "stable", time.time())
     board.order_reset("nobody", "stable", time.time())  # an arm of another process: no harm
     await eventually(lambda: state() == "closed")
@@ -108,7 +108,7 @@ async def test_a_new_table_is_on_the_board_with_the_time_it_took_effect(
     begun = time.time()
     table = file.set_model("code_review", "acme/other")
     entry = entry_digest(table, "code_review")
-    await eventually(lambda: periods()[-1].entry == entry)
+    await eventually(lambda: [p.entry for p in periods()[-1:]] == [entry])
     before, after = periods()
     assert before.entry != entry
     assert [(arm.arm, arm.under_way) for arm in before.arms] == [("stable", 0)]
