@@ -75,8 +75,9 @@ class PicturedState:
     async def start_api(self) -> None:
         """Start the API's process; return when it answers."""
         arguments = [] if self._token_needed else ["--no-token"]
-        with (self.workspace.folder / "api.log").open("ab") as log:
-            self._api = await asyncio.create_subprocess_exec(
+        printed = self.workspace.folder / "api.log"
+        with printed.open("ab") as log:
+            self._api = api = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "agent_orchestrator.api.process", *arguments),
                 env=self.workspace.variables,
                 stdout=log,
@@ -84,6 +85,7 @@ class PicturedState:
             )
 
         def look() -> bool:
+            assert api.returncode is None, printed.read_text()
             try:
                 return httpx.get(f"{self.url}/health").is_success
             except httpx.TransportError:
@@ -93,7 +95,7 @@ class PicturedState:
 
     async def stop_api(self) -> None:
         """End the API's process."""
-        if self._api is not None:
+        if self._api is not None and self._api.returncode is None:
             self._api.terminate()
             await self._api.wait()
 
