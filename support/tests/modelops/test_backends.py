@@ -81,6 +81,11 @@ class Completed:
     progress: Progress
 
 
+def endless_spec() -> TrainingSpec:
+    """Return a job with a result of its own: none that exists already may be written over."""
+    return training_spec(output_model="local/other", hyperparameters=ENDLESS)
+
+
 def fake_bench(_request: pytest.FixtureRequest, _folder: Path) -> Bench:
     """Return jobs that only seem to run."""
     failure = Failure("unknown_base_model", "No such model.", "Name another.")
@@ -102,7 +107,7 @@ def local_bench(request: pytest.FixtureRequest, folder: Path) -> Bench:
     backend = local_backend(folder, workshop.tiny_base(factory.getbasetemp().parent))
     return Bench(
         good=Case(backend, "job_good", training_spec()),
-        endless=Case(backend, "job_endless", training_spec(hyperparameters=ENDLESS)),
+        endless=Case(backend, "job_endless", endless_spec()),
         failing=Case(backend, "job_failing", training_spec("./no-such-folder")),
         ref_of_nobody={"folder": str(folder / "jobs" / "job_nobody")},
     )
@@ -120,7 +125,7 @@ def space_bench(request: pytest.FixtureRequest, folder: Path) -> Bench:
     backend = space.backend(folder / "artifacts")
     return Bench(
         good=Case(backend, "job_good", training_spec()),
-        endless=Case(backend, "job_endless", training_spec(hyperparameters=ENDLESS)),
+        endless=Case(backend, "job_endless", endless_spec()),
         failing=Case(backend, "job_failing", training_spec("./no-such-folder")),
         ref_of_nobody={"job_id": "job_nobody"},
     )
@@ -142,7 +147,7 @@ def jobs_bench(request: pytest.FixtureRequest, folder: Path) -> Bench:
 
     return Bench(
         good=case("job_good"),
-        endless=case("job_endless", hyperparameters=ENDLESS),
+        endless=case("job_endless", output_model="acme/other", hyperparameters=ENDLESS),
         failing=case("job_failing", "acme/absent"),
         ref_of_nobody={"job_id": "job_nobody"},
     )
