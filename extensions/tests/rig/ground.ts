@@ -5,7 +5,8 @@ import { type Api, createClient } from "@codechef/client";
 
 import { atEnd } from "./endings.js";
 import { CHEF } from "./paths.js";
-import { answers, Running, startDouble, until } from "./processes.js";
+import { answers, Running, startDouble } from "./processes.js";
+import { until } from "./until.js";
 
 interface Ready {
   variables: Record<string, string>;

@@ -76,21 +76,6 @@ export async function startDouble(
   throw new Error(`${name} ended before it was ready: see ${name}.log.`);
 }
 
-/** Asks until there is an answer; throws with `what` when none comes. */
-export async function until<T>(
-  what: string,
-  ask: () => Promise<T | undefined>,
-  seconds = 60,
-): Promise<T> {
-  const end = Date.now() + 1000 * seconds;
-  for (;;) {
-    const found = await ask();
-    if (found !== undefined) return found;
-    if (Date.now() > end) throw new Error(`Waited ${seconds} s for ${what}.`);
-    await new Promise((resolve) => setTimeout(resolve, 200));
-  }
-}
-
 /** Whether something answers there with success. */
 export async function answers(url: string): Promise<true | undefined> {
   try {

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import aiohttp
 import pytest
 from tests.doubles.openai_server import OpenAIServer, Reply
-from tests.serving.harness import STABLE, TOKEN, MemorySink, ask, gateway, routing_table
+from tests.serving.harness import STABLE, TOKEN, MemorySink, ask, gateway, routing_table, settled
 
 from agent_orchestrator.errors import ModelsYamlError, StorageError
 from agent_orchestrator.serving.gateway import drain
@@ -73,8 +73,7 @@ async def test_a_gateway_that_drains_answers_what_it_heard_and_says_goodbye():
         call = asyncio.create_task(running.chat())
         await arrived.wait()
         draining = asyncio.create_task(drain(running.runner, notice_seconds=3.0))
-        while running.runner.sites:  # noqa: ASYNC110 - aiohttp tells of it no other way
-            await asyncio.sleep(0.005)
+        await settled(lambda: not running.runner.sites)
         said = await running.http.get("/ready")
         assert (said.status, said.headers["Connection"]) == (503, "close")
         assert "draining" in (await said.json())["reasons"][0]

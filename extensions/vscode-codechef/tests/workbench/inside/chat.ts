@@ -2,8 +2,9 @@ import assert from "node:assert/strict";
 
 import * as vscode from "vscode";
 
+import { until } from "../../../../tests/rig/until.js";
 import { types } from "./person.js";
-import { eventually, given, test } from "./runner.js";
+import { given, test } from "./runner.js";
 
 interface Answer {
   errorDetails?: { message: string };
@@ -25,7 +26,7 @@ async function say(query: string): Promise<Answer> {
 
 test("@chef says what is missing before anybody is signed in, and without any model", async () => {
   // The editor hears only some moments after its start that there is a model.
-  const said = await eventually("a model to be known", async () => {
+  const said = await until("a model to be known", async () => {
     const message = (await say("@chef hello")).errorDetails?.message;
     return message === UNAVAILABLE ? undefined : message;
   });
@@ -78,7 +79,7 @@ test("a new chat is a new conversation", async () => {
 });
 
 async function offered(): Promise<vscode.LanguageModelChat[]> {
-  return eventually("the agents' models", async () => {
+  return until("the agents' models", async () => {
     const models = await vscode.lm.selectChatModels({ vendor: "codechef" });
     return models.some(({ id }) => id.startsWith("agent/")) ? models : undefined;
   });

@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 
 import * as vscode from "vscode";
 
-import { eventually, test } from "./runner.js";
+import { until } from "../../../../tests/rig/until.js";
+import { test } from "./runner.js";
 
 const run = <T>(name: string, given?: object): Thenable<T> =>
   vscode.commands.executeCommand<T>(`codechef.${name}`, given);
@@ -33,6 +34,6 @@ test("a view opens once in a tab of its own", async () => {
   await run("openDashboard");
   await run("openView", { view: "registry", params: { agent: "feature_dev" } });
   // The tabs are drawn in the page, which tells of them when it has.
-  await eventually("two tabs", () => Promise.resolve(ours().length < 2 ? undefined : true));
+  await until("two tabs", () => Promise.resolve(ours().length < 2 ? undefined : true));
   assert.deepEqual(ours(), ["Overview", "Registry feature_dev"]);
 });

@@ -8,7 +8,8 @@ import { chromium, type FrameLocator, type Locator, type Page } from "playwright
 import { atEnd } from "../../../../tests/rig/endings.js";
 import { ARTEFACTS, CHROMIUM } from "../../../../tests/rig/paths.js";
 import { freePort } from "../../../../tests/rig/ports.js";
-import { answers, Running, until } from "../../../../tests/rig/processes.js";
+import { answers, Running } from "../../../../tests/rig/processes.js";
+import { until } from "../../../../tests/rig/until.js";
 import { checkInstalled, CODE_SERVER, WORKBENCH_NODE } from "./paths.js";
 
 const SETTINGS = {
